@@ -21,6 +21,7 @@ pub mod evidence;
 
 // Expectations, and the evaluation of the evidence.
 pub mod wire_diff;
+pub mod catalogue;
 pub mod findings;
 pub mod expectation;
 pub mod cells;

@@ -16,8 +16,21 @@ pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagn
     let found: Vec<Diagnosis> = judgement
         .traces
         .iter()
-        .filter_map(|trace| cannot_match(evidence, judgement, trace).or_else(|| of_trace(trace, diff)))
+        .filter_map(|trace| {
+            cannot_match(evidence, judgement, trace)
+                .or_else(|| judgement.never_arrived(trace).map(|change| lost(Some(change))))
+                .or_else(|| of_trace(trace, diff))
+        })
         .collect();
+    if let Some(swapped) = found.iter().find(|diagnosis| diagnosis.rule == OTHER_MODEL) {
+        return Some(swapped.clone());
+    }
+    if let Some(change) = judgement
+        .first_divergence()
+        .filter(|change| change.what.part == Part::Credential)
+    {
+        return Some(credential_passed_on(change));
+    }
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
     of_gateway.or(found.first()).cloned()
 }
@@ -28,6 +41,7 @@ pub(super) fn diverged(judgement: &Evaluation) -> Option<Diagnosis> {
         .first_divergence()
         .filter(|change| change.what.part != Part::Pace)?;
     Some(match change.direction {
+        _ if change.what.part == Part::Credential => credential_passed_on(change),
         Direction::Request => lost(Some(change)),
         Direction::Reply => changed_on_the_way_back(change),
     })
@@ -142,12 +156,27 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     }
 }
 
+/// The rule of a request for another model.
+const OTHER_MODEL: &str = "other_model";
+
 fn other_model() -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
-        "other_model",
+        OTHER_MODEL,
         "the gateway asked the provider for another model than claude had asked for",
         "compare the model in `sent.jsonl` with that in `exchanges.jsonl`; see which model the gateway's configuration gives this alias",
+    )
+}
+
+fn credential_passed_on(change: &Change) -> Diagnosis {
+    Diagnosis::proven(
+        Cause::Gateway,
+        "credential_passed_on",
+        with_change(
+            "the gateway sends a credential to a side that must not get it",
+            Some(change),
+        ),
+        "compare the headers in `sent.jsonl` with those in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
 
@@ -217,6 +246,7 @@ fn altered_by_claude() -> Diagnosis {
 fn loss_in_words(change: Option<&Change>) -> &'static str {
     match change.map(|change| change.what.fate) {
         Some(Fate::Dropped) => "sent by claude, absent at the provider",
+        Some(Fate::Added) => "not sent by claude, present at the provider",
         _ => "sent by claude, absent or changed at the provider",
     }
 }

@@ -6,12 +6,14 @@ mod bisect;
 mod cause;
 mod check;
 mod ci;
+mod compare;
 mod completions;
 mod doctor;
 mod down;
 mod evidence;
 mod explain;
 mod files;
+mod gateways;
 mod history;
 mod man;
 mod matrix;
@@ -61,10 +63,12 @@ enum Command {
     Cause(cause::Arguments),
     Check(check::Arguments),
     Ci(Box<ci::Arguments>),
+    Compare(compare::Arguments),
     Completions(completions::Arguments),
     Doctor(doctor::Arguments),
     Down(down::Arguments),
     Explain(explain::Arguments),
+    Gateways(gateways::Arguments),
     History(history::Arguments),
     Man(man::Arguments),
     Matrix(matrix::Arguments),
@@ -101,10 +105,12 @@ pub fn main() -> ExitCode {
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Ci(arguments) => ci::run(*arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Gateways(arguments) => gateways::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Matrix(arguments) => matrix::run(arguments),

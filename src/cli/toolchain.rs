@@ -11,10 +11,12 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::print::{TextOrJson, output, status};
+use super::project::{self, RootFlag};
 use crate::digest::Sha512;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
 use crate::progress;
+use crate::toolchain::PackagePin;
 use crate::toolchain::cache::{CacheEntry, Installed};
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::Platform;
@@ -97,6 +99,9 @@ struct Versions {
     /// Pin this version of LiteLLM, with its dependencies
     #[arg(long, value_name = "VERSION")]
     litellm: Option<String>,
+    /// Pin the version in `gateways/NAME.yaml` of this gateway, with its dependencies
+    #[arg(long, value_name = "NAME")]
+    gateway: Option<String>,
     /// Pin this version of `uv`, the installer for machines without one
     #[arg(long, value_name = "VERSION")]
     uv: Option<String>,
@@ -227,7 +232,11 @@ fn pinned(installer: &Installer, lock: &Lock) -> anyhow::Result<[CacheEntry; 2]>
 
 impl Versions {
     async fn update(&self, installer: &Installer<'_>, lock: &Lock, folder: &Path) -> anyhow::Result<()> {
-        let all = self.claude.is_none() && self.litellm.is_none() && self.uv.is_none();
+        let all =
+            self.claude.is_none() && self.litellm.is_none() && self.uv.is_none() && self.gateway.is_none();
+        if let Some(name) = &self.gateway {
+            pin_gateway(installer, lock, folder, &name.replace('-', "_")).await?;
+        }
         if all || self.claude.is_some() {
             self.update_claude(installer, lock, folder).await?;
         }
@@ -294,6 +303,29 @@ async fn update_python(
     for difference in differences {
         output!("{difference}");
     }
+    Ok(())
+}
+
+/// Pins the package of a gateway of the catalogue.
+async fn pin_gateway(
+    installer: &Installer<'_>,
+    lock: &Lock,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<()> {
+    let root = RootFlag::default().find()?;
+    let description = project::open(&root)?
+        .gateway(name)
+        .map_err(project::InvalidFiles)?;
+    let entry = description.entry;
+    let entry = entry
+        .with_context(|| format!("`gateways/{name}.yaml` has no `install`, so there is nothing to pin"))?;
+    let file = PackagePin::file(folder, name, &entry.install);
+    let file =
+        file.with_context(|| format!("the gateway `{name}` is no package, so there is nothing to pin"))?;
+    let pin = installer.pin_package(&entry.install, &lock.uv).await?;
+    pin.write(&file)?;
+    output!("{name} {}: wrote `{}`", pin.version(), file.display());
     Ok(())
 }
 

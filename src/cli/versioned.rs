@@ -49,6 +49,7 @@ impl VersionedFlags {
                 gateway: self.gateway.clone(),
                 claude: None,
                 overrides: self.overrides.clone(),
+                ..WantedTools::pinned()
             },
             axes,
             names,

@@ -16,7 +16,7 @@ use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
-use crate::findings::KnownFindings;
+use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
 
@@ -139,22 +139,32 @@ impl Project {
 
     /// What the gateway called `name` is known to break; nothing if it has no file.
     pub fn known_findings(&self, name: &str) -> Result<KnownFindings, Vec<Diagnostic>> {
-        let file = gateway_files::file(name);
-        let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
-            return Ok(KnownFindings {
-                id: name.to_owned(),
-                ..KnownFindings::NONE
-            });
-        };
-        KnownFindings::parse(
-            &file,
-            &bytes,
-            &self.manifest.providers,
-            &self.manifest.tier_names(),
-        )
+        self.gateway(name).map(|gateway| gateway.known)
     }
 
-    /// The names of the gateways with known findings, sorted.
+    /// The gateway called `name`; one that can only be attached, without known findings, if it has no file.
+    pub fn gateway(&self, name: &str) -> Result<GatewayDescription, Vec<Diagnostic>> {
+        let file = gateway_files::file(name);
+        let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
+            let known = KnownFindings {
+                id: name.to_owned(),
+                ..KnownFindings::NONE
+            };
+            return Ok(GatewayDescription {
+                known,
+                ..GatewayDescription::default()
+            });
+        };
+        let features = self.manifest.features.iter().map(|feature| feature.id.clone());
+        let names = MatrixNames {
+            providers: &self.manifest.providers,
+            features: &features.collect::<Vec<_>>(),
+            tiers: &self.manifest.tier_names(),
+        };
+        GatewayDescription::parse(&file, &bytes, names)
+    }
+
+    /// The names of the gateways with a file, sorted.
     pub fn gateways(&self) -> Vec<String> {
         gateway_files::list(&self.root).0
     }

@@ -1,4 +1,4 @@
-//! `gateways/<name>.yaml`, the known findings of a gateway: its form, and the errors of a file.
+//! `gateways/<name>.yaml`, a gateway of the catalogue with its known findings: its form, and the errors of a file.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -11,27 +11,77 @@ use super::KnownFindings;
 use super::known::KnownFinding;
 use super::range::{RANGE_FORM, VersionRange, is_release, is_same_release};
 use super::subject::SubjectPattern;
+use crate::catalogue::{self, CatalogueEntry, ClientForm, EntryForm, InstallForm, Lack, Lacks, StartForm};
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
-use crate::ids::{ProviderId, TierNames};
+use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
 
 /// The form of `gateways/<name>.yaml`.
 pub static GATEWAY_FORM: LazyLock<Form> = LazyLock::new(Form::of::<GatewayFile>);
 
-/// What a gateway is known to break, keyed by finding. The name of the file is the gateway's name (`--gateway-name`).
+/// A gateway of the catalogue: how it is started, and what it is known to break. The name of the file is the gateway's name
+/// (`--gateway`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "Known findings of a gateway")]
+#[schemars(title = "A gateway")]
 struct GatewayFile {
     /// The gateway's name for readers.
     #[schemars(length(min = 1), extend("examples" = ["LiteLLM"]))]
     name: String,
+    /// Where the gateway comes from. Without it, the gateway can only be attached.
+    install: Option<InstallForm>,
+    /// Files that are written into the gateway's own folder before it starts, by their paths. Each text is a Jinja template.
+    #[serde(default)]
+    configure: IndexMap<String, String>,
+    /// The program and its environment.
+    start: Option<StartForm>,
+    /// The path that answers with success when the gateway is ready.
+    #[schemars(length(min = 1), extend("examples" = ["/health"]))]
+    ready: Option<String>,
+    /// How Claude Code authenticates.
+    client: Option<ClientForm>,
+    /// What the gateway cannot do by design. These cells are not applicable, with the reason.
+    #[serde(default)]
+    lacks: Vec<LackForm>,
     /// The versions of the gateway that were measured: on any other, also between two of them, a known finding is a note. If
     /// not given, the ranges alone decide.
     #[schemars(length(min = 1), extend("examples" = [["1.98.0", "1.104.2"]]))]
     measured: Option<Vec<String>>,
     /// The known findings by name.
     findings: IndexMap<String, FindingForm>,
+}
+
+/// A part of the matrix that the gateway cannot serve by design: columns, rows, or these rows of these columns.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LackForm {
+    /// The columns; all of them if not given.
+    #[schemars(length(min = 1))]
+    providers: Option<Vec<String>>,
+    /// The rows; all of them if not given.
+    #[schemars(length(min = 1))]
+    features: Option<Vec<String>>,
+    /// Why, for readers.
+    #[schemars(length(min = 1))]
+    reason: String,
+}
+
+/// A file of `gateways/`, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GatewayDescription {
+    /// How it is started. `None` if it can only be attached.
+    pub entry: Option<CatalogueEntry>,
+    pub lacks: Lacks,
+    pub known: KnownFindings,
+}
+
+/// The names of the manifest that a file of `gateways/` may use.
+#[derive(Clone, Copy, Debug)]
+pub struct MatrixNames<'a> {
+    pub providers: &'a [ProviderId],
+    pub features: &'a [FeatureId],
+    /// A set's name stands for its tiers.
+    pub tiers: &'a TierNames,
 }
 
 /// One thing that the gateway breaks.
@@ -64,14 +114,9 @@ struct FindingForm {
     link: String,
 }
 
-impl KnownFindings {
-    /// Reads the bytes of `file`. `providers` and `tiers` are those of the manifest; a set's name stands for its tiers.
-    pub fn parse(
-        file: &Path,
-        bytes: &[u8],
-        providers: &[ProviderId],
-        tiers: &TierNames,
-    ) -> Result<Self, Vec<Diagnostic>> {
+impl GatewayDescription {
+    /// Reads the bytes of `file`.
+    pub fn parse(file: &Path, bytes: &[u8], names: MatrixNames<'_>) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let errors = GATEWAY_FORM.diagnostics(&node);
         if !errors.is_empty() {
@@ -81,25 +126,40 @@ impl KnownFindings {
             .map_err(|error| vec![Diagnostic::at(&node.span, error.to_string())])?;
         let mut resolver = Resolver {
             reader: Reader::new(&node),
-            providers: providers.iter().map(ProviderId::as_str).collect(),
-            tiers,
+            providers: names.providers.iter().map(ProviderId::as_str).collect(),
+            tiers: names.tiers,
             measured: form.measured.unwrap_or_default(),
             findings: Vec::new(),
         };
         resolver.check_measured();
+        let entry = EntryForm {
+            install: form.install,
+            configure: form.configure,
+            start: form.start,
+            ready: form.ready,
+            client: form.client,
+        };
+        let entry = catalogue::resolve(entry, &mut resolver.reader);
+        let lacks = form.lacks.into_iter().enumerate();
+        let lacks = lacks.map(|(index, lack)| resolver.lack(index, lack, names.features));
+        let lacks = Lacks(lacks.collect());
         for (name, form) in form.findings {
             resolver.add(name, form);
         }
         match resolver.reader.diagnostics.is_empty() {
             true => Ok(Self {
-                gateway: form.name,
-                id: file
-                    .file_stem()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
-                measured: resolver.measured,
-                findings: resolver.findings,
+                entry,
+                lacks,
+                known: KnownFindings {
+                    gateway: form.name,
+                    id: file
+                        .file_stem()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    measured: resolver.measured,
+                    findings: resolver.findings,
+                },
             }),
             false => Err(resolver.reader.diagnostics),
         }
@@ -115,6 +175,40 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    fn lack(&mut self, index: usize, form: LackForm, features: &[FeatureId]) -> Lack {
+        let path = KeyPath::of("lacks").then(index);
+        if form.providers.is_none() && form.features.is_none() {
+            let error = self
+                .reader
+                .at(&path.then("reason"), "this lacks the whole matrix");
+            self.reader
+                .report(error.hint("name the `providers`, the `features` or both"));
+        }
+        let (columns, rows) = (self.providers.clone(), features.iter().map(FeatureId::as_str));
+        let named = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
+        self.names(
+            &path.then("providers"),
+            &named(&form.providers),
+            "provider",
+            &columns,
+        );
+        self.names(
+            &path.then("features"),
+            &named(&form.features),
+            "feature",
+            &rows.collect::<Vec<_>>(),
+        );
+        Lack {
+            providers: form
+                .providers
+                .map(|names| names.iter().map(ProviderId::new).collect()),
+            features: form
+                .features
+                .map(|names| names.iter().map(FeatureId::new).collect()),
+            reason: form.reason.trim().to_owned(),
+        }
+    }
+
     fn check_measured(&mut self) {
         for (index, version) in self.measured.iter().enumerate() {
             let path = KeyPath::of("measured").then(index);
@@ -317,7 +411,12 @@ mod tests {
         let providers = ["anthropic", "vertex_ai"].map(ProviderId::new);
         let tiers = ["haiku", "sonnet"].map(TierId::new);
         let file = Path::new("gateways/example.yaml");
-        let found = KnownFindings::parse(file, text.as_bytes(), &providers, &tiers.into_iter().collect());
+        let names = MatrixNames {
+            providers: &providers,
+            features: &[FeatureId::new("vision")],
+            tiers: &tiers.into_iter().collect(),
+        };
+        let found = GatewayDescription::parse(file, text.as_bytes(), names);
         let in_words = |error: &Diagnostic| {
             let parts = [
                 Some(&error.message),
@@ -424,6 +523,67 @@ mod tests {
             assert!(found[0].contains(expected), "{wrong}: {found:#?}");
         }
         assert!(errors(&[]).is_empty());
+    }
+
+    #[test]
+    fn each_mistake_of_an_entry_has_its_place() {
+        let errors = |entry: &str| errors(&[("name: Example\n", &format!("name: Example\n{entry}"))]);
+        let npm = "install: {npm: example, version: 1.0.0}\n";
+        let start = "start: {command: [node, '{{ install }}/server.js']}\nready: /health\n";
+        for (entry, expected) in [
+            (
+                "install: {}\n",
+                "2:1: exactly one source is needed | `npm`, `pypi`, `tool` or `built_in`",
+            ),
+            ("install: {npm: example}\n", "2:1: the package has no `version`"),
+            (npm, "2:1: the gateway has no `start`"),
+            ("ready: /health\n", "2:1: `ready` needs `install`"),
+            (
+                "install: {built_in: transparent, version: 1.0.0}\n",
+                "2:43: only `npm` and `pypi` have a version",
+            ),
+            (
+                "install: {built_in: other}\n",
+                "2:21: the value is not one of those allowed",
+            ),
+            ("lacks: [{reason: Why.}]\n", "2:18: this lacks the whole matrix"),
+            (
+                "lacks: [{features: [visoin], reason: Why.}]\n",
+                "2:21: the manifest has no feature `visoin` | `vision` | did you mean `vision`?",
+            ),
+        ] {
+            let found = errors(entry);
+            assert!(
+                found.iter().any(|error| error.contains(expected)),
+                "{entry}: {found:#?}"
+            );
+        }
+        let whole = format!("{npm}{start}");
+        assert_eq!(errors(&whole), [""; 0]);
+        for (wrong, expected) in [
+            (
+                "configure:\n  home/a.json: |\n    {\n      {{ prot }}\n    }\n",
+                "8:7: the template cannot be filled: undefined value",
+            ),
+            (
+                "configure: {../a: x}\n",
+                "5:13: `../a` is not a path in the gateway's own folder",
+            ),
+            (
+                "client: {headers: {x-a: '{{ providers[column].keys }}'}}\n",
+                "5:25: the template cannot be filled",
+            ),
+            (
+                "client: {headers: {'x a': b}}\n",
+                "5:20: `x a` is not the name of a header",
+            ),
+        ] {
+            let found = errors(&format!("{whole}{wrong}"));
+            assert!(
+                found.iter().any(|error| error.contains(expected)),
+                "{wrong}: {found:#?}"
+            );
+        }
     }
 
     #[test]

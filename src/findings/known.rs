@@ -162,6 +162,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::findings::{GatewayDescription, MatrixNames};
 
     #[test]
     fn a_finding_is_known_within_its_range_only() {
@@ -172,13 +173,15 @@ mod tests {
             .replace("TIER", "sonnet");
         let parsed = |text: &str| {
             let (providers, tiers) = ([ProviderId::new("vertex_ai")], [TierId::new("sonnet")]);
-            KnownFindings::parse(
-                Path::new("gateways/example.yaml"),
-                text.as_bytes(),
-                &providers,
-                &tiers.into_iter().collect(),
-            )
-            .unwrap()
+            let names = MatrixNames {
+                providers: &providers,
+                features: &[],
+                tiers: &tiers.into_iter().collect(),
+            };
+            let file = Path::new("gateways/example.yaml");
+            GatewayDescription::parse(file, text.as_bytes(), names)
+                .unwrap()
+                .known
         };
         // Within the range, but not measured.
         let measured = parsed(&format!("measured: [1.2.0, 1.2.9]\n{text}"));

@@ -14,7 +14,7 @@ pub mod summary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use gateway_file::GATEWAY_FORM;
+pub use gateway_file::{GATEWAY_FORM, GatewayDescription, MatrixNames};
 pub use known::{KnownFinding, KnownFindings, KnownForRun, Versions};
 pub use range::VersionRange;
 pub use subject::{Subject, SubjectError, SubjectPattern};

@@ -3,20 +3,24 @@
 //! It starts, watches and stops gateways. It never reads what passes through them.
 
 mod attached;
+mod catalogued;
 mod container;
 mod credentials;
 mod litellm;
 mod log;
 mod process;
 mod signature;
+mod transparent;
 mod wanted;
 mod watched;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
 
 pub use attached::{checked_address, ensure_answers, version_of};
+pub use catalogued::{CatalogueGateway, InstalledParts};
 pub use container::{Image, pull, remove_containers_of, start_container};
 pub use credentials::{config_files, live_providers, secrets};
 pub use litellm::{install_release, start_litellm};
@@ -26,7 +30,10 @@ pub use signature::verify_signature;
 pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools};
 pub use watched::{GatewayRun, WatchedGateway};
 
+use crate::catalogue::KeyHeader;
 use crate::env::{Environment, LITELLM_LOCAL_TABLES, Secret, Variables};
+use crate::http_server::HttpServer;
+use crate::ids::ProviderId;
 use crate::process::RunId;
 use crate::wire::secrets::Secrets;
 
@@ -65,7 +72,6 @@ fn local_tables() -> [(&'static str, &'static str); LITELLM_LOCAL_TABLES.len()] 
 }
 
 /// A gateway that is ready for requests.
-#[derive(Debug)]
 pub struct RunningGateway {
     /// `http://host:port`, without a path.
     pub base_url: String,
@@ -73,12 +79,37 @@ pub struct RunningGateway {
     /// Its log, if this machine has it.
     pub log: Option<LogFile>,
     pub kind: GatewayKind,
+    pub client: ClientHeaders,
 }
 
-#[derive(Debug)]
+/// What a gateway wants in the requests of its clients.
+#[derive(Clone, Debug, Default)]
+pub struct ClientHeaders {
+    /// The header of the key.
+    pub key: KeyHeader,
+    /// Further headers of all requests.
+    pub all: Vec<(String, String)>,
+    /// Further headers of the requests of each column.
+    pub columns: BTreeMap<ProviderId, Vec<(String, String)>>,
+}
+
+impl ClientHeaders {
+    /// The further headers of a request of `column`.
+    pub fn of(&self, column: Option<&ProviderId>) -> Vec<(String, String)> {
+        let of_column = column.and_then(|column| self.columns.get(column));
+        self.all
+            .iter()
+            .chain(of_column.into_iter().flatten())
+            .cloned()
+            .collect()
+    }
+}
+
 pub enum GatewayKind {
-    /// A LiteLLM proxy that this process started.
+    /// A gateway that this process started.
     Started(WatchedGateway),
+    /// A gateway that is part of this program.
+    BuiltIn(HttpServer),
     /// A gateway that another process runs.
     Running,
     /// No gateway: `claude` calls the provider simulator at the base URL.
@@ -88,8 +119,10 @@ pub enum GatewayKind {
 impl RunningGateway {
     /// Stops it if this process started it.
     pub async fn stop(self) {
-        if let GatewayKind::Started(gateway) = self.kind {
-            gateway.stop().await;
+        match self.kind {
+            GatewayKind::Started(gateway) => gateway.stop().await,
+            GatewayKind::BuiltIn(server) => server.shutdown().await,
+            GatewayKind::Running | GatewayKind::Absent => {}
         }
     }
 
@@ -97,7 +130,7 @@ impl RunningGateway {
     pub fn watched(&self) -> Option<&WatchedGateway> {
         match &self.kind {
             GatewayKind::Started(gateway) => Some(gateway),
-            GatewayKind::Running | GatewayKind::Absent => None,
+            GatewayKind::BuiltIn(_) | GatewayKind::Running | GatewayKind::Absent => None,
         }
     }
 }
@@ -110,6 +143,7 @@ impl From<GatewayProcess> for RunningGateway {
             key: process.key().clone(),
             log: Some(process.log().clone()),
             kind: GatewayKind::Started(WatchedGateway::new(process)),
+            client: ClientHeaders::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::process::{Ended, Launch, Service};
 /// The longest boot of a gateway. The first start on a machine compiles Python for up to 40 s (measured); a busy machine
 /// takes up to three times that.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
+/// The path of LiteLLM's health check.
+const LITELLM_READY: &str = "/health/liveliness";
 /// The pause between two probes of a process that boots.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// The time that a program has to end before it is killed.
@@ -30,12 +32,14 @@ pub struct GatewayProcess {
     base_url: String,
     key: Secret,
     log: LogFile,
+    /// The path that answers with success when it is ready.
+    ready: String,
     /// Set if the process is a `docker` client.
     container: Option<Container>,
 }
 
 impl GatewayProcess {
-    /// Starts it and waits until it answers.
+    /// Starts a LiteLLM and waits until it answers.
     pub(super) async fn start(
         launch: Launch,
         port: u16,
@@ -43,7 +47,30 @@ impl GatewayProcess {
         log: LogFile,
         container: Option<Container>,
     ) -> anyhow::Result<Self> {
+        Self::start_with(launch, port, key, log, LITELLM_READY, container).await
+    }
+
+    /// Starts a gateway that answers at the path `ready` with success, and waits until it does.
+    pub(super) async fn start_ready_at(
+        launch: Launch,
+        port: u16,
+        key: Secret,
+        log: LogFile,
+        ready: &str,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(launch, port, key, log, ready, None).await
+    }
+
+    async fn start_with(
+        launch: Launch,
+        port: u16,
+        key: Secret,
+        log: LogFile,
+        ready: &str,
+        container: Option<Container>,
+    ) -> anyhow::Result<Self> {
         let mut started = Self {
+            ready: ready.to_owned(),
             service: started(&launch, &log)?,
             launch,
             base_url: format!("http://127.0.0.1:{port}"),
@@ -63,8 +90,8 @@ impl GatewayProcess {
     async fn until_ready(&mut self) -> Result<(), NotReady> {
         let client = http::client();
         let probe = || {
-            let (client, base_url) = (client.clone(), self.base_url.clone());
-            async move { is_alive(&client, &base_url).await.then_some(()) }
+            let (client, url) = (client.clone(), format!("{}{}", self.base_url, self.ready));
+            async move { answers_with_success(&client, &url).await.then_some(()) }
         };
         let ended = || self.service.try_ended();
         wait_until_ready("the gateway", BOOT_PATIENCE, &self.log, ended, probe).await
@@ -138,7 +165,10 @@ fn started(launch: &Launch, log: &LogFile) -> anyhow::Result<Service> {
 
 /// Whether a LiteLLM proxy answers its health check within five seconds.
 pub async fn is_alive(client: &reqwest::Client, base_url: &str) -> bool {
-    let url = format!("{base_url}/health/liveliness");
+    answers_with_success(client, &format!("{base_url}{LITELLM_READY}")).await
+}
+
+async fn answers_with_success(client: &reqwest::Client, url: &str) -> bool {
     let reply = client.get(url).timeout(Duration::from_secs(5)).send().await;
     reply.is_ok_and(|reply| reply.status().is_success())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::LITELLM;
+use super::{CatalogueGateway, LITELLM};
 use crate::toolchain::ToolVersion;
 
 /// The name for a run without a gateway.
@@ -25,6 +25,10 @@ pub struct WantedTools {
     pub claude: Option<ToolVersion>,
     /// Requirements that replace those of the gateway's packages.
     pub overrides: Option<PathBuf>,
+    /// The gateway as the catalogue has it; `None` for LiteLLM, an attached gateway and a control run.
+    pub catalogue: Option<CatalogueGateway>,
+    /// Headers of each request to an attached gateway.
+    pub headers: Vec<(String, String)>,
 }
 
 impl WantedTools {
@@ -34,6 +38,8 @@ impl WantedTools {
             gateway: WantedGateway::pinned(),
             claude: None,
             overrides: None,
+            catalogue: None,
+            headers: Vec::new(),
         }
     }
 
@@ -50,6 +56,11 @@ impl WantedGateway {
             name: LITELLM.to_owned(),
             version: None,
         }
+    }
+
+    /// The name of its file in `gateways/`, without the extension: `claude-code-router` is `claude_code_router`.
+    pub fn file_name(&self) -> String {
+        self.name.replace('-', "_")
     }
 
     /// Whether there is no gateway: a control run.

@@ -378,6 +378,34 @@ impl Evaluation {
             trace.expectation == expectation
                 && trace.interest.is_of_model()
                 && trace.held_before == Some(true)
+                && self.never_arrived(trace).is_none()
+        })
+    }
+
+    /// The request of an expectation, if the gateway forwarded no request of this kind: then it asked for no model at all.
+    pub fn never_arrived(&self, trace: &Trace) -> Option<&Change> {
+        let operation = trace.interest.operation?;
+        let mut changes = self.diff.as_ref()?.changes.iter();
+        changes.find(|change| {
+            change.what.part == Part::Request
+                && change.what.fate == Fate::Dropped
+                && change.operation == operation
+        })
+    }
+
+    /// The gravest new change: a credential passed on, then a reply without its status or a part of its content. A header that
+    /// was lost too matters less.
+    fn gravest<'a>(&'a self, diff: &'a WireDiff) -> Option<&'a Change> {
+        let explained = self.new_traces().flat_map(|trace| trace.interest.of_diff(diff));
+        let grave = explained.filter_map(|change| Some((gravity(change)?, change)));
+        let gravest = grave.min_by_key(|(gravity, change)| (*gravity, change.sent == 0, change.sent));
+        gravest.map(|(_, change)| change)
+    }
+
+    fn new_traces(&self) -> impl Iterator<Item = &Trace> {
+        self.traces.iter().filter(|trace| {
+            let mut mismatches = self.mismatches.iter();
+            mismatches.any(|mismatch| mismatch.expectation == trace.expectation && mismatch.status.is_new())
         })
     }
 
@@ -402,6 +430,16 @@ impl Evaluation {
         {
             return None;
         }
+        let first = self.first_explained(diff);
+        let is_light = |change: &&Change| matches!(change.what.part, Part::Header | Part::Beta | Part::Query);
+        match self.gravest(diff) {
+            Some(gravest) if first.is_none_or(|first| is_light(&first)) => Some(gravest),
+            _ => first,
+        }
+    }
+
+    /// The change that explains the first mismatch that one can explain.
+    fn first_explained<'a>(&'a self, diff: &'a WireDiff) -> Option<&'a Change> {
         self.mismatches.iter().find_map(|mismatch| {
             let traces = self
                 .traces
@@ -410,5 +448,15 @@ impl Evaluation {
             let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
             changes.min_by_key(|change| (change.sent == 0, change.sent, change.direction))
         })
+    }
+}
+/// How grave a change is, the gravest first; `None` for all others.
+fn gravity(change: &Change) -> Option<u8> {
+    let is_lost = change.what.fate == Fate::Dropped;
+    match (change.direction, change.what.part) {
+        (_, Part::Credential) => Some(0),
+        (Direction::Reply, Part::Status) => Some(1),
+        (Direction::Reply, Part::Event | Part::Block | Part::StopReason) if is_lost => Some(1),
+        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use super::compare::GatewayComparison;
 use super::details::Details;
 use super::diff::Diff;
 use super::history::History;
@@ -16,6 +17,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("compatibility-matrix.schema.json", text::<Matrix>()),
         ("compatibility-details.schema.json", text::<Details>()),
         ("matrix-diff.schema.json", text::<Diff>()),
+        ("gateway-comparison.schema.json", text::<GatewayComparison>()),
         ("compatibility-history.schema.json", text::<History>()),
     ]
 }

@@ -394,7 +394,7 @@ impl From<Level> for CellMark {
     }
 }
 
-fn mark_of_trial(trial: &TrialRecord) -> CellMark {
+pub(super) fn mark_of_trial(trial: &TrialRecord) -> CellMark {
     let status = CellStatus::from(trial.result.clone());
     mark(status.word(), trial.verdict, trial.cause, trial.flaky)
 }

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::catalogue::KeyHeader;
 use crate::env::Secret;
 use crate::ids::TrialKey;
 use crate::mutants::PassingRequest;
@@ -27,18 +28,57 @@ const READ_PATHS: [&str; 5] = [
 
 #[derive(Default)]
 pub(super) struct Guard {
-    tokens: Mutex<HashMap<String, (TrialKey, Secret)>>,
+    tokens: Mutex<HashMap<String, (TrialKey, GatewayLogin)>>,
+}
+
+/// What a gateway wants to see in a request.
+#[derive(Clone, Debug)]
+pub struct GatewayLogin {
+    pub credential: Secret,
+    /// The header of the credential.
+    pub header: KeyHeader,
+    /// Further headers. They replace those that `claude` sends.
+    pub further: Vec<(String, String)>,
+}
+
+impl From<Secret> for GatewayLogin {
+    fn from(credential: Secret) -> Self {
+        Self {
+            credential,
+            header: KeyHeader::Authorization,
+            further: Vec::new(),
+        }
+    }
+}
+
+impl GatewayLogin {
+    /// Adds it to the headers of a request that has its token at `place`.
+    fn insert(&self, headers: &mut Vec<(String, Vec<u8>)>, place: usize, token: &str) {
+        let (name, value) = &mut headers[place];
+        let text = String::from_utf8_lossy(value).replace(token, self.credential.expose());
+        *value = match self.header {
+            KeyHeader::ApiKey if name.eq_ignore_ascii_case("authorization") => {
+                "x-api-key".clone_into(name);
+                self.credential.expose().into()
+            }
+            _ => text.into_bytes(),
+        };
+        for (name, value) in &self.further {
+            headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), value.clone().into_bytes()));
+        }
+    }
 }
 
 /// Why a request does not pass.
 pub(super) type Refusal = (StatusCode, &'static str, &'static str);
 
 impl Guard {
-    /// A new token for the trial, in exchange for `credential`.
-    pub(super) fn admit(&self, key: TrialKey, credential: Secret) -> Secret {
+    /// A new token for the trial, in exchange for `login`.
+    pub(super) fn admit(&self, key: TrialKey, login: GatewayLogin) -> Secret {
         let [first, second] = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::simple);
         let token = format!("sk-{first}{second}");
-        self.tokens.lock().insert(token.clone(), (key, credential));
+        self.tokens.lock().insert(token.clone(), (key, login));
         Secret::new(token)
     }
 
@@ -62,12 +102,18 @@ impl Guard {
     ) -> Result<TrialKey, (Option<TrialKey>, Refusal)> {
         let tokens = self.tokens.lock();
         let mut owner = None;
-        for (_, value) in &mut request.headers {
-            let Ok(text) = str::from_utf8(value) else { continue };
-            let token = text.rsplit(' ').next().unwrap_or(text);
-            if let Some((key, credential)) = tokens.get(token) {
+        let names: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let mut headers = request.headers.iter();
+            let Some(place) =
+                headers.position(|(other, value)| *other == name && tokens.contains_key(last_word(value)))
+            else {
+                continue;
+            };
+            let token = last_word(&request.headers[place].1).to_owned();
+            if let Some((key, login)) = tokens.get(&token) {
                 owner = Some(*key);
-                *value = text.replace(token, credential.expose()).into_bytes();
+                login.insert(&mut request.headers, place, &token);
             }
         }
         let path = request.path.split('?').next().unwrap_or_default();
@@ -102,6 +148,12 @@ pub(super) fn without_pass_through(path: &str) -> &str {
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
+/// The last word of a header's value, which is the token after `Bearer`; empty if it is no text.
+fn last_word(value: &[u8]) -> &str {
+    let text = str::from_utf8(value).unwrap_or_default();
+    text.rsplit(' ').next().unwrap_or(text)
+}
+
 fn is_needed(method: &str, path: &str, operation: Operation) -> bool {
     let path = without_pass_through(path);
     let is_read = matches!(method, "GET" | "HEAD");
@@ -131,7 +183,7 @@ mod tests {
     fn a_token_becomes_the_credential_until_its_trial_ends() {
         let guard = Guard::default();
         let key = TrialKey(Uuid::new_v4());
-        let token = guard.admit(key, Secret::new("sk-master"));
+        let token = guard.admit(key, Secret::new("sk-master").into());
         let mut request = asked("/v1/messages?beta=true", &format!("Bearer {}", token.expose()));
         let passed = guard.exchange("POST", Operation::Messages, &mut request);
         assert!(passed.is_ok_and(|owner| owner == key));
@@ -147,9 +199,27 @@ mod tests {
     }
 
     #[test]
+    fn a_login_moves_the_key_and_adds_headers() {
+        let guard = Guard::default();
+        let login = GatewayLogin {
+            credential: Secret::new("sk-master"),
+            header: KeyHeader::ApiKey,
+            further: vec![("x-route".to_owned(), "azure".to_owned())],
+        };
+        let token = guard.admit(TrialKey(Uuid::new_v4()), login);
+        let mut request = asked("/v1/messages", &format!("Bearer {}", token.expose()));
+        request.headers.push(("X-Route".to_owned(), b"other".to_vec()));
+        let passed = guard.exchange("POST", Operation::Messages, &mut request);
+        assert!(passed.is_ok());
+        let expected = [("x-api-key", "sk-master"), ("x-route", "azure")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        assert_eq!(request.headers, expected);
+    }
+
+    #[test]
     fn admin_routes_do_not_exist_for_a_trial() {
         let guard = Guard::default();
-        let token = guard.admit(TrialKey(Uuid::new_v4()), Secret::new("sk-master"));
+        let token = guard.admit(TrialKey(Uuid::new_v4()), Secret::new("sk-master").into());
         let status = |method, path| {
             let mut request = asked(path, token.expose());
             let passed = guard.exchange(method, Operation::Unknown, &mut request);

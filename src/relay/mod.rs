@@ -28,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::mutants::{Mutant, RelayPosition, SideChange};
 use crate::wire::Operation;
 use crate::wire::exchange::GatewayExchange;
+pub use guard::GatewayLogin;
 use guard::Guard;
 use server::RelayState;
 
@@ -139,12 +140,13 @@ impl Relay {
         BoundServer::of(listener, self.base_url()).serve(router(&self.shared))
     }
 
-    /// A new token for a trial: its requests reach the gateway with `credential`. A relay that is not guarded has none and
+    /// A new token for a trial: its requests reach the gateway with `login`. A relay that is not guarded has none and
     /// returns the credential.
-    pub fn admit(&self, key: TrialKey, credential: Secret) -> Secret {
+    pub fn admit(&self, key: TrialKey, login: impl Into<GatewayLogin>) -> Secret {
+        let login = login.into();
         match &self.shared.guard {
-            Some(guard) => guard.admit(key, credential),
-            None => credential,
+            Some(guard) => guard.admit(key, login),
+            None => login.credential,
         }
     }
 

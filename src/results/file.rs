@@ -74,7 +74,7 @@ pub struct RunRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayRecord {
-    /// `litellm`, `attached` (one that already ran) or `none`.
+    /// `litellm`, `catalogue` (another one of `gateways/`), `attached` (one that already ran) or `none`.
     pub kind: String,
     /// Its name, if it is known. The known findings are those of `gateways/<name>.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,6 @@ use super::RunOptions;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::GATEWAYS;
-use crate::gateway::LITELLM;
 use crate::progress::ProgressSink;
 use crate::text::{is_name, listed};
 
@@ -28,7 +27,7 @@ pub(super) fn note_unknown_gateway(
     Ok(())
 }
 
-/// The name of the gateway under test: LiteLLM unless another one is attached. A run without a gateway has none.
+/// The name of the gateway under test: that of `--gateway`, unless another one is attached. A run without a gateway has none.
 pub(super) fn gateway_name(options: &RunOptions, environment: &Environment) -> Option<String> {
     let given = options
         .gateway_name
@@ -39,7 +38,7 @@ pub(super) fn gateway_name(options: &RunOptions, environment: &Environment) -> O
         (false, Some(name)) => Some(name.to_owned()),
         (false, None) => {
             let is_own = environment.get(env::LITELLM_PROXY_BASE_URL).is_none();
-            is_own.then(|| LITELLM.to_owned())
+            is_own.then(|| options.gateway.file_name())
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::files::project::broken_project;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
+use crate::gateway::{CatalogueGateway, WantedTools};
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
 use crate::matrix::details::DETAILS;
@@ -81,6 +82,8 @@ pub struct MatrixRun {
     proxy_config: Option<ProxyConfig>,
     /// The same for any gateway: the project's file says where an attached gateway's requests are processed too.
     configured: Option<ProxyConfig>,
+    /// The gateway, if it is another one of the catalogue than LiteLLM.
+    catalogue: Option<CatalogueGateway>,
     baseline: Option<Baseline>,
     /// What the gateway is known to break.
     known: KnownFindings,
@@ -129,24 +132,26 @@ impl MatrixRun {
         progress: Box<dyn ProgressSink>,
     ) -> anyhow::Result<Self> {
         let project = &selected.project;
-        // An attached gateway has its own configuration.
-        let proxy_config = match environment.get(env::LITELLM_PROXY_BASE_URL) {
-            None => Some(project.proxy_config().map_err(broken_project)?),
-            Some(_) => None,
+        let gateway = gateway_name(&options, &environment);
+        let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+        let entry = gateway.as_deref().filter(|_| !is_attached);
+        let catalogue =
+            entry.and_then(|name| CatalogueGateway::new(name, &selected.gateway, &project.manifest));
+        let catalogue = catalogue.filter(|gateway| !gateway.entry.is_litellm());
+        // Another gateway than LiteLLM has its own configuration.
+        let proxy_config = match is_attached || catalogue.is_some() {
+            false => Some(project.proxy_config().map_err(broken_project)?),
+            true => None,
         };
         let configured = proxy_config.clone().or_else(|| project.proxy_config().ok());
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
             project.ensure_inside(config, &selected.names)?;
         }
         let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
-        let gateway = gateway_name(&options, &environment);
-        let known = match &gateway {
-            Some(name) => {
-                note_unknown_gateway(project, name, progress.as_ref())?;
-                project.known_findings(name).map_err(broken_project)?
-            }
-            None => KnownFindings::default(),
-        };
+        if let Some(name) = &gateway {
+            note_unknown_gateway(project, name, progress.as_ref())?;
+        }
+        let known = selected.gateway.known.clone();
         let run = shared::nextest_run(&environment);
         let shared = run
             .map(|run| SharedResults::of(&environment, &project.root, run))
@@ -174,7 +179,13 @@ impl MatrixRun {
             RunRecord {
                 client_format: (options.client_format() != ClientFormat::Messages)
                     .then(|| options.client_format().name().to_owned()),
-                ..record(&environment, options.is_control(), gateway, selected.in_scope)
+                ..record(
+                    &environment,
+                    options.is_control(),
+                    catalogue.is_some(),
+                    gateway,
+                    selected.in_scope,
+                )
             },
             &selected.names,
         )?;
@@ -189,6 +200,7 @@ impl MatrixRun {
             selected,
             proxy_config,
             configured,
+            catalogue,
             baseline,
             known,
             is_shared,
@@ -215,6 +227,11 @@ impl MatrixRun {
     }
 
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
+        let lacks = &self.selected.gateway.lacks;
+        if let Some(reason) = lacks.reason(&name.cell.provider, &name.cell.feature) {
+            let reason = format!("{}: {reason}", self.known.gateway);
+            return self.finished(not_run(name, "", &Outcome::NotApplicable(reason)));
+        }
         match self.selected.project.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => {
                 self.finished(not_run(name, "", &Outcome::NotApplicable(reason)))
@@ -331,7 +348,10 @@ impl MatrixRun {
                 environment: self.environment.clone(),
                 root: self.selected.project.root.clone(),
                 mutants: false,
-                wanted: self.options.wanted(),
+                wanted: WantedTools {
+                    catalogue: self.catalogue.clone(),
+                    ..self.options.wanted()
+                },
                 client_format: self.options.client_format(),
                 daemon: self.daemon.clone(),
                 watchdog: None,
@@ -453,7 +473,10 @@ impl MatrixRun {
                 .iter()
                 .any(|name| name.cell.provider == stale.provider && stale.tiers.contains(&name.tier))
         };
-        stale::stale(results, &self.known, &project.applicable_trials())
+        let lacks = &self.selected.gateway.lacks;
+        let mut trials = project.applicable_trials();
+        trials.retain(|name| lacks.reason(&name.cell.provider, &name.cell.feature).is_none());
+        stale::stale(results, &self.known, &trials)
             .iter()
             .filter(|stale| !self.is_shared || is_own(stale))
             .map(|stale| format!("error: {stale}"))
@@ -523,7 +546,13 @@ fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) ->
     names
 }
 
-fn record(environment: &Environment, control: bool, name: Option<String>, trials: usize) -> RunRecord {
+fn record(
+    environment: &Environment,
+    control: bool,
+    is_catalogued: bool,
+    name: Option<String>,
+    trials: usize,
+) -> RunRecord {
     let now = chrono::Utc::now();
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
@@ -533,6 +562,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
             kind: match (control, is_attached) {
                 (true, _) => "none",
                 (false, true) => "attached",
+                (false, false) if is_catalogued => "catalogue",
                 (false, false) => "litellm",
             }
             .to_owned(),

@@ -1,9 +1,11 @@
 //! The settings of a run: a group of flags of the harness.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser};
 
+use crate::catalogue::is_header_name;
 use crate::claude::ClientFormat;
 use crate::env;
 use crate::gateway::{WantedGateway, WantedTools};
@@ -29,8 +31,8 @@ pub struct RunOptions {
     /// are those of `compatibility-details.json` beside it
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// The gateway: `litellm` (or the gateway at `LITELLM_PROXY_BASE_URL`), or `none`, as a control of Claude Code, the cells
-    /// and the simulator. `litellm@1.101.0` is that version instead of the pinned one
+    /// The gateway: `litellm` (or the gateway at `LITELLM_PROXY_BASE_URL`), another one of `compat gateways`, or `none`, as a
+    /// control of Claude Code, the cells and the simulator. `litellm@1.101.0` is that version instead of the pinned one
     #[arg(long, value_name = "NAME[@VERSION]", default_value = "litellm")]
     pub gateway: WantedGateway,
     /// This published version of Claude Code instead of the pinned one
@@ -47,6 +49,9 @@ pub struct RunOptions {
     /// The name of an attached gateway. The known findings are those of `gateways/NAME.yaml`
     #[arg(long, value_name = "NAME", env = env::COMPAT_GATEWAY_NAME)]
     pub gateway_name: Option<String>,
+    /// A header that an attached gateway wants in each request beside its key, `NAME: VALUE`. May be given several times
+    #[arg(long = "header", value_name = "HEADER")]
+    pub headers: Vec<ClientHeader>,
     /// Start a new session, even if `compat up` has started a warm one
     #[arg(long)]
     pub cold: bool,
@@ -91,6 +96,29 @@ impl Default for RunOptions {
     }
 }
 
+/// A header of each request: `x-portkey-provider: anthropic`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHeader(pub (String, String));
+
+impl FromStr for ClientHeader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').unwrap_or((text, ""));
+        let (name, value) = (name.trim(), value.trim());
+        if !is_header_name(name)
+            || value.is_empty()
+            || value.contains(|c: char| c.is_control() || !c.is_ascii())
+        {
+            // The value may be a credential, so the error does not show it.
+            return Err(
+                "a header has the form `NAME: VALUE`, such as `x-portkey-provider: anthropic`".to_owned(),
+            );
+        }
+        Ok(Self((name.to_owned(), value.to_owned())))
+    }
+}
+
 impl RunOptions {
     /// Whether the run is a control run, without a gateway.
     pub fn is_control(&self) -> bool {
@@ -102,6 +130,8 @@ impl RunOptions {
             gateway: self.gateway.clone(),
             claude: self.claude.clone(),
             overrides: self.overrides.clone(),
+            catalogue: None,
+            headers: self.headers.iter().map(|header| header.0.clone()).collect(),
         }
     }
 

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
+use super::gateway_name::gateway_name;
+use crate::catalogue::Install;
 use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
-use crate::files::project::{broken_project, rendered};
+use crate::files::project::{GATEWAYS, broken_project, rendered};
+use crate::findings::GatewayDescription;
 use crate::gateway::{LITELLM, NO_GATEWAY};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
@@ -26,6 +29,8 @@ pub struct SelectedTrials {
     pub names: Vec<TrialName>,
     /// The number of trials of this part that the filters exclude.
     pub filtered_out: usize,
+    /// The gateway under test, as its file describes it.
+    pub gateway: GatewayDescription,
     /// Why trials are left out that this kind of run cannot have, a sentence each.
     pub notes: Vec<String>,
 }
@@ -40,6 +45,11 @@ impl SelectedTrials {
     /// The same for the project at `root`.
     pub fn in_project(options: &RunOptions, environment: &Environment, root: &Path) -> anyhow::Result<Self> {
         let project = Project::open(root).map_err(broken_project)?;
+        check_gateway(options, environment, &project)?;
+        let gateway = match gateway_name(options, environment) {
+            Some(name) => project.gateway(&name).map_err(broken_project)?,
+            None => GatewayDescription::default(),
+        };
         let results_path = environment
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
@@ -52,7 +62,6 @@ impl SelectedTrials {
             false => part(options, scope)?,
         };
         let mut notes = Vec::new();
-        check_gateway(options, environment)?;
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
@@ -90,10 +99,11 @@ impl SelectedTrials {
             ));
         }
         let offered = names.len();
-        filter(&mut names, options, &project, &results_path)?;
+        filter(&mut names, options, &project, &gateway, &results_path)?;
         Ok(Self {
             filtered_out: offered - names.len(),
             project,
+            gateway,
             results_path,
             in_scope,
             names,
@@ -124,15 +134,41 @@ impl SelectedTrials {
 }
 
 /// Fails if there is no such gateway, or if a version contradicts the gateway that already runs.
-fn check_gateway(options: &RunOptions, environment: &Environment) -> anyhow::Result<()> {
+fn check_gateway(options: &RunOptions, environment: &Environment, project: &Project) -> anyhow::Result<()> {
     let (gateway, url) = (&options.gateway, env::LITELLM_PROXY_BASE_URL);
-    let known = [LITELLM, NO_GATEWAY];
+    let is_attached = environment.get(url).is_some();
     ensure!(
-        known.contains(&gateway.name.as_str()),
-        "there is no gateway `{}`: known are {}",
-        gateway.name,
-        listed(known)
+        options.headers.is_empty() || is_attached,
+        "`--header` is for an attached gateway, and `{url}` is not set"
     );
+    let name = gateway.file_name();
+    if ![LITELLM, NO_GATEWAY].contains(&name.as_str()) {
+        ensure!(
+            !is_attached,
+            "`--gateway {gateway}` contradicts `{url}`, which names a gateway that already runs: unset the variable, or \
+             name the running one with `--gateway-name`"
+        );
+        let files = project.gateways();
+        let known = files.iter().map(String::as_str).chain([NO_GATEWAY]);
+        ensure!(
+            files.contains(&name),
+            "there is no gateway `{}`: known are {}",
+            gateway.name,
+            listed(known)
+        );
+        let description = project.gateway(&name).map_err(broken_project)?;
+        let entry = description.entry.with_context(|| {
+            format!(
+                "`{GATEWAYS}/{name}.yaml` has no `install`, so this gateway can only be attached: set `{url}`"
+            )
+        })?;
+        let is_versioned = !matches!(entry.install, Install::BuiltIn(_));
+        ensure!(
+            gateway.version.is_none() || is_versioned,
+            "`{}` is part of this program, so it has no other version",
+            gateway.name
+        );
+    }
     let flag = match (&gateway.version, &options.overrides) {
         (Some(_), _) => format!("--gateway {gateway}"),
         (None, Some(_)) => "--override".to_owned(),
@@ -213,6 +249,7 @@ fn filter(
     names: &mut Vec<TrialName>,
     options: &RunOptions,
     project: &Project,
+    gateway: &GatewayDescription,
     results_path: &Path,
 ) -> anyhow::Result<()> {
     if options.bench {
@@ -222,7 +259,13 @@ fn filter(
     names.retain(|name| options.names.select(name) && options.axes.select(name));
     if options.ignored {
         let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
-        names.retain(|name| cells.contains(&name.cell));
+        let lacks = |name: &TrialName| {
+            gateway
+                .lacks
+                .reason(&name.cell.provider, &name.cell.feature)
+                .is_some()
+        };
+        names.retain(|name| cells.contains(&name.cell) || lacks(name));
     }
     if options.last.is_set() {
         let results = last_results(results_path)?;

@@ -9,11 +9,13 @@ use parking_lot::Mutex;
 
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use super::{SessionOptions, machine};
+use crate::catalogue::{BuiltIn, Install, OwnTool};
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::private_folder;
 use crate::files::project::{PROXY_CONFIG, tier_models};
 use crate::gateway::{
-    self, GatewayKind, GatewayOptions, GatewayProcess, LogFile, RunningGateway, WantedTools,
+    self, CatalogueGateway, ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, InstalledParts,
+    LogFile, RunningGateway, WantedTools,
 };
 use crate::mutants::RelayPosition;
 use crate::process::{RunId, Watchdog};
@@ -104,6 +106,7 @@ impl Backend {
             key: Secret::new(info.gateway_key),
             log: Some(LogFile::at(&info.gateway_log)),
             kind: GatewayKind::Running,
+            client: ClientHeaders::default(),
         };
         let provider = Provider::Remote(client.provider);
         Self {
@@ -122,7 +125,7 @@ pub(super) async fn backend(
 ) -> anyhow::Result<Backend> {
     let environment = &options.environment;
     if let Some(base_url) = environment.get(env::LITELLM_PROXY_BASE_URL) {
-        return attached(environment, base_url).await;
+        return attached(environment, base_url, &options.wanted.headers).await;
     }
     ensure!(
         environment.get(env::COMPAT_PROVIDER_URL).is_none(),
@@ -137,12 +140,14 @@ pub(super) async fn backend(
             key: Secret::new(&simulator.credentials().anthropic_api_key),
             log: None,
             kind: GatewayKind::Absent,
+            client: ClientHeaders::default(),
         };
         return Ok(Backend::new(Some(Provider::Embedded(simulator)), gateway, None));
     }
     // The warm session has no relay behind its gateway.
     if !options.mutants
         && options.wanted.is_pinned_gateway()
+        && options.wanted.catalogue.is_none()
         && let Some(client) = daemon_client(options, progress).await?
     {
         return Ok(Backend::of_daemon(*client));
@@ -156,6 +161,9 @@ pub(super) async fn backend(
         relay_behind: options.mutants,
         wanted: &options.wanted,
     };
+    if let Some(gateway) = &options.wanted.catalogue {
+        return boot_catalogued(boot_options, gateway, progress).await;
+    }
     let booted = boot(boot_options, progress).await?;
     let provider = Provider::Embedded(booted.simulator);
     Ok(Backend {
@@ -171,7 +179,11 @@ pub(super) fn simulator_options(root: &Path) -> SimulatorOptions {
     }
 }
 
-async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<Backend> {
+async fn attached(
+    environment: &Environment,
+    base_url: &str,
+    headers: &[(String, String)],
+) -> anyhow::Result<Backend> {
     let base_url = gateway::checked_address(env::LITELLM_PROXY_BASE_URL, base_url)?;
     let key = environment.secret(env::LITELLM_PROXY_API_KEY).with_context(|| {
         format!(
@@ -187,6 +199,10 @@ async fn attached(environment: &Environment, base_url: &str) -> anyhow::Result<B
         key,
         log: None,
         kind: GatewayKind::Running,
+        client: ClientHeaders {
+            all: headers.to_vec(),
+            ..ClientHeaders::default()
+        },
     };
     Ok(Backend::new(provider, gateway, version))
 }
@@ -283,14 +299,7 @@ pub(super) struct Booted {
 /// Starts a simulator, and LiteLLM in front of it.
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
     let simulator = Simulator::start(boot.simulator).await?;
-    let back = match boot.relay_behind {
-        true => {
-            let secret = &simulator.credentials().aws_secret_access_key;
-            let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret));
-            Some(relay.await?)
-        }
-        false => None,
-    };
+    let back = relay_behind(&simulator, boot.relay_behind).await?;
     let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
     let folder = boot.root.join(toolchain::lock::FOLDER);
     let lock = Lock::read(&folder)?;
@@ -317,6 +326,65 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
         simulator,
         back,
         version,
+    })
+}
+
+async fn relay_behind(simulator: &Simulator, is_wanted: bool) -> anyhow::Result<Option<Relay>> {
+    if !is_wanted {
+        return Ok(None);
+    }
+    let secret = &simulator.credentials().aws_secret_access_key;
+    let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret));
+    Ok(Some(relay.await?))
+}
+
+/// Starts a simulator, and a gateway of the catalogue in front of it.
+async fn boot_catalogued(
+    boot: Boot<'_>,
+    gateway: &CatalogueGateway,
+    progress: &dyn ProgressSink,
+) -> anyhow::Result<Backend> {
+    let simulator = Simulator::start(boot.simulator).await?;
+    let back = relay_behind(&simulator, boot.relay_behind).await?;
+    let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
+    let folder = boot.root.join(toolchain::lock::FOLDER);
+    let lock = Lock::read(&folder)?;
+    let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
+    let (name, install) = (&gateway.name, &gateway.entry.install);
+    let wanted = boot.wanted.gateway.version.as_ref();
+    let mut parts = InstalledParts::default();
+    let mut version = None;
+    if let Some(pin) = installer
+        .package_pin(&folder, name, install, wanted, &lock.uv)
+        .await?
+    {
+        parts.package = Some(installer.ensure_package(name, &pin, &lock.uv).await?);
+        version = Some(pin.version().to_owned());
+    }
+    if *install == Install::Tool(OwnTool::Claude) {
+        let pin = installer.claude_pin(&lock, wanted).await?;
+        parts.claude = Some(installer.ensure_claude(&pin).await?);
+        version = Some(pin.version);
+    }
+    if *install == Install::BuiltIn(BuiltIn::Transparent) {
+        version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    }
+    let shown = version.as_deref().unwrap_or_default();
+    let label = format!("starting {name} {shown}");
+    progress.begin(&label);
+    let options = GatewayOptions {
+        config: &boot.root.join(PROXY_CONFIG),
+        folder: &boot.scratch.join("gateway"),
+        environment: boot.environment,
+        providers: simulator.credentials().for_gateway(provider_url),
+        run: boot.run,
+    };
+    let started = gateway.start(&options, &parts).await;
+    progress.end(&label);
+    let provider = Provider::Embedded(simulator);
+    Ok(Backend {
+        back,
+        ..Backend::new(Some(provider), started?, version)
     })
 }
 

@@ -31,7 +31,7 @@ use crate::isolation::IsolationLevel;
 use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, Simulator};
-use crate::relay::{Mutation, Relay, TRIAL_PREFIX};
+use crate::relay::{GatewayLogin, Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
 use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
@@ -187,7 +187,15 @@ impl Session {
 
     /// A token that opens the entrance for a trial's own requests, until [`Session::take`].
     pub fn token(&self, key: TrialKey) -> Secret {
-        self.front.admit(key, self.gateway.key.clone())
+        let route = self.running.lock().get(&key).copied().flatten();
+        let column = route.map(|route| ProviderId::new(route.as_str()));
+        let client = &self.gateway.client;
+        let login = GatewayLogin {
+            credential: self.gateway.key.clone(),
+            header: client.key,
+            further: client.of(column.as_ref()),
+        };
+        self.front.admit(key, login)
     }
 
     /// The tokens of a trial, until [`Session::take`]. Its evidence must not contain them.

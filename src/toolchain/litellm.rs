@@ -76,7 +76,13 @@ impl Installer<'_> {
         Ok(installed.program())
     }
 
-    async fn install_litellm(&self, pin: &PythonPin, uv: &PythonPin, directory: &Path) -> anyhow::Result<()> {
+    /// Fills `directory` with the package of `pin`, which need not be LiteLLM.
+    pub(super) async fn install_litellm(
+        &self,
+        pin: &PythonPin,
+        uv: &PythonPin,
+        directory: &Path,
+    ) -> anyhow::Result<()> {
         proxy::ensure_answers(&self.tools.environment).await?;
         let uv = self.uv(uv).await?;
         let python = &uv.python;

@@ -1,4 +1,4 @@
-//! The pinned `claude` and LiteLLM: lock, download, verification, cache.
+//! The pinned `claude`, LiteLLM and other gateways: lock, download, verification, cache.
 //!
 //! [`Lock::read`] reads the pins; an [`Installer`] installs them. An installed tool is found without network. Nothing is
 //! unpacked or run before it is verified.
@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod confinement;
 pub mod claude;
 pub mod litellm;
+pub mod packages;
 pub mod update;
 pub mod published;
 pub mod verify;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 pub use self::cache::Cache;
 pub use self::claude::version_of as claude_version;
 pub use self::lock::{ClaudePin, Lock, PythonPin};
+pub use self::packages::PackagePin;
 pub use self::published::ToolVersion;
 
 use crate::env::Environment;

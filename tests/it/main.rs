@@ -30,6 +30,7 @@ mod provider;
 mod relay;
 mod gateway;
 mod gateway_files;
+mod gateways;
 mod toolchain;
 mod versions;
 mod published;

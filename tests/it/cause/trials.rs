@@ -3,20 +3,21 @@
 use compat_matrix::cause::{failure_of_trial, of_trial};
 use compat_matrix::evidence::{Behind, Evidence, Killed, file};
 use compat_matrix::expectation::Check;
-use compat_matrix::expectation::kinds::{ExitCheck, TextCheck};
+use compat_matrix::expectation::kinds::{ExitCheck, TextCheck, UnchangedCheck};
 use compat_matrix::files::evidence_files;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
-use compat_matrix::wire::exchange::{Matched, ProviderExchange, SentEvent};
+use compat_matrix::wire::Direction;
+use compat_matrix::wire::exchange::{GatewayExchange, Matched, ProviderExchange, SentEvent};
 use compat_matrix::wire::reply_id;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::evidence::{
-    Builder as _, equals, exchange, expectation, gateway_exchange, in_lockstep, judge, nothing, probe,
+    Builder as _, equals, exchange, expectation, gateway_exchange, in_lockstep, judge, nothing, pong, probe,
     refused, request, scripted_error, test, text_exchange, text_message,
 };
-use crate::support::text::assert_starts;
+use crate::support::text::{assert_has, assert_starts};
 
 /// The cause of a trial that should answer `pong`, and its rule.
 fn cause_of(evidence: &Evidence) -> (Cause, &'static str) {
@@ -393,6 +394,37 @@ fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
     for (what, evidence, expected) in rows {
         assert_eq!(cause_of(&evidence), expected, "{what}");
     }
+}
+
+#[test]
+fn a_grave_change_comes_before_a_lost_header() {
+    let beta = ("anthropic-beta".to_owned(), "new-beta-2026-01-01".to_owned());
+    let unchanged = |direction| Check::Unchanged(UnchangedCheck(direction));
+    let judged = |change: &dyn Fn(&mut ProviderExchange, &mut GatewayExchange)| {
+        let mut arrived = text_exchange();
+        arrived.number = 1;
+        let mut sent = gateway_exchange(&arrived, "application/json");
+        sent.request.headers.push(beta.clone());
+        change(&mut arrived, &mut sent);
+        let mut evidence = pong();
+        evidence.exchanges[0] = arrived;
+        evidence.sent = vec![sent];
+        let mut test = test(unchanged(Direction::Request));
+        test.expectations
+            .push(expectation("reply", unchanged(Direction::Reply)));
+        let failure = failure_of_trial(&evidence, &judge(&test, &evidence));
+        (failure.headline.unwrap_or_default(), failure.why)
+    };
+    let (headline, _) = judged(&|_, _| {});
+    assert_has(&headline, "beta `new-beta-2026-01-01` dropped");
+    let (headline, why) = judged(&|arrived, _| arrived.caller_credential = vec!["body".into()]);
+    assert_has(&headline, "credential `the caller's key in the body` added");
+    assert_has(
+        &why,
+        "the gateway sends a credential to a side that must not get it",
+    );
+    let (headline, _) = judged(&|_, sent| sent.reply.as_mut().unwrap().status = 500);
+    assert_has(&headline, "the status changed: 200 → 500");
 }
 
 #[test]

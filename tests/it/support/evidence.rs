@@ -4,7 +4,7 @@ use compat_matrix::cells::Test;
 use compat_matrix::document::{Place, Query};
 use compat_matrix::evidence::{Behind, DirectReply, Evidence, Exit, Killed};
 use compat_matrix::expectation::{Check, Expectation, Matcher};
-use compat_matrix::findings::{KnownFindings, KnownForRun, Versions};
+use compat_matrix::findings::{GatewayDescription, KnownFindings, KnownForRun, MatrixNames, Versions};
 use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Verdict;
@@ -393,8 +393,13 @@ pub fn known_finding(subject: &str) -> KnownFindings {
 pub fn known_finding_of(subject: &str, providers: &[ProviderId], tiers: &[TierId]) -> KnownFindings {
     let text = gateway_file(subject, providers[0].as_str(), tiers[0].as_str());
     let file = std::path::Path::new("gateways/example.yaml");
-    KnownFindings::parse(file, text.as_bytes(), providers, &tiers.iter().cloned().collect())
-        .expect("a valid file")
+    let names = MatrixNames {
+        providers,
+        features: &[],
+        tiers: &tiers.iter().cloned().collect(),
+    };
+    let parsed = GatewayDescription::parse(file, text.as_bytes(), names);
+    parsed.expect("a valid file").known
 }
 
 /// A file of a gateway that is known to break `subject`.

@@ -1,0 +1,231 @@
+//! The form of a catalogue entry, and the errors of its meaning.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::template::{NeutralList, fill};
+use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, OwnTool};
+use crate::document::{Diagnostic, KeyPath, Reader, written};
+
+/// The keys of `gateways/<name>.yaml` that start a gateway. Without `install`, it can only be attached.
+#[derive(Debug)]
+pub struct EntryForm {
+    pub install: Option<InstallForm>,
+    pub configure: IndexMap<String, String>,
+    pub start: Option<StartForm>,
+    pub ready: Option<String>,
+    pub client: Option<ClientForm>,
+}
+
+/// Exactly one of `npm`, `pypi`, `tool` and `built_in`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstallForm {
+    /// A package for Node, pinned with its dependencies in `toolchain/gateways/<name>.json`.
+    #[schemars(length(min = 1), extend("examples" = ["@portkey-ai/gateway"]))]
+    pub npm: Option<String>,
+    /// A package for Python, pinned with its dependencies in `toolchain/gateways/<name>.txt`.
+    #[schemars(length(min = 1), extend("examples" = ["example-gateway[server]"]))]
+    pub pypi: Option<String>,
+    /// The version of the package.
+    #[schemars(length(min = 1), extend("examples" = ["1.15.2"]))]
+    pub version: Option<String>,
+    /// A tool that this project pins for itself.
+    pub tool: Option<OwnTool>,
+    /// A gateway that is part of this program.
+    pub built_in: Option<BuiltIn>,
+}
+
+/// How the gateway is started. Each text is a Jinja template.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartForm {
+    /// The program, by its path or its name on the PATH, and its arguments.
+    #[schemars(length(min = 1), extend("examples" = [["node", "{{ install }}/server.js"]]))]
+    pub command: Vec<String>,
+    /// Further variables of its environment.
+    #[serde(default)]
+    pub environment: IndexMap<String, String>,
+}
+
+/// How Claude Code authenticates.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientForm {
+    /// The header with the gateway's key.
+    pub key: Option<KeyHeader>,
+    /// Further headers of each request. Each value is a Jinja template; `column` is the request's column.
+    #[serde(default)]
+    pub headers: IndexMap<String, String>,
+}
+
+/// The checked entry. `None` if the gateway can only be attached, or if there is an error, which `reader` then has.
+pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<CatalogueEntry> {
+    let before = reader.diagnostics.len();
+    let Some(source) = &form.install else {
+        let keys = [
+            ("configure", !form.configure.is_empty()),
+            ("start", form.start.is_some()),
+            ("ready", form.ready.is_some()),
+            ("client", form.client.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, is_there)| *is_there) {
+            let error = reader.at_key(&KeyPath::of(key), format!("`{key}` needs `install`"));
+            reader.report(error.hint("say where the gateway comes from, or remove the key: a gateway without `install` is attached"));
+        }
+        return None;
+    };
+    let at_install = KeyPath::of("install");
+    let install = install(source, &at_install, reader);
+    let is_own = matches!(
+        install,
+        Some(Install::BuiltIn(_) | Install::Tool(OwnTool::Litellm))
+    );
+    if install.is_some() && !is_own {
+        if form.start.is_none() {
+            let error = reader.at_key(&at_install, "the gateway has no `start`");
+            reader.report(error.hint("write the program and its arguments as `start: {command: […]}`"));
+        }
+        if form.ready.is_none() {
+            let error = reader.at_key(&at_install, "the gateway has no `ready`");
+            reader.report(error.hint("write a path that answers with success, such as `ready: /health`"));
+        }
+    }
+    if is_own && form.start.is_some() {
+        let error = reader.at_key(&KeyPath::of("start"), "this program starts this gateway itself");
+        reader.report(error.hint("remove `start`"));
+    }
+    if let Some(ready) = form.ready.as_deref().filter(|ready| !ready.starts_with('/')) {
+        let error = reader.at(&KeyPath::of("ready"), "the path does not begin with `/`");
+        reader.report(
+            error
+                .found(format!("`{ready}`"))
+                .hint(format!("write `/{ready}`")),
+        );
+    }
+    for (file, text) in &form.configure {
+        let at = KeyPath::of("configure").then(file);
+        check_path(&at, file, reader);
+        check(&at, text, "", reader);
+    }
+    let start = form.start.map(|start| (start.command, start.environment));
+    let (command, environment) = start.unwrap_or_default();
+    for (index, text) in command.iter().enumerate() {
+        check(
+            &KeyPath::of("start").then("command").then(index),
+            text,
+            "",
+            reader,
+        );
+    }
+    for (name, text) in &environment {
+        check(
+            &KeyPath::of("start").then("environment").then(name),
+            text,
+            "",
+            reader,
+        );
+    }
+    let client = form.client.unwrap_or_default();
+    for (name, text) in &client.headers {
+        let at = KeyPath::of("client").then("headers").then(name);
+        if !is_header_name(name) {
+            let error = reader.at_key(&at, format!("`{name}` is not the name of a header"));
+            reader.report(error.allowed("letters, digits, `-` and `_`"));
+        }
+        check(&at, text, "anthropic", reader);
+    }
+    let install = install.filter(|_| reader.diagnostics.len() == before)?;
+    Some(CatalogueEntry {
+        install,
+        files: form.configure.into_iter().collect(),
+        command,
+        environment: environment.into_iter().collect(),
+        ready: form.ready.unwrap_or_default(),
+        client: ClientAuth {
+            key: client.key.unwrap_or_default(),
+            headers: client.headers.into_iter().collect(),
+        },
+    })
+}
+
+/// Whether `name` can be the name of a header.
+pub fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Option<Install> {
+    let InstallForm {
+        npm,
+        pypi,
+        version,
+        tool,
+        built_in,
+    } = form;
+    let (package, is_npm, own) = match (npm, pypi, tool, built_in) {
+        (Some(package), None, None, None) => (package, true, None),
+        (None, Some(package), None, None) => (package, false, None),
+        (None, None, Some(tool), None) => (&String::new(), false, Some(Install::Tool(*tool))),
+        (None, None, None, Some(built_in)) => (&String::new(), false, Some(Install::BuiltIn(*built_in))),
+        _ => {
+            let error = reader.at_key(path, "exactly one source is needed");
+            reader.report(error.allowed("`npm`, `pypi`, `tool` or `built_in`"));
+            return None;
+        }
+    };
+    let package = package.clone();
+    match (own, version.clone()) {
+        (None, Some(version)) if is_npm => Some(Install::Npm { package, version }),
+        (None, Some(version)) => Some(Install::Pypi { package, version }),
+        (None, None) => {
+            let error = reader.at_key(path, "the package has no `version`");
+            reader.report(error.hint("write the pinned version as `version: 1.2.3`"));
+            None
+        }
+        (Some(own), None) => Some(own),
+        (Some(_), Some(_)) => {
+            let error = reader.at(&path.then("version"), "only `npm` and `pypi` have a version");
+            reader.report(error.hint("`toolchain/` pins the version of a tool"));
+            None
+        }
+    }
+}
+
+/// Reports a path that leaves the gateway's own folder.
+fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
+    let leaves = std::path::Path::new(file)
+        .components()
+        .any(|part| !matches!(part, std::path::Component::Normal(_)));
+    if leaves || file.is_empty() {
+        let error = reader.at_key(at, format!("`{file}` is not a path in the gateway's own folder"));
+        reader.report(error.hint("write a relative path without `..`; the home is `home/`"));
+    }
+}
+
+/// Reports a template that cannot be filled, at its line in the file.
+fn check(at: &KeyPath, text: &str, column: &str, reader: &mut Reader<'_>) {
+    let Err(error) = fill(text, &NeutralList::sample(), column) else {
+        return;
+    };
+    let mut span = reader.node.span_at(&at.0).clone();
+    if text.contains('\n') {
+        // The text of a block begins in the line after its key.
+        let key = reader.node.key_span_at(&at.0);
+        span.start.line = key.start.line + error.line;
+        let line = span.source.line(span.start.line);
+        let length = line.chars().count();
+        span.start.column = length - line.trim_start().chars().count() + 1;
+        span.end.line = span.start.line;
+        span.end.column = length + 1;
+    }
+    let diagnostic = Diagnostic::at(&span, format!("the template cannot be filled: {}", error.message));
+    reader.report(
+        diagnostic
+            .path(written(&at.0))
+            .hint("`docs/gateways.md` lists the names that a template may use"),
+    );
+}

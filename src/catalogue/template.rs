@@ -1,0 +1,140 @@
+//! The templates of a catalogue entry: Jinja, filled from one neutral list.
+//!
+//! The list names no gateway: aliases, columns, the providers' own names of the models, bases and credentials. An unknown
+//! name is an error, so a template cannot lose a value silently.
+
+use std::collections::BTreeMap;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+/// Everything that a template may use.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NeutralList {
+    /// The port on loopback that the gateway must listen on.
+    pub port: u16,
+    /// The key that clients send to the gateway.
+    pub key: String,
+    /// The gateway's own folder for this run.
+    pub folder: String,
+    /// Its home, a folder in `folder`.
+    pub home: String,
+    /// The folder of the installed package.
+    pub install: String,
+    /// The pinned `claude`; empty if the gateway is no part of it.
+    pub claude: String,
+    /// The models of the columns that the gateway has.
+    pub models: Vec<NeutralModel>,
+    /// Base and credentials of each column, by its name.
+    pub providers: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A model that clients ask for, and what its provider calls it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NeutralModel {
+    /// What a client asks for.
+    pub alias: String,
+    /// The column: `bedrock_invoke`.
+    pub provider: String,
+    pub tier: String,
+    /// What the provider calls it.
+    pub model: String,
+}
+
+/// Why a template cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    pub message: String,
+    /// The line in the template, from 1.
+    pub line: usize,
+}
+
+/// Fills `text`. `column` is the column of the request for which a header is made, else empty.
+pub fn fill(text: &str, list: &NeutralList, column: &str) -> Result<String, TemplateError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    let mut syntax = SyntaxConfig::builder();
+    syntax
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true);
+    if let Ok(syntax) = syntax.build() {
+        environment.set_syntax(syntax);
+    }
+    let values = minijinja::context! { column => column, ..Value::from(Serde(list)) };
+    let filled = environment
+        .template_from_str(text)
+        .and_then(|template| template.render(values));
+    filled.map_err(|error| TemplateError {
+        line: error.line().unwrap_or(1),
+        message: error.detail().map_or_else(
+            || error.kind().to_string(),
+            |detail| format!("{}: {detail}", error.kind()),
+        ),
+    })
+}
+
+impl NeutralList {
+    /// A list with a value for every name, to check templates without a gateway.
+    pub fn sample() -> Self {
+        let text = |name: &str| format!("a-{name}");
+        let names = [
+            ("anthropic", &["base", "key"][..]),
+            ("azure", &["base", "key"]),
+            ("bedrock_invoke", &AWS),
+            ("bedrock_converse", &AWS),
+            ("bedrock_mantle", &AWS),
+            (
+                "vertex_ai",
+                &["base", "credentials", "credentials_file", "project", "location"],
+            ),
+        ];
+        let provider = |(name, keys): (&str, &[&str])| {
+            let values = keys.iter().map(|key| ((*key).to_owned(), text(key)));
+            (name.to_owned(), values.collect())
+        };
+        Self {
+            port: 1,
+            key: text("key"),
+            folder: text("folder"),
+            home: text("home"),
+            install: text("install"),
+            claude: text("claude"),
+            models: Vec::from(names.map(|(name, _)| NeutralModel {
+                alias: format!("alias-{name}"),
+                provider: name.to_owned(),
+                tier: text("tier"),
+                model: text("model"),
+            })),
+            providers: names.map(provider).into_iter().collect(),
+        }
+    }
+}
+
+const AWS: [&str; 4] = ["base", "access_key_id", "secret_access_key", "region"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_lists_the_models_of_a_column() {
+        let text = "[\n{% for model in models if model.provider == 'azure' %}\n  {{ model.alias | tojson }}\n{% endfor %}\n]\n";
+        let filled = fill(text, &NeutralList::sample(), "").unwrap();
+        assert_eq!(filled, "[\n  \"alias-azure\"\n]\n");
+        let header = "{{ providers[column].base }}";
+        assert_eq!(fill(header, &NeutralList::sample(), "azure").unwrap(), "a-base");
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_with_its_line() {
+        let error = fill("a\n{{ prot }}\n", &NeutralList::sample(), "").unwrap_err();
+        assert_eq!(error.line, 2);
+        assert!(error.message.contains("undefined"), "{}", error.message);
+        let error = fill("{% for x in %}", &NeutralList::sample(), "").unwrap_err();
+        assert!(error.message.contains("syntax error"), "{}", error.message);
+    }
+}

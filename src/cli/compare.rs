@@ -1,0 +1,152 @@
+//! `compat compare`: the same trials through several gateways, side by side.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use super::files::{self, Output};
+use super::print::status;
+use super::project::RootFlag;
+use crate::env::{self, Environment};
+use crate::gateway::WantedGateway;
+use crate::matrix::compare::GatewayComparison;
+use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::report::Paint;
+use crate::results::Results;
+
+/// Run several gateways and compare them cell by cell
+///
+/// Runs `cargo test --test compat -- --gateway NAME` for each gateway, one after the other, and prints one table with the
+/// differences and what explains them. `compat gateways` lists the names. With `--from`, it reads finished results and runs
+/// nothing. The exit status is 0 if every run ended with results, whatever they are.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat compare transparent portkey -- --matrix v0 --tier haiku
+  compat compare litellm litellm@1.101.0 --format markdown -- tool_use
+  compat compare --from litellm.json --from portkey.json --format json")]
+pub struct Arguments {
+    /// The gateways, each with a version if it is not the pinned one
+    #[arg(
+        value_name = "NAME[@VERSION]",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    gateways: Vec<WantedGateway>,
+    /// Results of a finished run
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
+    /// The format
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    format: CompareFormat,
+    /// The file to write; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    /// The most columns of the text [default: those of the terminal, else 80]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
+    /// The harness to run instead of `cargo test --test compat`
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    harness: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootFlag,
+    /// Flags and filters of each run, after `--`
+    #[arg(last = true, value_name = "FLAG")]
+    flags: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CompareFormat {
+    /// For a terminal
+    Text,
+    /// For a job summary or a comment on a pull request
+    Markdown,
+    /// For programs
+    Json,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut runs = Vec::new();
+    for file in &arguments.from {
+        let results = files::read(file, Results::parse)?;
+        let known = results.run.gateway.name.clone();
+        runs.push((known.unwrap_or_else(|| file.display().to_string()), results));
+    }
+    if !arguments.gateways.is_empty() {
+        let runtime = tokio::runtime::Runtime::new()?;
+        for gateway in &arguments.gateways {
+            runs.push((
+                gateway.to_string(),
+                runtime.block_on(run_gateway(gateway, arguments))?,
+            ));
+        }
+    }
+    let comparison = GatewayComparison::new(&runs);
+    let text = match arguments.format {
+        CompareFormat::Text => comparison.to_terminal(arguments.output.width(arguments.width), Paint::Ansi),
+        CompareFormat::Markdown => comparison.to_markdown(),
+        CompareFormat::Json => comparison.to_json(),
+    };
+    arguments.output.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the trials through `gateway`, and returns its results. They stay in `target/compat/compare/`.
+async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::Result<Results> {
+    let root = arguments.root.find()?;
+    let environment = Environment::from_process();
+    ensure!(
+        environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
+        "`{}` names a gateway that already runs, and `compat compare` starts its own: unset the variable",
+        env::LITELLM_PROXY_BASE_URL
+    );
+    let folder = root.join("target/compat/compare");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let file = folder.join(format!("{gateway}.json"));
+    // Results of an earlier run must not count as those of a run that wrote none.
+    let _ = std::fs::remove_file(&file);
+    status!("running {gateway}");
+    let tag = ProcessTag::run(RunId::mint());
+    let launch = match &arguments.harness {
+        Some(program) => Launch::new(program, tag),
+        None => Launch::new("cargo", tag).arguments(["test", "--quiet", "--test", "compat", "--"]),
+    };
+    let launch = launch
+        .arguments([
+            "--gateway".into(),
+            OsString::from(gateway.to_string()),
+            "--quiet".into(),
+        ])
+        .arguments(&arguments.flags)
+        .environment(environment.variables().clone())
+        .environment([
+            (env::CARGO_MANIFEST_DIR, &root),
+            (env::COMPAT_RESULTS_PATH, &file),
+        ])
+        .directory(&root);
+    let log = folder.join(format!("{gateway}.log"));
+    let output = process::output(&launch, b"", RUN_DEADLINE).await?;
+    let text = output.stdout_text() + &output.stderr_text();
+    std::fs::write(&log, &text).with_context(|| format!("cannot write `{}`", log.display()))?;
+    if output.timed_out || !file.is_file() {
+        let lines: Vec<&str> = text.lines().collect();
+        let last = lines[lines.len().saturating_sub(8)..].join("\n  ");
+        bail!(
+            "the run of {gateway} wrote no results ({}); its output is in `{}`:\n  {last}",
+            output.ended,
+            log.display()
+        );
+    }
+    status!(
+        "{gateway}: results in `{}`, output in `{}`",
+        file.display(),
+        log.display()
+    );
+    files::read(&file, Results::parse)
+}
+
+/// The longest run of one gateway: the whole matrix takes minutes, on a busy machine half an hour.
+const RUN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(60 * 60);
