@@ -159,6 +159,10 @@ pub struct CellForm {
     /// What the simulated provider answers, one reply a request, in order. Live runs do not use it.
     #[schemars(length(min = 1))]
     pub replies: Option<Vec<ReplyForm>>,
+    /// Why only `replies` can show the feature, where no prompt makes a live model or provider do the same. A live run leaves such
+    /// trials out, and says so.
+    #[schemars(length(min = 1), extend("examples" = ["No prompt makes a provider refuse a request."]))]
+    pub needs_script: Option<String>,
     /// The provider's rules that may refuse a request of this cell, each with the reason. Without it, a refusal that no reply
     /// of the cell asks for breaks `refused_requests`, even if Claude Code repairs the request. A report names the rule.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}, "examples" = [{"known_betas": "The row shows that Claude Code repeats the request without the beta."}]))]

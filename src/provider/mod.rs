@@ -5,6 +5,7 @@
 //! `rules` is the table of requests that a provider refuses. [`Simulator`] runs in this process; `compat provider serve`
 //! runs a [`RemoteSimulator`] elsewhere.
 
+pub mod as_live;
 mod cache;
 mod colour;
 mod control;
@@ -94,6 +95,8 @@ impl Default for SimulatorOptions {
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),
+    /// The replies of a model that reads the request, with this seed of its variations. No request belongs to a trial then.
+    AsLive(u64),
     /// The replies in order, then from the first again. Nobody reports deltas as shown, so lockstep has no effect.
     Script(Script),
 }

@@ -232,11 +232,15 @@ impl Server {
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse | Unscripted::Script(_) => {
+                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };
         };
+        if let (Some(model), Some(request)) = (&trial.model, &incoming.message) {
+            let reply = model.reply(incoming.route(), request);
+            return self.play(incoming, &reply, progress, Matched::BuiltIn);
+        }
         match trial.next_reply(progress, incoming) {
             Err(why) => unmatched(incoming, why),
             Ok((reply, Reply::Message(message))) => {

@@ -39,6 +39,10 @@ pub struct Results {
 pub struct RunRecord {
     /// The providers behind the gateway.
     pub behind: Behind,
+    /// Whether it went as a live run, with a simulator that answers like a model in place of the providers. Their side is not
+    /// judged then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// The gateway.
     pub gateway: GatewayRecord,
     /// The version of Claude Code, if it is known.

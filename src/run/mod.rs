@@ -44,7 +44,7 @@ use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
 use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
-use crate::session::preflight::{self, UnusableAlias};
+use crate::session::preflight::{self, PreflightReport};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::watch;
@@ -87,8 +87,8 @@ pub struct MatrixRun {
     runtime: Runtime,
     /// The first trial that needs it starts it. Its error is the result of all these trials.
     session: OnceLock<anyhow::Result<Session>>,
-    /// The aliases that failed the preflight.
-    unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
+    /// What the preflight found, of an attached gateway.
+    preflight: OnceLock<PreflightReport>,
     queue: Queue,
     recorder: Arc<Recorder>,
     place: RunPlace,
@@ -192,7 +192,7 @@ impl MatrixRun {
             runtime,
             place,
             session: OnceLock::new(),
-            unusable: OnceLock::new(),
+            preflight: OnceLock::new(),
             queue: Queue::default(),
             recorder,
             progress,
@@ -228,7 +228,8 @@ impl MatrixRun {
             Ok(session) => session,
             Err(error) => return self.no_session(name, alias, &format!("{error:#}")),
         };
-        if let Some(unusable) = self.unusable.get().and_then(|aliases| aliases.get(alias)) {
+        let report = self.preflight.get().filter(|_| !self.options.no_preflight);
+        if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
         }
         // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
@@ -339,11 +340,17 @@ impl MatrixRun {
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-            if !self.options.no_preflight && is_attached {
+            // It also tells whether the run is a rehearsal.
+            if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
                 self.runtime.block_on(self.preflight(&session));
             }
+            let is_rehearsal = self.preflight.get().is_some_and(|report| report.is_rehearsal);
             self.recorder.update(|Results { run, .. }| {
-                run.behind = session.behind();
+                run.rehearsal = is_rehearsal;
+                run.behind = match is_rehearsal {
+                    true => Behind::Simulated,
+                    false => session.behind(),
+                };
                 run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
                 run.claude_code_version.clone_from(&session.claude_version);
@@ -362,7 +369,7 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(
+        let report = preflight::check(
             base_url,
             key,
             aliases,
@@ -370,10 +377,15 @@ impl MatrixRun {
             &session.secrets,
         )
         .await;
-        for line in preflight::summary(&unusable) {
+        for line in preflight::summary(&report.unusable) {
             self.progress.note(&line);
         }
-        let _ = self.unusable.set(unusable);
+        if report.is_rehearsal {
+            self.progress.note(
+                "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live",
+            );
+        }
+        let _ = self.preflight.set(report);
     }
 
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
@@ -515,6 +527,7 @@ fn record(environment: &Environment, control: bool, name: Option<String>, trials
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
+        rehearsal: false,
         behind: if is_live { Behind::Live } else { Behind::Simulated },
         gateway: GatewayRecord {
             kind: match (control, is_attached) {

@@ -61,10 +61,10 @@ impl SelectedTrials {
         let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
             && environment.get(env::COMPAT_PROVIDER_URL).is_none();
         if is_live {
-            let left_out = leave_out(&mut names, |name| uses_subscription(&project, name));
+            let left_out = leave_out(&mut names, |name| needs_script(&project, name));
             if left_out > 0 {
                 notes.push(format!(
-                    "{left_out} trials need the subscription of the provider simulator"
+                    "{left_out} trials need the replies of their cells, so this live run leaves them out (`needs_script` says why)"
                 ));
             }
         }
@@ -161,8 +161,8 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
     }
 }
 
-fn uses_subscription(project: &Project, name: &TrialName) -> bool {
-    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().subscription)
+fn needs_script(project: &Project, name: &TrialName) -> bool {
+    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().needs_script.is_some())
 }
 
 /// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,
