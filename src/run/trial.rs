@@ -53,7 +53,8 @@ pub struct TrialTask<'a> {
 }
 
 impl TrialTask<'_> {
-    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
+    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error, and if the model may not have
+    /// followed the prompt.
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
@@ -75,10 +76,7 @@ impl TrialTask<'_> {
             record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
             record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
-            if !record
-                .cause
-                .is_some_and(|cause| is_transient(cause, session.behind()))
-            {
+            if session.behind() != Behind::Live || !may_pass_again(&record) {
                 break;
             }
         }
@@ -345,9 +343,13 @@ fn short_name(key: TrialKey) -> String {
     key.0.simple().to_string()[..12].to_owned()
 }
 
-/// Whether a second attempt may succeed. A simulated provider has no transient errors.
-fn is_transient(cause: Cause, behind: Behind) -> bool {
-    behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
+/// Whether a second attempt at a live trial may succeed. A simulated provider has no transient errors, and follows its script.
+fn may_pass_again(record: &TrialRecord) -> bool {
+    match record.cause {
+        Some(Cause::RateLimit | Cause::Upstream) => true,
+        Some(Cause::Assertion) => record.fails_run(),
+        _ => false,
+    }
 }
 
 /// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the changes of

@@ -29,7 +29,8 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub(super) fn of(request: &'a MessageRequest) -> Self {
         let messages = &request.messages;
-        let last = messages.iter().rposition(is_prompt).unwrap_or_default();
+        let last = (0..messages.len()).rfind(|index| is_prompt(messages, *index));
+        let last = last.unwrap_or_default();
         let prompt_blocks = messages.get(last).map_or(&[][..], |message| &message.content);
         let after = messages.get(last + 1..).unwrap_or_default();
         let blocks = || after.iter().flat_map(|message| &message.content);
@@ -77,8 +78,7 @@ impl<'a> Reading<'a> {
             let seen = seen(blocks);
             let text = without_reminders(&text_of(blocks));
             let text = match *tool {
-                // Its report is at the end, after words of Claude Code's own.
-                "Agent" => last_line(&text).to_owned(),
+                "Agent" => report_of_agent(&text).unwrap_or(text),
                 "WebSearch" => sentence_with(&text, " is ").unwrap_or(text),
                 _ => text,
             };
@@ -127,10 +127,14 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether a person wrote it: a tool's result, and what Claude Code adds to it, is no prompt.
-fn is_prompt(message: &Message) -> bool {
-    let is_result = |block: &Block| matches!(block.content, Content::ToolResult { .. });
-    message.role == "user" && !message.content.iter().any(is_result) && !words_of(&message.content).is_empty()
+/// Whether a person wrote the message: what follows a call of a tool is its result, and words of Claude Code's own.
+fn is_prompt(messages: &[Message], index: usize) -> bool {
+    let is_call = |block: &Block| matches!(block.content, Content::ToolUse { .. });
+    let earlier = messages[..index].iter();
+    let answer = earlier.rev().find(|message| message.role == "assistant");
+    messages[index].role == "user"
+        && !answer.is_some_and(|answer| answer.content.iter().any(is_call))
+        && !words_of(&messages[index].content).is_empty()
 }
 
 fn words_of(blocks: &[Block]) -> String {
@@ -162,12 +166,12 @@ fn code_word(data: &str) -> Option<String> {
     Some(TEXT.captures(&text)?[1].to_owned())
 }
 
-fn last_line(text: &str) -> &str {
-    let lines = text.lines().map(str::trim);
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with('<'))
-        .next_back()
-        .unwrap_or_default()
+/// A subagent's report, which Claude Code puts between words of its own (seen with version 2.1.327).
+fn report_of_agent(text: &str) -> Option<String> {
+    static REPORT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?s)The report follows:\n(.*?)\n(?:agentId:|<usage>)").expect("a constant expression")
+    });
+    Some(REPORT.captures(text)?[1].trim().to_owned())
 }
 
 fn sentence_with(text: &str, part: &str) -> Option<String> {
