@@ -117,6 +117,8 @@ async fn run_campaign(
     let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
     project.ensure_inside(&proxy_config, &project.trials())?;
     let options = SessionOptions {
+        limits: Default::default(),
+        shares: 1,
         control: false,
         client_format: ClientFormat::Messages,
         daemon: DaemonUse::Never,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 
 use super::RunOptions;
+use crate::cells::limits::Limits;
 use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -38,6 +39,12 @@ impl SelectedTrials {
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
         options.axes.check(&project.manifest)?;
+        let tiers = project.manifest.tier_ids();
+        for limit in &options.limits {
+            if let Some(why) = limit.unknown(project.manifest.providers.iter(), tiers.iter()) {
+                bail!("`--limit {}`: {why}", limit.name);
+            }
+        }
         let scope = options.axes.in_scope(&project.manifest, project.trials());
         let in_scope = scope.len();
         // A whole name or a list asks for its trials, in whatever set.
@@ -58,8 +65,7 @@ impl SelectedTrials {
                  sends a direct request"
             ));
         }
-        let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
-            && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+        let is_live = is_live(environment);
         if is_live {
             let left_out = leave_out(&mut names, |name| needs_script(&project, name));
             if left_out > 0 {
@@ -94,6 +100,12 @@ impl SelectedTrials {
         })
     }
 
+    /// The limits of a live run: those of the command line go before the manifest's.
+    pub fn limits(&self, options: &RunOptions) -> Limits {
+        let own = options.limits.iter().chain(&self.project.manifest.limits.0);
+        Limits(own.cloned().collect())
+    }
+
     /// Why the filters select nothing.
     pub fn why_nothing(&self, options: &RunOptions) -> String {
         if options.last.is_set() {
@@ -114,6 +126,12 @@ impl SelectedTrials {
         );
         Ok(())
     }
+}
+
+/// Whether the run goes to providers that no simulator replaces, as far as its environment tells.
+pub(super) fn is_live(environment: &Environment) -> bool {
+    environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
+        && environment.get(env::COMPAT_PROVIDER_URL).is_none()
 }
 
 /// The project for which cargo runs the harness, else the one of the working directory.

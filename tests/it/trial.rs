@@ -54,6 +54,8 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
 
 async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
     let options = SessionOptions {
+        limits: Default::default(),
+        shares: 1,
         mutants: false,
         control: false,
         client_format: compat_matrix::claude::ClientFormat::Messages,

@@ -142,7 +142,10 @@ fn words_of(blocks: &[Block]) -> String {
         Content::Text(text) => Some(without_reminders(text)),
         _ => None,
     });
-    let texts: Vec<String> = texts.filter(|text| !text.is_empty()).collect();
+    // Claude Code says that it loaded a tool (seen with version 2.1.327).
+    let texts: Vec<String> = texts
+        .filter(|text| !text.is_empty() && text != "Tool loaded.")
+        .collect();
     texts.join("\n")
 }
 

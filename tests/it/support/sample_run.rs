@@ -51,6 +51,7 @@ pub fn manifest() -> ManifestView {
 pub fn run(selected: usize) -> RunRecord {
     RunRecord {
         rehearsal: false,
+        spent: None,
         client_format: None,
         behind: Behind::Simulated,
         gateway: GatewayRecord {
