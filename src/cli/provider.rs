@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,8 +24,8 @@ use crate::files::project::tier_models;
 use crate::ids::CellId;
 use crate::provider::as_live::REFUSES_ONE_IN;
 use crate::provider::{
-    METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted, new_control_key,
-    standalone_reply,
+    LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
+    new_control_key, standalone_reply,
 };
 use crate::text::{clipped, suggestion};
 use crate::wire::exchange::{Matched, ProviderExchange};
@@ -83,6 +84,12 @@ struct Serve {
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
         conflicts_with_all = ["cell", "script", "control_key_file"])]
     as_live: Option<u64>,
+    /// With `--as-live`: the requests a minute that each route and model gets; more are refused with `retry-after`
+    #[arg(long, value_name = "N", requires = "as_live")]
+    requests_per_minute: Option<NonZeroU32>,
+    /// With `--as-live`: after each N requests, refuse three in a row as overloaded
+    #[arg(long, value_name = "N", requires = "as_live")]
+    overload_every: Option<NonZeroU32>,
     /// Milliseconds before the first byte of every reply
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     first_byte_delay: u64,
@@ -160,7 +167,11 @@ impl Serve {
     /// The reply to requests of no trial.
     fn unscripted(&self) -> Result<Unscripted> {
         if let Some(seed) = self.as_live {
-            return Ok(Unscripted::AsLive(seed));
+            return Ok(Unscripted::AsLive(LiveOptions {
+                seed,
+                requests_per_minute: self.requests_per_minute,
+                overload_every: self.overload_every,
+            }));
         }
         if let Some(file) = &self.script {
             let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;

@@ -238,18 +238,28 @@ impl Server {
             };
         };
         if let (Some(model), Some(request)) = (&trial.model, &incoming.message) {
-            let reply = model.reply(incoming.route(), request);
-            return self.play(incoming, &reply, progress, Matched::BuiltIn);
+            let reply = model.answer(incoming.route(), request);
+            return self.send(incoming, &reply, progress, Matched::BuiltIn);
         }
         match trial.next_reply(progress, incoming) {
             Err(why) => unmatched(incoming, why),
-            Ok((reply, Reply::Message(message))) => {
-                self.play(incoming, message, progress, Matched::Script { reply })
-            }
-            Ok((reply, Reply::Error(error))) => {
+            Ok((number, reply)) => self.send(incoming, reply, progress, Matched::Script { reply: number }),
+        }
+    }
+
+    fn send(
+        &self,
+        incoming: &Incoming,
+        reply: &Reply,
+        progress: &mut ScriptProgress,
+        matched: Matched,
+    ) -> Decision {
+        match reply {
+            Reply::Message(message) => self.play(incoming, message, progress, matched),
+            Reply::Error(error) => {
                 let kind = error.kind.as_deref().unwrap_or_else(|| kind_of(error.status));
                 let refusal = ErrorReply::of_kind(error.status, kind, &error.message);
-                let mut decision = refuse(incoming, Matched::Script { reply }, &refusal);
+                let mut decision = refuse(incoming, matched, &refusal);
                 decision.outgoing.add_headers(&error.headers);
                 decision
             }

@@ -50,7 +50,7 @@ impl Simulator {
         secret_values.extend(options.control_key.clone());
         let standing = match &options.unscripted {
             Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
-            Unscripted::AsLive(seed) => Some(ScriptedTrial::of_model(LiveModel::new(*seed))),
+            Unscripted::AsLive(options) => Some(ScriptedTrial::of_model(LiveModel::new(options))),
             Unscripted::Refuse | Unscripted::Reply(_) => None,
         };
         let server = Arc::new(Server {

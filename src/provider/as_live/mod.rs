@@ -9,13 +9,16 @@ mod steps;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::wire::Route;
 use crate::wire::message::MessageRequest;
-use crate::wire::script::{DeltaSplit, Pace, ReplyBlock, ReplyMessage};
+use crate::wire::script::{DeltaSplit, Pace, Reply, ReplyBlock, ReplyError, ReplyMessage};
 use dice::Dice;
 use reading::Reading;
 
@@ -25,21 +28,77 @@ pub const MARK: &str = "pong, from the provider simulator that answers like a mo
 /// One of so many requests that ask for a tool gets none.
 pub const REFUSES_ONE_IN: u64 = 60;
 
+/// How a provider that answers like a model behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Selects its variations.
+    pub seed: u64,
+    /// What it allows for each route and model; more get a 429 with `retry-after`.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// After so many requests, three in a row get a 529.
+    pub overload_every: Option<NonZeroU32>,
+}
+
+/// The requests in a row that an overloaded provider refuses.
+const BURST: u64 = 3;
+
 pub(super) struct LiveModel {
     seed: u64,
+    /// By route and model.
+    limiter: Option<DefaultKeyedRateLimiter<String>>,
+    retry_after: u64,
+    overload_every: Option<u64>,
+    requests: AtomicU64,
     /// How often each request was asked: a model that is asked again answers in other words.
     asked: Mutex<HashMap<u64, u64>>,
 }
 
 impl LiveModel {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(options: &LiveOptions) -> Self {
+        let limit = options.requests_per_minute;
+        // A few requests may come at once, as at a provider that fills a bucket.
+        let quota = limit.map(|limit| {
+            let burst = NonZeroU32::new(limit.get() / 10).unwrap_or(NonZeroU32::MIN);
+            Quota::per_minute(limit).allow_burst(burst)
+        });
         Self {
-            seed,
+            seed: options.seed,
+            limiter: quota.map(RateLimiter::keyed),
+            retry_after: limit.map_or(1, |limit| 60_u64.div_ceil(limit.get().into())),
+            overload_every: options.overload_every.map(|every| every.get().into()),
+            requests: AtomicU64::new(0),
             asked: Mutex::default(),
         }
     }
 
-    pub(super) fn reply(&self, route: Route, request: &MessageRequest) -> ReplyMessage {
+    /// The reply, or the error of a provider that is overloaded or limits its requests.
+    pub(super) fn answer(&self, route: Route, request: &MessageRequest) -> Reply {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let is_overloaded = |every: u64| number >= every && number % every < BURST;
+        let error = |status, message: &str, headers| {
+            Reply::Error(ReplyError {
+                status,
+                message: message.to_owned(),
+                headers,
+                ..ReplyError::default()
+            })
+        };
+        let key = format!("{} {}", route.as_str(), request.model);
+        if self.overload_every.is_some_and(is_overloaded) {
+            return error(529, "Overloaded", Vec::new());
+        }
+        if self
+            .limiter
+            .as_ref()
+            .is_some_and(|limiter| limiter.check_key(&key).is_err())
+        {
+            let wait = ("retry-after".to_owned(), self.retry_after.to_string());
+            return error(429, "This request would exceed your rate limit.", vec![wait]);
+        }
+        Reply::Message(self.reply(route, request))
+    }
+
+    fn reply(&self, route: Route, request: &MessageRequest) -> ReplyMessage {
         let reading = Reading::of(request);
         let of = (
             route.as_str(),
@@ -277,10 +336,17 @@ mod tests {
     use super::*;
     use crate::wire::messages;
 
+    fn model(seed: u64) -> LiveModel {
+        LiveModel::new(&LiveOptions {
+            seed,
+            ..LiveOptions::default()
+        })
+    }
+
     fn reply(seed: u64, messages: &Value, tools: &Value) -> ReplyMessage {
         let body = json!({ "model": "claude-haiku-4-5", "messages": messages, "tools": tools });
         let request = messages::read(&body, None, &[]).unwrap();
-        LiveModel::new(seed).reply(Route::Anthropic, &request)
+        model(seed).reply(Route::Anthropic, &request)
     }
 
     fn said(reply: &ReplyMessage) -> String {
@@ -366,11 +432,11 @@ mod tests {
     fn a_seed_repeats_itself_and_a_second_question_varies() {
         let question = json!([{ "role": "user", "content": "Reply with exactly one word: pong" }]);
         let replies = || {
-            let model = LiveModel::new(7);
+            let seventh = model(7);
             let body = json!({ "model": "m", "messages": question });
             let request = messages::read(&body, None, &[]).unwrap();
             (0..12)
-                .map(|_| model.reply(Route::Anthropic, &request))
+                .map(|_| seventh.reply(Route::Anthropic, &request))
                 .collect::<Vec<_>>()
         };
         assert_eq!(replies(), replies());
@@ -401,9 +467,39 @@ mod tests {
             { "role": "user", "content": [{ "type": "text", "text": "Which word?" }, document] },
         ] });
         let request = messages::read(&request, None, &[]).unwrap();
-        let reply = LiveModel::new(2).reply(Route::Anthropic, &request);
+        let reply = model(2).reply(Route::Anthropic, &request);
         assert!(matches!(reply.content[0], ReplyBlock::Thinking(_)), "{reply:?}");
         assert!(said(&reply).to_lowercase().contains("heron"), "{reply:?}");
         assert!(from_value::<ReplyMessage>(json!(reply)).is_ok());
+    }
+
+    #[test]
+    fn it_has_the_limits_of_a_provider() {
+        let model = LiveModel::new(&LiveOptions {
+            seed: 1,
+            requests_per_minute: NonZeroU32::new(20),
+            overload_every: NonZeroU32::new(10),
+        });
+        let request = |model: &str| {
+            let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Reply with the single word one." }] });
+            messages::read(&body, None, &[]).unwrap()
+        };
+        let status = |name: &str| match model.answer(Route::Anthropic, &request(name)) {
+            Reply::Message(_) => (200, None),
+            Reply::Error(error) => (error.status, error.headers.first().map(|(_, wait)| wait.clone())),
+        };
+        let of_one: Vec<_> = (0..4).map(|_| status("a")).collect();
+        assert_eq!(
+            of_one,
+            [
+                (200, None),
+                (200, None),
+                (429, Some("3".to_owned())),
+                (429, Some("3".to_owned()))
+            ]
+        );
+        assert_eq!(status("b").0, 200, "each model has its own limit");
+        let later: Vec<u16> = (5..13).map(|_| status("c").0).collect();
+        assert_eq!(later[5..], [529, 529, 529]);
     }
 }
