@@ -252,6 +252,7 @@ impl Bench {
             folder: self.scratch.path().join(key.0.simple().to_string()),
             inherited: self.environment.inherited(),
             deadline: Duration::from_secs(test.timeout_seconds),
+            waits: Default::default(),
             cage: None,
             expects_failures: false,
         }

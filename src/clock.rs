@@ -1,7 +1,9 @@
 //! The time of day, which never steps while this process runs.
 
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 /// The time at the first use. Later times add the elapsed time, so that a corrected system clock reorders no exchange.
 static START: LazyLock<(u64, Instant)> = LazyLock::new(|| {
@@ -13,4 +15,65 @@ static START: LazyLock<(u64, Instant)> = LazyLock::new(|| {
 pub fn now_ms() -> u64 {
     let (start_ms, start) = *START;
     start_ms + start.elapsed().as_millis() as u64
+}
+
+/// Counts the time in which at least one of several things waits.
+#[derive(Debug, Default)]
+pub struct WaitClock(Mutex<Waits>);
+
+#[derive(Debug, Default)]
+struct Waits {
+    ended: Duration,
+    under_way: usize,
+    since: Option<Instant>,
+}
+
+/// A wait; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Wait(Arc<WaitClock>);
+
+impl WaitClock {
+    pub fn wait(self: &Arc<Self>) -> Wait {
+        let mut waits = self.0.lock();
+        waits.under_way += 1;
+        waits.since.get_or_insert_with(Instant::now);
+        Wait(Arc::clone(self))
+    }
+
+    /// The time so far.
+    pub fn total(&self) -> Duration {
+        let waits = self.0.lock();
+        waits.ended + waits.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut waits = self.0.0.lock();
+        waits.under_way -= 1;
+        if waits.under_way == 0
+            && let Some(since) = waits.since.take()
+        {
+            waits.ended += since.elapsed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_at_the_same_time_count_once() {
+        let clock = Arc::new(WaitClock::default());
+        let (first, second) = (clock.wait(), clock.wait());
+        std::thread::sleep(Duration::from_millis(20));
+        drop(first);
+        assert!(clock.total() >= Duration::from_millis(20), "one still waits");
+        drop(second);
+        let total = clock.total();
+        assert!(total < Duration::from_millis(2000), "{total:?}");
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.total(), total);
+    }
 }

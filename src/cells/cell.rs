@@ -45,6 +45,8 @@ pub struct Test {
     pub env: BTreeMap<String, String>,
     /// Whether `claude` uses the token of a subscription.
     pub subscription: bool,
+    /// Why a live run cannot show the feature; `None` if it can.
+    pub needs_script: Option<String>,
     /// A request that the harness sends to the gateway after `claude` has ended: the body of `POST /v1/messages`
     /// without `model`.
     pub direct: Option<Value>,

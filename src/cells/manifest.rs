@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::forms;
-use super::raw::{FeatureForm, ManifestForm, MatrixForm, TierForm};
+use super::limits::{ANY, Limit, Limits, NamedLimit};
+use super::raw::{FeatureForm, LimitForm, ManifestForm, MatrixForm, TierForm};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
 use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
@@ -19,6 +20,8 @@ pub struct Manifest {
     pub tiers: Vec<Tier>,
     /// The parts of the matrix that a run may ask for.
     pub parts: Vec<MatrixPart>,
+    /// What the providers allow in a live run.
+    pub limits: Limits,
     /// The alias pattern of each provider, in the same order.
     patterns: Vec<(String, Span)>,
 }
@@ -131,7 +134,15 @@ impl Manifest {
             providers: form.providers.into_iter().map(ProviderId::new).collect(),
             tiers: form.tiers,
         };
+        let limit = |(name, form): (String, LimitForm)| NamedLimit {
+            name,
+            limit: Limit {
+                requests_per_minute: form.requests_per_minute,
+                tokens_per_minute: form.tokens_per_minute,
+            },
+        };
         Self {
+            limits: Limits(form.limits.into_iter().map(limit).collect()),
             features: form.features.into_iter().map(feature).collect(),
             providers: form.providers.into_iter().map(ProviderId::new).collect(),
             tiers: form.tiers.into_iter().map(tier).collect(),
@@ -224,6 +235,7 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
     check_lacking(&mut reader, form);
     check_sets(&mut reader, form);
     check_parts(&mut reader, form);
+    check_limits(&mut reader, form);
     reader.diagnostics
 }
 
@@ -324,6 +336,21 @@ fn check_parts(reader: &mut Reader<'_>, form: &ManifestForm) {
             is_known(reader, &path, "provider", provider, &form.providers);
         }
         is_known(reader, &path.then("tiers"), "set of tiers", &part.tiers, &sets);
+    }
+}
+
+/// The providers and tiers of each limit exist.
+fn check_limits(reader: &mut Reader<'_>, form: &ManifestForm) {
+    let tiers: Vec<String> = form.tiers.iter().map(|tier| tier.id.clone()).collect();
+    for name in form.limits.keys().filter(|name| *name != ANY) {
+        let path = KeyPath::of("limits").then(name);
+        let (provider, tier) = name
+            .split_once('/')
+            .map_or((name.as_str(), None), |(provider, tier)| (provider, Some(tier)));
+        is_known(reader, &path, "provider", provider, &form.providers);
+        if let Some(tier) = tier {
+            is_known(reader, &path, "tier", tier, &tiers);
+        }
     }
 }
 

@@ -35,9 +35,26 @@ pub struct ManifestForm {
     /// must be `model_name`s of `proxy_config.yaml`.
     #[schemars(extend("examples" = [{"anthropic": "{model}", "vertex_ai": "{model}-vertex-ai"}]))]
     pub aliases: IndexMap<String, String>,
+    /// What providers allow in a live run, for each model: `any`, a provider, or a provider and a tier (`anthropic/opus`). The most
+    /// exact name counts.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"any": {"requests_per_minute": 50}, "anthropic/opus": {"requests_per_minute": 20, "tokens_per_minute": 40000}}]))]
+    pub limits: IndexMap<String, LimitForm>,
     /// Parts of the matrix that a run may ask for (`--matrix`), each under a name.
     #[serde(default)]
     pub matrices: IndexMap<String, MatrixForm>,
+}
+
+/// What a provider allows for one model in a minute.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitForm {
+    /// Requests to the model.
+    #[schemars(range(min = 1))]
+    pub requests_per_minute: Option<std::num::NonZeroU32>,
+    /// Tokens of these requests, estimated from their size.
+    #[schemars(range(min = 1))]
+    pub tokens_per_minute: Option<std::num::NonZeroU32>,
 }
 
 /// A part of the matrix.
@@ -159,6 +176,10 @@ pub struct CellForm {
     /// What the simulated provider answers, one reply a request, in order. Live runs do not use it.
     #[schemars(length(min = 1))]
     pub replies: Option<Vec<ReplyForm>>,
+    /// Why only `replies` can show the feature, where no prompt makes a live model or provider do the same. A live run leaves such
+    /// trials out, and says so.
+    #[schemars(length(min = 1), extend("examples" = ["No prompt makes a provider refuse a request."]))]
+    pub needs_script: Option<String>,
     /// The provider's rules that may refuse a request of this cell, each with the reason. Without it, a refusal that no reply
     /// of the cell asks for breaks `refused_requests`, even if Claude Code repairs the request. A report names the rule.
     #[schemars(extend("minProperties" = 1, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"}, "examples" = [{"known_betas": "The row shows that Claude Code repeats the request without the beta."}]))]

@@ -8,8 +8,8 @@ use crate::document::{Diagnostic, KeyPath};
 use crate::text::{listed, quotable};
 use crate::wire::Usage;
 use crate::wire::script::{
-    Asker, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script,
-    Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
+    Asker, DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage,
+    Script, Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
 };
 
 /// Headers that the server sets for the connection and the body.
@@ -143,6 +143,7 @@ impl Resolver<'_> {
         ReplyMessage {
             content,
             stop_reason: form.stop_reason.clone(),
+            split: DeltaSplit::default(),
             details: StopDetails {
                 stop_sequence: form.stop_sequence.clone(),
                 stop_details: form.stop_details.clone().map(Value::Object),

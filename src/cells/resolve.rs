@@ -187,6 +187,7 @@ impl Resolver<'_> {
             flags: self.flags(),
             env: self.env(),
             subscription: self.form.subscription == Some(true),
+            needs_script: self.needs_script(),
             refusals: self.refusals(),
             timeout_seconds: self.form.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             prompts,
@@ -221,6 +222,12 @@ impl Resolver<'_> {
             self.reader
                 .hinted(path, "the text is empty", "providers refuse empty text");
         }
+    }
+
+    fn needs_script(&mut self) -> Option<String> {
+        let reason = self.form.needs_script.clone()?;
+        self.filled(&KeyPath::of("needs_script"), &reason);
+        Some(reason)
     }
 
     fn direct(&mut self) -> Option<Value> {

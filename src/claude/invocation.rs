@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::mcp_server;
+use crate::clock::WaitClock;
 use crate::env::{self, Secret, Variables};
 use crate::ids::{ProviderId, TrialKey};
 use crate::process::{Cage, Launch, ProcessTag, RunId};
@@ -108,7 +109,7 @@ pub enum Endpoint {
     },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Invocation {
     pub program: PathBuf,
     pub run: RunId,
@@ -135,6 +136,8 @@ pub struct Invocation {
     pub folder: PathBuf,
     pub inherited: Variables,
     pub deadline: Duration,
+    /// The time in which its requests wait for a limit does not count.
+    pub waits: Arc<WaitClock>,
     /// The cage to run it in; `None` for no confinement.
     pub cage: Option<Arc<Cage>>,
 }

@@ -31,6 +31,7 @@ mod mcp_server;
 mod progress;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -44,7 +45,7 @@ pub use invocation::{ClientFormat, Endpoint, Invocation, stdin_message};
 pub use mcp_server::run_hidden_mode_if_asked;
 pub use progress::ClaudeProgress;
 
-use crate::clock::now_ms;
+use crate::clock::{WaitClock, now_ms};
 use crate::evidence::{Exit, Killed};
 use crate::process::{Line, Piped};
 use crate::transcript::{ApiRetry, Event, TimedEvent, Transcript};
@@ -89,10 +90,12 @@ pub async fn run(
     let mut watch = Watch {
         transcript: Transcript::default(),
         progress: ProgressTracker::default(),
-        deadline: started + invocation.deadline,
+        started,
+        budget: invocation.deadline,
+        waits: Arc::clone(&invocation.waits),
     };
     let killed = loop {
-        match timeout_at(watch.deadline, piped.next()).await {
+        match timeout_at(watch.deadline(), piped.next()).await {
             Ok(Some(line)) => {
                 let seen = watch.line(line, &mut on_progress);
                 match seen.succeeded {
@@ -107,7 +110,8 @@ pub async fn run(
                 }
             }
             Ok(None) => break None,
-            Err(_) => break Some(Killed::Deadline),
+            Err(_) if watch.deadline() <= Instant::now() => break Some(Killed::Deadline),
+            Err(_) => {}
         }
     };
     drop(prompts);
@@ -152,7 +156,7 @@ async fn end(
     on_progress: &mut impl FnMut(ClaudeProgress),
 ) -> Option<Killed> {
     let killed = match killed {
-        None if timeout_at(watch.deadline, piped.ended()).await.is_err() => Some(Killed::Deadline),
+        None if timeout_at(watch.deadline(), piped.ended()).await.is_err() => Some(Killed::Deadline),
         killed => killed,
     };
     piped.kill().await;
@@ -167,7 +171,9 @@ async fn end(
 struct Watch {
     transcript: Transcript,
     progress: ProgressTracker,
-    deadline: Instant,
+    started: Instant,
+    budget: Duration,
+    waits: Arc<WaitClock>,
 }
 
 #[derive(Default)]
@@ -178,6 +184,11 @@ struct Seen {
 }
 
 impl Watch {
+    /// The deadline, later by what its requests have waited so far.
+    fn deadline(&self) -> Instant {
+        self.started + self.budget + self.waits.total()
+    }
+
     fn line(&mut self, line: Line, on_progress: &mut impl FnMut(ClaudeProgress)) -> Seen {
         let event = event(&line);
         let mut seen = Seen::default();
@@ -207,7 +218,7 @@ impl Watch {
             return Some(Killed::PermanentError);
         }
         let resumes = Instant::now() + Duration::from_millis(retry.delay_ms);
-        (resumes >= self.deadline).then_some(Killed::Deadline)
+        (resumes >= self.deadline()).then_some(Killed::Deadline)
     }
 }
 

@@ -139,6 +139,7 @@ impl ExplainedTrial {
             folder: "FOLDER".into(),
             inherited: Variables::default(),
             deadline: Duration::from_secs(test.timeout_seconds),
+            waits: Default::default(),
             cage: None,
         };
         let session = Uuid::nil().to_string();

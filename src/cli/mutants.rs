@@ -118,6 +118,8 @@ async fn run_campaign(
     project.ensure_inside(&proxy_config, &project.trials())?;
     let options = SessionOptions {
         wanted: WantedTools::pinned(),
+        limits: Default::default(),
+        shares: 1,
         client_format: ClientFormat::Messages,
         daemon: DaemonUse::Never,
         watchdog: None,

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,9 +22,10 @@ use crate::env::{self, Variables};
 use crate::files::private_folder;
 use crate::files::project::tier_models;
 use crate::ids::CellId;
+use crate::provider::as_live::REFUSES_ONE_IN;
 use crate::provider::{
-    METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted, new_control_key,
-    standalone_reply,
+    LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
+    new_control_key, standalone_reply,
 };
 use crate::text::{clipped, suggestion};
 use crate::wire::exchange::{Matched, ProviderExchange};
@@ -78,6 +80,16 @@ struct Serve {
     /// Answer requests of no trial with the `replies` of this YAML file, as in a cell (`schema/script.schema.json`)
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// Answer as a cooperative model would, to rehearse a live run: no control route, no script. SEED selects its variations
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        conflicts_with_all = ["cell", "script", "control_key_file"])]
+    as_live: Option<u64>,
+    /// With `--as-live`: the requests a minute that each route and model gets; more are refused with `retry-after`
+    #[arg(long, value_name = "N", requires = "as_live")]
+    requests_per_minute: Option<NonZeroU32>,
+    /// With `--as-live`: after each N requests, refuse three in a row as overloaded
+    #[arg(long, value_name = "N", requires = "as_live")]
+    overload_every: Option<NonZeroU32>,
     /// Milliseconds before the first byte of every reply
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     first_byte_delay: u64,
@@ -117,7 +129,10 @@ impl Serve {
             first_byte_delay_ms: self.first_byte_delay,
             unscripted,
             listen: self.listen,
-            control_key: Some(control_key(&key_file)?),
+            control_key: match self.as_live {
+                Some(_) => None,
+                None => Some(control_key(&key_file)?),
+            },
             tiers: self
                 .root
                 .find()
@@ -132,7 +147,12 @@ impl Serve {
             .with_context(|| format!("cannot start with the credentials in `{}`", folder.display()))?;
         write_private(&saved, &simulator.credentials().saved())?;
         let environment = write_credentials(&simulator, folder)?;
-        announce(&simulator, folder, &key_file, &environment);
+        announce(
+            &simulator,
+            folder,
+            self.as_live.map_or(Some(&key_file), |_| None),
+            &environment,
+        );
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -146,6 +166,13 @@ impl Serve {
 impl Serve {
     /// The reply to requests of no trial.
     fn unscripted(&self) -> Result<Unscripted> {
+        if let Some(seed) = self.as_live {
+            return Ok(Unscripted::AsLive(LiveOptions {
+                seed,
+                requests_per_minute: self.requests_per_minute,
+                overload_every: self.overload_every,
+            }));
+        }
         if let Some(file) = &self.script {
             let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
             return Ok(Unscripted::Script(script(file, &bytes).map_err(InvalidFiles)?));
@@ -227,11 +254,16 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write `{}`", file.display()))
 }
 
-fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: &Variables) {
+/// `key_file` is `None` for a provider without control routes.
+fn announce(simulator: &Simulator, folder: &Path, key_file: Option<&PathBuf>, environment: &Variables) {
     let base_url = simulator.base_url();
     output!("provider simulator  {base_url}");
-    output!("control routes      {base_url}/__compat/");
-    output!("control key         {}", key_file.display());
+    if let Some(key_file) = key_file {
+        output!("control routes      {base_url}/__compat/");
+        output!("control key         {}", key_file.display());
+    } else {
+        output!("answers             like a model; one of {REFUSES_ONE_IN} requests for a tool is refused");
+    }
     output!(
         "\nFor the gateway (credentials are in {}):",
         folder.join("gateway.env").display()
@@ -242,6 +274,10 @@ fn announce(simulator: &Simulator, folder: &Path, key_file: &Path, environment: 
         }
     }
     announce_metadata(simulator);
+    let Some(key_file) = key_file else {
+        output!("\nThe harness attaches to the gateway alone, as in a live run.");
+        return;
+    };
     output!("\nFor the harness, to test both sides of that gateway:");
     output!("  {}={base_url}", env::COMPAT_PROVIDER_URL);
     output!(

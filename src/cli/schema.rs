@@ -1,6 +1,6 @@
 //! `compat schema`: writes the JSON Schemas that editors read, or checks that they are up to date.
 
-use crate::cells::{forms, reference};
+use crate::cells::{forms, prices, reference};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -62,11 +62,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The forms of the files that people write, each under the file name of its schema.
-pub static FORMS: [(&str, &LazyLock<Form>); 6] = [
+pub static FORMS: [(&str, &LazyLock<Form>); 7] = [
     ("manifest.schema.json", &forms::MANIFEST),
     ("cell.schema.json", &forms::CELL),
     ("shared.schema.json", &forms::SHARED),
     ("script.schema.json", &forms::SCRIPT),
+    ("prices.schema.json", &prices::FORM),
     ("gateway.schema.json", &findings::GATEWAY_FORM),
     ("mutant.schema.json", &mutants::FORM),
 ];

@@ -13,6 +13,7 @@ use super::gateway_files;
 use super::layout::Layout;
 use super::reading::{attachment, read, read_if_exists, says_not_applicable};
 use crate::cells::manifest::Tier;
+use crate::cells::prices::Prices;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
@@ -22,6 +23,8 @@ use crate::plan::{self, Planned};
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
+/// What the models cost, in the project's root.
+pub const PRICES: &str = "prices.yaml";
 /// The gateway's configuration, in the project's root.
 pub const PROXY_CONFIG: &str = "proxy_config.yaml";
 /// The folder of the cells, in the project's root.
@@ -167,6 +170,15 @@ impl Project {
     /// The names of the gateways with a file, sorted.
     pub fn gateways(&self) -> Vec<String> {
         gateway_files::list(&self.root).0
+    }
+
+    /// What the models cost; `None` without a `prices.yaml`.
+    pub fn prices(&self) -> Result<Option<Prices>, Vec<Diagnostic>> {
+        let file = Path::new(PRICES);
+        let bytes = read_if_exists(&self.root, file).map_err(|error| vec![*error])?;
+        bytes
+            .map(|bytes| Prices::parse(file, &bytes, &self.manifest.providers))
+            .transpose()
     }
 
     /// The own file of `cell`, relative to the root.
@@ -331,6 +343,7 @@ impl Project {
             errors.extend(self.cell(cell).err().unwrap_or_default());
         }
         errors.extend(gateway_files::check(self));
+        errors.extend(self.prices().err().into_iter().flatten());
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));

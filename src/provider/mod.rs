@@ -5,6 +5,7 @@
 //! `rules` is the table of requests that a provider refuses. [`Simulator`] runs in this process; `compat provider serve`
 //! runs a [`RemoteSimulator`] elsewhere.
 
+pub mod as_live;
 mod cache;
 mod colour;
 mod control;
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+pub use as_live::LiveOptions;
 pub use credentials::{Credentials, new_control_key};
 pub use metadata::TOKEN as METADATA_TOKEN_PATH;
 pub use remote::RemoteSimulator;
@@ -94,6 +96,8 @@ impl Default for SimulatorOptions {
 pub enum Unscripted {
     Refuse,
     Reply(ReplyMessage),
+    /// The replies of a model that reads the request. No request belongs to a trial then.
+    AsLive(LiveOptions),
     /// The replies in order, then from the first again. Nobody reports deltas as shown, so lockstep has no effect.
     Script(Script),
 }

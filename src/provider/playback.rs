@@ -50,6 +50,7 @@ impl Stage<'_> {
             created_for_1h: reply.usage.map_or(charge.created_1h, |_| 0),
             latency_ms: reply.pace.first_byte_ms.max(1),
             context_management: self.context_management,
+            split: reply.split,
             content,
         }
     }
@@ -174,7 +175,7 @@ impl Stage<'_> {
 }
 
 /// Claude Code appends reminders to a tool's result; a model does not quote them.
-fn without_reminders(text: &str) -> String {
+pub(super) fn without_reminders(text: &str) -> String {
     static REMINDER: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("(?s)<system-reminder>.*?</system-reminder>").expect("a constant expression")
     });

@@ -232,20 +232,34 @@ impl Server {
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse | Unscripted::Script(_) => {
+                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };
         };
+        if let (Some(model), Some(request)) = (&trial.model, &incoming.message) {
+            let reply = model.answer(incoming.route(), request);
+            return self.send(incoming, &reply, progress, Matched::BuiltIn);
+        }
         match trial.next_reply(progress, incoming) {
             Err(why) => unmatched(incoming, why),
-            Ok((reply, Reply::Message(message))) => {
-                self.play(incoming, message, progress, Matched::Script { reply })
-            }
-            Ok((reply, Reply::Error(error))) => {
+            Ok((number, reply)) => self.send(incoming, reply, progress, Matched::Script { reply: number }),
+        }
+    }
+
+    fn send(
+        &self,
+        incoming: &Incoming,
+        reply: &Reply,
+        progress: &mut ScriptProgress,
+        matched: Matched,
+    ) -> Decision {
+        match reply {
+            Reply::Message(message) => self.play(incoming, message, progress, matched),
+            Reply::Error(error) => {
                 let kind = error.kind.as_deref().unwrap_or_else(|| kind_of(error.status));
                 let refusal = ErrorReply::of_kind(error.status, kind, &error.message);
-                let mut decision = refuse(incoming, Matched::Script { reply }, &refusal);
+                let mut decision = refuse(incoming, matched, &refusal);
                 decision.outgoing.add_headers(&error.headers);
                 decision
             }

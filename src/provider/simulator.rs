@@ -8,6 +8,7 @@ use axum::Router;
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
+use super::as_live::LiveModel;
 use super::credentials::Credentials;
 use super::oauth::AccessTokens;
 use super::server::{ORPHANS_KEPT, Server, handle};
@@ -49,7 +50,8 @@ impl Simulator {
         secret_values.extend(options.control_key.clone());
         let standing = match &options.unscripted {
             Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
-            _ => None,
+            Unscripted::AsLive(options) => Some(ScriptedTrial::of_model(LiveModel::new(options))),
+            Unscripted::Refuse | Unscripted::Reply(_) => None,
         };
         let server = Arc::new(Server {
             secrets: Secrets::new(&secret_values),

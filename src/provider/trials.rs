@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::as_live::LiveModel;
 use super::cache::PromptCache;
 use super::incoming::Incoming;
 use super::rules::SentThinking;
@@ -20,6 +21,8 @@ pub(super) struct ScriptedTrial {
     script: Script,
     /// Whether the first reply follows the last one.
     repeats: bool,
+    /// Answers in place of the script.
+    pub(super) model: Option<LiveModel>,
     progress: Mutex<ScriptProgress>,
     shown: watch::Sender<usize>,
     sent: Mutex<usize>,
@@ -80,6 +83,7 @@ impl ScriptedTrial {
             ledger: Ledger::default(),
             script,
             repeats: false,
+            model: None,
             progress: Mutex::default(),
             shown: watch::Sender::new(0),
             sent: Mutex::new(0),
@@ -96,6 +100,14 @@ impl ScriptedTrial {
         Self {
             repeats: true,
             ..Self::new(script)
+        }
+    }
+
+    /// All requests at a provider that answers like a model: they share its prompt cache.
+    pub(super) fn of_model(model: LiveModel) -> Self {
+        Self {
+            model: Some(model),
+            ..Self::new(Script::default())
         }
     }
 

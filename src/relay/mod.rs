@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -78,8 +79,20 @@ impl SideMutation {
 /// Delays the delivery of a reply until its future is ready.
 pub type ReplyHold = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Delays a request of so many bytes until its permit is ready.
+pub type RequestHold = Arc<dyn Fn(usize) -> BoxFuture<'static, Box<dyn RequestPermit>> + Send + Sync>;
+
+/// A request may be under way until this is dropped.
+pub trait RequestPermit: Send {
+    /// The head of the reply arrived.
+    fn replied(&mut self, status: u16, retry_after: Option<Duration>);
+}
+
 #[derive(Default)]
 struct RelayedTrial {
+    /// Whether its exchanges only pass, unrecorded.
+    only_passes: bool,
+    pace: Option<RequestHold>,
     ledger: Ledger<GatewayExchange>,
     turns: Mutex<HashMap<Operation, usize>>,
     mutation: Option<SideMutation>,
@@ -168,6 +181,16 @@ impl Relay {
         let trial = RelayedTrial {
             mutation: mutation.and_then(|mutation| mutation.at(position)),
             hold: hold.filter(|_| position == RelayPosition::Front),
+            ..RelayedTrial::default()
+        };
+        self.shared.trials.insert(key, trial);
+    }
+
+    /// Registers a trial whose exchanges are not recorded; `pace` delays its requests to the model.
+    pub fn register_paced(&self, key: TrialKey, pace: RequestHold) {
+        let trial = RelayedTrial {
+            only_passes: true,
+            pace: Some(pace),
             ..RelayedTrial::default()
         };
         self.shared.trials.insert(key, trial);

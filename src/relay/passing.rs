@@ -11,8 +11,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::SideMutation;
 use super::recorder::ReplyRecorder;
+use super::{RequestPermit, SideMutation};
 use crate::mutants::{Step, StreamChanger};
 use crate::wire::encoding::GzipEncoder;
 use crate::wire::framing::{Decoder, Framing};
@@ -24,6 +24,8 @@ pub(super) struct PassingBody {
     steps: VecDeque<Step>,
     change: Option<BodyChange>,
     recorder: Option<ReplyRecorder>,
+    /// Dropped at the end of the body.
+    permit: Option<Box<dyn RequestPermit>>,
 }
 struct BodyChange {
     mutation: SideMutation,
@@ -46,7 +48,13 @@ impl PassingBody {
             steps: VecDeque::new(),
             change: None,
             recorder,
+            permit: None,
         }
+    }
+
+    pub(super) fn with(mut self, permit: Option<Box<dyn RequestPermit>>) -> Self {
+        self.permit = permit;
+        self
     }
 
     /// Applies a mutant to the body. `framing` is set for a stream of events.

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::guard::{Guard, without_pass_through};
 use super::passing::{PassingBody, ReceivedBody};
 use super::recorder::ReplyRecorder;
-use super::{RelayedTrial, ReplyHold, SideMutation, TRIAL_PREFIX};
+use super::{RelayedTrial, ReplyHold, RequestPermit, SideMutation, TRIAL_PREFIX};
 use crate::clock::now_ms;
 use crate::env::Secret;
 use crate::http;
@@ -78,6 +78,7 @@ struct Return<'a> {
     mutation: Option<&'a SideMutation>,
     recorder: Option<ReplyRecorder>,
     hold: Option<ReplyHold>,
+    permit: Option<Box<dyn RequestPermit>>,
 }
 
 pub(super) async fn handle(
@@ -140,10 +141,10 @@ impl RelayState {
         let turn = trial
             .as_ref()
             .map_or(0, |trial| trial.next_turn(arrived.operation));
-        let reply = Return {
+        let mut reply = Return {
             recorder: trial
                 .as_ref()
-                .filter(|_| self.position == RelayPosition::Front)
+                .filter(|trial| self.position == RelayPosition::Front && !trial.only_passes)
                 // Before the mutant changes the request: the record is Claude Code's own request.
                 .map(|trial| ReplyRecorder::new(trial.ledger.begin(|number| arrived.exchange(number, turn)))),
             mutation: trial
@@ -155,6 +156,7 @@ impl RelayState {
                         .applies_to(arrived.operation, turn, arrived.stream, arrived.json.as_ref())
                 }),
             hold: trial.as_ref().and_then(|trial| trial.hold.clone()),
+            permit: None,
         };
         if let Some((status, kind, why)) = refused {
             let content_type = ("content-type".to_owned(), b"application/json".to_vec());
@@ -178,6 +180,10 @@ impl RelayState {
             }
             is_sent_twice = change.send_twice;
             arrived.title_case = change.title_case_headers;
+        }
+        let pace = trial.as_ref().and_then(|trial| trial.pace.as_ref());
+        if let Some(pace) = pace.filter(|_| arrived.operation == Operation::Messages) {
+            reply.permit = Some(pace(arrived.request.body.len()).await);
         }
         let received = match self.send(&arrived).await {
             Ok(received) => received,
@@ -251,7 +257,10 @@ impl RelayState {
 }
 
 impl Return<'_> {
-    async fn pass_back(self, reply: reqwest::Response) -> Response<HttpBody> {
+    async fn pass_back(mut self, reply: reqwest::Response) -> Response<HttpBody> {
+        if let Some(permit) = &mut self.permit {
+            permit.replied(reply.status().as_u16(), retry_after(reply.headers()));
+        }
         let framing = framing(reply.headers());
         let mut head = ReplyHead::new(reply.status().as_u16(), passed_headers(reply.headers()));
         let Some(mutation) = self
@@ -323,7 +332,8 @@ impl Return<'_> {
             recorder.iter().for_each(ReplyRecorder::released);
         }
         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        (status, header_map(&head.headers), body(recorder).into_body()).into_response()
+        let body = body(recorder).with(self.permit);
+        (status, header_map(&head.headers), body.into_body()).into_response()
     }
 }
 
@@ -446,6 +456,18 @@ fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
         .iter()
         .map(|(name, value)| (name.clone(), redaction::header_value(name, value)))
         .collect()
+}
+
+/// The seconds of `retry-after`; a date is not used by the providers of the matrix.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get("retry-after")?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse::<f64>()
+        .ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn framing(headers: &HeaderMap) -> Option<Framing> {

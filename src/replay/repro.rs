@@ -12,7 +12,7 @@ use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
-use crate::wire::script::StopDetails;
+use crate::wire::script::{DeltaSplit, StopDetails};
 use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change};
 
@@ -129,6 +129,7 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
             safeguard_results: message.get("safeguard_results").cloned(),
         },
         usage: reply.usage,
+        split: DeltaSplit::default(),
         created_for_1h: 0,
         latency_ms: 0,
         context_management: message.get("context_management").is_some(),

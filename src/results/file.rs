@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
+use super::spending::Spending;
 use super::status::TrialResult;
 use crate::evidence::Behind;
 use crate::findings::summary::{self, RunFinding};
@@ -39,6 +40,13 @@ pub struct Results {
 pub struct RunRecord {
     /// The providers behind the gateway.
     pub behind: Behind,
+    /// Whether it went as a live run, with a simulator that answers like a model in place of the providers. Their side is not
+    /// judged then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
+    /// What a live run has cost, by the prices of `prices.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spending>,
     /// The gateway.
     pub gateway: GatewayRecord,
     /// The version of Claude Code, if it is known.
@@ -139,6 +147,9 @@ pub struct TrialRecord {
     pub cost_usd: f64,
     /// Milliseconds from the first attempt's start to the verdict.
     pub duration_ms: u64,
+    /// Milliseconds that its requests waited for the limits of a live provider; not part of `duration_ms`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: u64,
     /// When the first attempt began.
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
@@ -286,6 +297,7 @@ impl TrialRecord {
             usage: Usage::default(),
             cost_usd: 0.0,
             duration_ms: 0,
+            waited_ms: 0,
             started_at,
             evidence: None,
         };
@@ -364,6 +376,7 @@ impl TrialRecord {
         self.usage = [earlier.usage, self.usage].into_iter().sum();
         self.cost_usd += earlier.cost_usd;
         self.duration_ms += earlier.duration_ms;
+        self.waited_ms += earlier.waited_ms;
         self.started_at = earlier.started_at;
         self.keep_contract_findings();
     }
@@ -445,6 +458,10 @@ impl TrialRecord {
         }
         Ok(())
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// `cost` rounded; JSON has no infinity.

@@ -58,6 +58,18 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
         Property::new(name, value.clone().unwrap_or_else(|| "unknown".into()))
     };
     properties.extend(optional.map(known));
+    for (provider, usd) in run.spent.iter().flat_map(|spent| &spent.by_provider) {
+        properties.push(Property::new(
+            format!("spent_usd.{provider}"),
+            format!("{usd:.6}"),
+        ));
+    }
+    if let Some(spent) = &run.spent {
+        properties.push(Property::new("spent_usd", format!("{:.6}", spent.usd)));
+    }
+    if run.rehearsal {
+        properties.push(Property::new("rehearsal", "true"));
+    }
     if let Some(level) = run.isolation {
         properties.push(Property::new("isolation", level.as_str()));
     }
@@ -86,6 +98,9 @@ fn properties(trial: &TrialRecord) -> Vec<Property> {
         Property::new("input_tokens", trial.usage.input_tokens.to_string()),
         Property::new("output_tokens", trial.usage.output_tokens.to_string()),
     ];
+    if trial.waited_ms > 0 {
+        properties.push(Property::new("waited_ms", trial.waited_ms.to_string()));
+    }
     properties.extend(trial.expectations.iter().filter_map(not_judged));
     properties.extend(trial.findings.iter().map(finding));
     let optional = [

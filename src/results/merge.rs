@@ -108,7 +108,10 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
     let version =
         |version: &Option<String>| has_run.then(|| version.clone().unwrap_or_else(|| "unknown".into()));
     [
-        Some(format!("{:?}", run.behind).to_lowercase()),
+        Some(match run.rehearsal {
+            true => "rehearsal".to_owned(),
+            false => format!("{:?}", run.behind).to_lowercase(),
+        }),
         Some(run.gateway.kind.clone()),
         Some(run.gateway.name.clone().unwrap_or_else(|| "unknown".into())),
         Some(run.trials.to_string()),

@@ -2,6 +2,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod json;
+pub mod spending;
 pub mod status;
 pub mod file;
 pub mod last;
@@ -11,4 +12,5 @@ pub mod faults;
 pub mod junit;
 
 pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};
+pub use spending::Spending;
 pub use status::{CellStatus, StatusWord, TrialResult};

@@ -3,6 +3,7 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod bisect;
+mod budget;
 pub mod campaign;
 mod gateway_name;
 pub mod history;
@@ -48,11 +49,12 @@ use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
 use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
-use crate::session::preflight::{self, UnusableAlias};
+use crate::session::preflight::{self, PreflightReport};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::watch;
 use crate::wire::Operation;
+use budget::{Budget, cheapest_first};
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 use place::RunPlace;
@@ -93,8 +95,10 @@ pub struct MatrixRun {
     runtime: Runtime,
     /// The first trial that needs it starts it. Its error is the result of all these trials.
     session: OnceLock<anyhow::Result<Session>>,
-    /// The aliases that failed the preflight.
-    unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
+    /// What the preflight found, of an attached gateway.
+    preflight: OnceLock<PreflightReport>,
+    /// The money of a live run.
+    budget: Option<Budget>,
     queue: Queue,
     recorder: Arc<Recorder>,
     place: RunPlace,
@@ -165,7 +169,8 @@ impl MatrixRun {
             },
             None => DaemonUse::IfRunning,
         };
-        let order = start_order(&selected, proxy_config.as_ref());
+        let mut order = start_order(&selected, proxy_config.as_ref());
+        let budget = budget(&options, &environment, &selected, &mut order)?;
         let (root, results) = (&project.root, &selected.results_path);
         let place = match (&options.folder, is_shared) {
             (Some(folder), _) => RunPlace::within(folder),
@@ -193,6 +198,9 @@ impl MatrixRun {
         let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
         runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
         selected.names = order;
+        if let Some(budget) = &budget {
+            progress.note(&budget.estimate());
+        }
         Ok(Self {
             options,
             paint,
@@ -208,7 +216,8 @@ impl MatrixRun {
             runtime,
             place,
             session: OnceLock::new(),
-            unusable: OnceLock::new(),
+            preflight: OnceLock::new(),
+            budget,
             queue: Queue::default(),
             recorder,
             progress,
@@ -249,8 +258,13 @@ impl MatrixRun {
             Ok(session) => session,
             Err(error) => return self.no_session(name, alias, &format!("{error:#}")),
         };
-        if let Some(unusable) = self.unusable.get().and_then(|aliases| aliases.get(alias)) {
+        let report = self.preflight.get().filter(|_| !self.options.no_preflight);
+        if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
+        }
+        if self.budget.as_ref().is_some_and(|budget| !budget.reserve(name)) {
+            // It stays among the unfinished trials of the results.
+            return TrialEnd::Ignored("not started: the budget ends here (`--max-cost`)".to_owned());
         }
         // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
         let format = self.options.client_format();
@@ -273,7 +287,13 @@ impl MatrixRun {
             },
             proxy_config: self.configured.as_ref(),
         };
-        self.finished(self.runtime.block_on(task.run(session)))
+        let record = self.runtime.block_on(task.run(session));
+        if let Some(budget) = &self.budget {
+            let spent = budget.settle(&record);
+            self.recorder
+                .update(|Results { run, .. }| run.spent = Some(spent));
+        }
+        self.finished(record)
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
@@ -359,15 +379,23 @@ impl MatrixRun {
                     at_least: self.options.require_isolation,
                     at_most: self.options.isolation,
                 },
+                limits: self.selected.limits(&self.options),
+                shares: self.options.shard.map_or(1, |shard| shard.parts()),
             };
             let start = Session::start(&options, self.progress.as_ref());
             let session = self.runtime.block_on(start)?;
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-            if !self.options.no_preflight && is_attached {
+            // It also tells whether the run is a rehearsal.
+            if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
                 self.runtime.block_on(self.preflight(&session));
             }
+            let is_rehearsal = self.preflight.get().is_some_and(|report| report.is_rehearsal);
             self.recorder.update(|Results { run, .. }| {
-                run.behind = session.behind();
+                run.rehearsal = is_rehearsal;
+                run.behind = match is_rehearsal {
+                    true => Behind::Simulated,
+                    false => session.behind(),
+                };
                 run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
                 run.claude_code_version.clone_from(&session.claude_version);
@@ -386,7 +414,7 @@ impl MatrixRun {
             })
             .collect();
         let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let unusable = preflight::check(
+        let report = preflight::check(
             base_url,
             key,
             aliases,
@@ -394,10 +422,15 @@ impl MatrixRun {
             &session.secrets,
         )
         .await;
-        for line in preflight::summary(&unusable) {
+        for line in preflight::summary(&report.unusable) {
             self.progress.note(&line);
         }
-        let _ = self.unusable.set(unusable);
+        if report.is_rehearsal {
+            self.progress.note(
+                "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live",
+            );
+        }
+        let _ = self.preflight.set(report);
     }
 
     /// Ends the session, and returns the results.
@@ -418,6 +451,10 @@ impl MatrixRun {
         {
             warnings.extend(gateway.reports());
         }
+        if let Some(Ok(session)) = self.session.get() {
+            warnings.extend(session.pacing_reports());
+        }
+        warnings.extend(self.budget.iter().flat_map(Budget::reports));
         warnings.extend(self.shared_reports());
         let stale = self.stale(&results);
         let is_stale = !stale.is_empty();
@@ -444,7 +481,10 @@ impl MatrixRun {
                 None => self.selected.check_layout().map(|()| match &verdict {
                     _ if is_stale => FAILED,
                     Some(verdict) => status_of_verdict(verdict),
-                    None => self.status(failed, &results),
+                    None => match self.status(failed, &results) {
+                        0 if self.budget.as_ref().is_some_and(Budget::has_ended) => NOT_JUDGED,
+                        status => status,
+                    },
                 }),
             },
             comparison: verdict.map(|verdict| terminal::of_baseline(&verdict, width, paint)),
@@ -525,6 +565,40 @@ pub fn concurrency(asked: Option<NonZeroUsize>, environment: &Environment) -> an
     }
 }
 
+/// The budget of a live run. It puts the trials of cheap tiers first, and says what the run may cost.
+fn budget(
+    options: &RunOptions,
+    environment: &Environment,
+    selected: &SelectedTrials,
+    order: &mut [TrialName],
+) -> anyhow::Result<Option<Budget>> {
+    if !selected::is_live(environment) {
+        anyhow::ensure!(
+            options.max_cost.is_none(),
+            "`--max-cost` is for a live run, and a simulated one costs nothing: remove it"
+        );
+        return Ok(None);
+    }
+    let project = &selected.project;
+    let Some(prices) = project.prices().map_err(broken_project)? else {
+        anyhow::ensure!(
+            options.max_cost.is_none(),
+            "`--max-cost` needs the prices of `prices.yaml`, and there is no such file"
+        );
+        return Ok(None);
+    };
+    cheapest_first(order, &project.manifest, &prices);
+    let applicable = project.applicable_trials();
+    let names: Vec<TrialName> = order
+        .iter()
+        .filter(|name| applicable.contains(name))
+        .cloned()
+        .collect();
+    let last = std::fs::read_to_string(&selected.results_path).ok();
+    let last = last.and_then(|text| Results::parse(&text).ok());
+    Budget::new(prices, &project.manifest, &names, last.as_ref(), options.max_cost).map(Some)
+}
+
 /// First the trials of files that changed after the last results: their author waits. Then the trials with the most replies:
 /// a long trial should not start last.
 fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) -> Vec<TrialName> {
@@ -557,6 +631,8 @@ fn record(
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     RunRecord {
+        rehearsal: false,
+        spent: None,
         behind: if is_live { Behind::Live } else { Behind::Simulated },
         gateway: GatewayRecord {
             kind: match (control, is_attached) {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, Parser};
 
 use crate::catalogue::is_header_name;
+use crate::cells::limits::NamedLimit;
 use crate::claude::ClientFormat;
 use crate::env;
 use crate::gateway::{WantedGateway, WantedTools};
@@ -64,6 +65,13 @@ pub struct RunOptions {
     /// Confine each `claude` at most this strongly
     #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::Full)]
     pub isolation: IsolationLevel,
+    /// In a live run, send a provider at most so many requests, and tokens, a minute for each model: `any=50`,
+    /// `bedrock_invoke=20`, `anthropic/opus=20/40000`. It goes before the manifest's `limits`
+    #[arg(long = "limit", value_name = "NAME=REQUESTS[/TOKENS]")]
+    pub limits: Vec<NamedLimit>,
+    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. `--rerun-failed` goes on later
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub max_cost: Option<f64>,
     #[command(flatten, next_help_heading = "Options")]
     pub names: Names,
     /// Run only the trials that are not applicable: each is reported with its reason and starts nothing
@@ -117,6 +125,15 @@ impl FromStr for ClientHeader {
         }
         Ok(Self((name.to_owned(), value.to_owned())))
     }
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text
+        .parse::<f64>()
+        .ok()
+        .filter(|dollars| dollars.is_finite() && *dollars > 0.0);
+    dollars
+        .ok_or_else(|| format!("`{text}` is no sum of US dollars: expected a number over 0, such as `12.50`"))
 }
 
 impl RunOptions {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::RunOptions;
 use super::gateway_name::gateway_name;
 use crate::catalogue::Install;
+use crate::cells::limits::Limits;
 use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -54,6 +55,12 @@ impl SelectedTrials {
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
         options.axes.check(&project.manifest)?;
+        let tiers = project.manifest.tier_ids();
+        for limit in &options.limits {
+            if let Some(why) = limit.unknown(project.manifest.providers.iter(), tiers.iter()) {
+                bail!("`--limit {}`: {why}", limit.name);
+            }
+        }
         let scope = options.axes.in_scope(&project.manifest, project.trials());
         let in_scope = scope.len();
         // A whole name or a list asks for its trials, in whatever set.
@@ -74,13 +81,12 @@ impl SelectedTrials {
                  sends a direct request"
             ));
         }
-        let is_live = environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
-            && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+        let is_live = is_live(environment);
         if is_live {
-            let left_out = leave_out(&mut names, |name| uses_subscription(&project, name));
+            let left_out = leave_out(&mut names, |name| needs_script(&project, name));
             if left_out > 0 {
                 notes.push(format!(
-                    "{left_out} trials need the subscription of the provider simulator"
+                    "{left_out} trials need the replies of their cells, so this live run leaves them out (`needs_script` says why)"
                 ));
             }
         }
@@ -109,6 +115,12 @@ impl SelectedTrials {
             names,
             notes,
         })
+    }
+
+    /// The limits of a live run: those of the command line go before the manifest's.
+    pub fn limits(&self, options: &RunOptions) -> Limits {
+        let own = options.limits.iter().chain(&self.project.manifest.limits.0);
+        Limits(own.cloned().collect())
     }
 
     /// Why the filters select nothing.
@@ -185,6 +197,12 @@ fn check_gateway(options: &RunOptions, environment: &Environment, project: &Proj
     Ok(())
 }
 
+/// Whether the run goes to providers that no simulator replaces, as far as its environment tells.
+pub(super) fn is_live(environment: &Environment) -> bool {
+    environment.get(env::LITELLM_PROXY_BASE_URL).is_some()
+        && environment.get(env::COMPAT_PROVIDER_URL).is_none()
+}
+
 /// The project for which cargo runs the harness, else the one of the working directory.
 fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
     let start = environment
@@ -230,8 +248,8 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
     }
 }
 
-fn uses_subscription(project: &Project, name: &TrialName) -> bool {
-    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().subscription)
+fn needs_script(project: &Project, name: &TrialName) -> bool {
+    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().needs_script.is_some())
 }
 
 /// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,

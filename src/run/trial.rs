@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::cells::{ProxyConfig, Test};
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
+use crate::clock::WaitClock;
 use crate::evidence::{Behind, DirectReply, Evidence};
 use crate::files::evidence_files;
 use crate::findings::{Finding, KnownForRun, Level, Subject};
@@ -28,7 +29,7 @@ use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
 
 /// The most attempts at a trial.
-const ATTEMPTS: usize = 2;
+pub(super) const ATTEMPTS: usize = 2;
 
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
@@ -53,7 +54,8 @@ pub struct TrialTask<'a> {
 }
 
 impl TrialTask<'_> {
-    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error.
+    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error, and if the model may not have
+    /// followed the prompt.
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
@@ -74,11 +76,9 @@ impl TrialTask<'_> {
             // A report names lines of this attempt's evidence.
             record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
+            record.waited_ms += result.waited_ms;
             record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
-            if !record
-                .cause
-                .is_some_and(|cause| is_transient(cause, session.behind()))
-            {
+            if session.behind() != Behind::Live || !may_pass_again(&record) {
                 break;
             }
         }
@@ -94,13 +94,14 @@ impl TrialTask<'_> {
     }
 
     async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
-        let start = Instant::now();
-        let result = match self.gather_on_a_running_gateway(session, slot).await {
+        let (start, waits) = (Instant::now(), Arc::new(WaitClock::default()));
+        let result = match self.gather_on_a_running_gateway(session, slot, &waits).await {
             Ok(evidence) => self.judge(&evidence, folder),
             Err(error) => Err(error),
         };
         let mut result = result.unwrap_or_else(|error| AttemptResult::broken(&error));
-        result.attempt.duration_ms = millis(start.elapsed());
+        result.attempt.duration_ms = millis(start.elapsed().saturating_sub(waits.total()));
+        result.waited_ms = millis(waits.total());
         result
     }
 
@@ -137,15 +138,23 @@ impl TrialTask<'_> {
             has_evidence: true,
             usage: evidence.transcript.total_usage(),
             cost_usd: evidence.transcript.total_cost_usd(),
+            waited_ms: 0,
         })
     }
 
     /// [`TrialTask::gather`], and once more if the gateway ended meanwhile. Its end says nothing about the trial, so that
     /// evidence is dropped.
-    async fn gather_on_a_running_gateway(self, session: &Session, slot: Slot) -> anyhow::Result<Evidence> {
+    async fn gather_on_a_running_gateway(
+        self,
+        session: &Session,
+        slot: Slot,
+        waits: &Arc<WaitClock>,
+    ) -> anyhow::Result<Evidence> {
         session.ensure_watchdog()?;
         let Some(gateway) = session.gateway.watched() else {
-            let evidence = self.gather(session, TrialKey(Uuid::new_v4()), slot).await?;
+            let evidence = self
+                .gather(session, TrialKey(Uuid::new_v4()), slot, waits)
+                .await?;
             return session.ensure_reached(evidence).await;
         };
         let mut slot = Some(slot);
@@ -160,7 +169,7 @@ impl TrialTask<'_> {
             let evidence = tokio::select! {
                 biased;
                 () = gateway.end_of(run) => None,
-                evidence = self.gather(session, key, slot) => Some(evidence),
+                evidence = self.gather(session, key, slot, waits) => Some(evidence),
             };
             let has_lost = || session.front.refused_connections() > refused;
             match evidence {
@@ -172,13 +181,19 @@ impl TrialTask<'_> {
     }
 
     /// Runs `claude` and the cell's direct requests, and collects the evidence.
-    async fn gather(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<Evidence> {
+    async fn gather(
+        self,
+        session: &Session,
+        key: TrialKey,
+        slot: Slot,
+        waits: &Arc<WaitClock>,
+    ) -> anyhow::Result<Evidence> {
         let log = session.gateway.log.as_ref().map(|log| (log, log.position()));
         if let Some(provider) = &session.provider {
             provider.register(key, self.test.script.clone()).await?;
         }
-        session.register(key, &self.name.cell.provider, self.mutation, &slot.handle());
-        let ran = self.run_claude(session, key, slot).await;
+        session.register(key, self.name, self.mutation, &slot.handle(), waits);
+        let ran = self.run_claude(session, key, slot, waits).await;
         let succeeded = ran.as_ref().is_ok_and(|run| run.exit.code == Some(0));
         let direct = match &self.test.direct {
             Some(body) if succeeded => Some(self.send_direct(session, key, body).await),
@@ -224,7 +239,13 @@ impl TrialTask<'_> {
         Ok(evidence)
     }
 
-    async fn run_claude(self, session: &Session, key: TrialKey, slot: Slot) -> anyhow::Result<ClaudeRun> {
+    async fn run_claude(
+        self,
+        session: &Session,
+        key: TrialKey,
+        slot: Slot,
+        waits: &Arc<WaitClock>,
+    ) -> anyhow::Result<ClaudeRun> {
         let folder = session.scratch().join(short_name(key));
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the trial's folder `{}`", folder.display()))?;
@@ -248,6 +269,7 @@ impl TrialTask<'_> {
             folder: folder.clone(),
             inherited: session.inherited.clone(),
             deadline: Duration::from_secs(self.test.timeout_seconds),
+            waits: Arc::clone(waits),
             cage: session.cage.clone(),
         };
         let keeps_step = self.test.script.keeps_step();
@@ -345,9 +367,13 @@ fn short_name(key: TrialKey) -> String {
     key.0.simple().to_string()[..12].to_owned()
 }
 
-/// Whether a second attempt may succeed. A simulated provider has no transient errors.
-fn is_transient(cause: Cause, behind: Behind) -> bool {
-    behind == Behind::Live && matches!(cause, Cause::RateLimit | Cause::Upstream)
+/// Whether a second attempt at a live trial may succeed. A simulated provider has no transient errors, and follows its script.
+fn may_pass_again(record: &TrialRecord) -> bool {
+    match record.cause {
+        Some(Cause::RateLimit | Cause::Upstream) => true,
+        Some(Cause::Assertion) => record.fails_run(),
+        _ => false,
+    }
 }
 
 /// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the changes of
@@ -376,6 +402,8 @@ struct AttemptResult {
     has_evidence: bool,
     usage: Usage,
     cost_usd: f64,
+    /// What its requests waited for limits; not part of the attempt's duration.
+    waited_ms: u64,
 }
 
 impl AttemptResult {
@@ -400,6 +428,7 @@ impl AttemptResult {
             has_evidence: false,
             usage: Usage::default(),
             cost_usd: 0.0,
+            waited_ms: 0,
         }
     }
 }

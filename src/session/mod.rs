@@ -5,6 +5,7 @@
 mod boot;
 mod confinement;
 mod machine;
+pub mod pacing;
 pub mod daemon;
 pub mod preflight;
 mod recorded;
@@ -19,14 +20,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::cells::limits::Limits;
 use crate::claude::{ClientFormat, Endpoint};
+use crate::clock::WaitClock;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::{Behind, Evidence};
 use crate::files::project::PROXY_CONFIG;
 use crate::findings::Versions;
 use crate::gateway::{self, GatewayKind, RunningGateway, WantedTools};
 use crate::http;
-use crate::ids::{ProviderId, TrialKey};
+use crate::ids::{ProviderId, TrialKey, TrialName};
 use crate::isolation::IsolationLevel;
 use crate::process::{Cage, RunId};
 use crate::progress::ProgressSink;
@@ -37,6 +40,7 @@ use crate::wire::secrets::Secrets;
 use boot::{Backend, RunGuard};
 pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
+use pacing::Pacing;
 use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
@@ -59,6 +63,10 @@ pub struct SessionOptions {
     /// [`crate::process::run_hidden_mode_if_asked`]. `None` for the program that runs now.
     pub watchdog: Option<PathBuf>,
     pub isolation: WantedIsolation,
+    /// The limits of the providers, for a live run.
+    pub limits: Limits,
+    /// The number of parts of the run that share the limits.
+    pub shares: usize,
 }
 
 pub struct Session {
@@ -82,6 +90,7 @@ pub struct Session {
     /// The part of the environment that every child gets.
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
+    pacing: Pacing,
     pub client_format: ClientFormat,
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
@@ -131,6 +140,7 @@ impl Session {
         let cage = confinement::cage(options, front.base_url())?;
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
+            pacing: Pacing::new(options.limits.clone(), options.shares),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
             front,
@@ -173,6 +183,11 @@ impl Session {
             Some(_) => Behind::Simulated,
             None => Behind::Live,
         }
+    }
+
+    /// What the limits of the providers cost.
+    pub fn pacing_reports(&self) -> Vec<String> {
+        self.pacing.reports()
     }
 
     /// Whether there is a gateway between `claude` and the provider.
@@ -296,17 +311,23 @@ impl Session {
         self.has_gateway() && self.client_format.is_messages_api(provider)
     }
 
-    /// Registers a trial of `provider` at the relays. The front relay delays each reply until the trial has a slot. The
-    /// exchanges of a live run are not judged, so its relay only passes them.
+    /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot. The exchanges of a live run
+    /// are not judged: its relay only passes them, at the pace of the provider, and `waits` counts the time.
     pub fn register(
         &self,
         key: TrialKey,
-        provider: &ProviderId,
+        name: &TrialName,
         mutation: Option<&Arc<Mutation>>,
         slot: &SlotHandle,
+        waits: &Arc<WaitClock>,
     ) {
+        let provider = &name.cell.provider;
         self.running.lock().insert(key, Route::called(provider.as_str()));
         let front = (self.behind() == Behind::Simulated).then_some(&self.front);
+        if front.is_none() {
+            let pace = self.pacing.hold(provider, &name.tier, waits);
+            self.front.register_paced(key, pace);
+        }
         for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();
             let hold = move || {

@@ -16,7 +16,7 @@ use crate::env::{self, Secret};
 use crate::http;
 use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
-use crate::provider::{Provider, standalone_reply};
+use crate::provider::{Provider, as_live, standalone_reply};
 use crate::text;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model;
@@ -40,10 +40,20 @@ pub struct UnusableAlias {
 /// What came of a request.
 enum Probed {
     Answered,
+    /// By a simulator that answers like a model.
+    Rehearsed,
     /// It is transient, or the trials judge it.
     Failed,
     TimedOut(String),
     Unusable(UnusableAlias),
+}
+
+/// What the preflight found.
+#[derive(Debug, Default)]
+pub struct PreflightReport {
+    pub unusable: BTreeMap<String, UnusableAlias>,
+    /// Whether a simulator that answers like a model stands behind the gateway: the live run is a rehearsal.
+    pub is_rehearsal: bool,
 }
 
 /// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
@@ -55,14 +65,14 @@ pub async fn check(
     aliases: BTreeSet<String>,
     provider: Option<&Provider>,
     secrets: &Secrets,
-) -> BTreeMap<String, UnusableAlias> {
+) -> PreflightReport {
     let client = &http::client();
     let trial = TrialKey(Uuid::new_v4());
     if let Some(provider) = provider
         && provider.register(trial, Script::default()).await.is_err()
     {
         // The first trial reports it.
-        return BTreeMap::new();
+        return PreflightReport::default();
     }
     let is_simulated = provider.map(|_| trial);
     let requests = aliases.into_iter().map(|alias| async move {
@@ -78,6 +88,9 @@ pub async fn check(
         Some(provider) => provider.take(trial).await.unwrap_or_default(),
         None => Vec::new(),
     };
+    let is_rehearsal = probed
+        .iter()
+        .any(|(_, probed)| matches!(probed, Probed::Rehearsed));
     let arrived = provider.is_none() || !exchanges.is_empty();
     // A single slow alias may be a slow model.
     let all_timed_out = (probed.iter()).all(|(_, probed)| matches!(probed, Probed::TimedOut(_)));
@@ -88,7 +101,7 @@ pub async fn check(
                 Probed::Unusable(unusable) => Some(unusable),
                 Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
                 Probed::Answered if !arrived => Some(other_provider()),
-                Probed::Answered | Probed::Failed | Probed::TimedOut(_) => None,
+                Probed::Answered | Probed::Rehearsed | Probed::Failed | Probed::TimedOut(_) => None,
             })?;
             Some((alias, why))
         })
@@ -98,7 +111,10 @@ pub async fn check(
         secrets.remove(&mut alias.answer);
         secrets.remove(&mut alias.diagnosis.why);
     }
-    unusable
+    PreflightReport {
+        unusable,
+        is_rehearsal,
+    }
 }
 
 /// The request without its model. A single token is a probe to the simulator, which counts as no turn; a live run sees from
@@ -166,6 +182,7 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
                 return match is_standalone(&text) && body["max_tokens"] != 1 {
                     true => Probed::Unusable(forgotten_provider()),
                     false if is_page => Probed::Unusable(web_page(base_url)),
+                    false if text.contains(as_live::MARK) => Probed::Rehearsed,
                     false => Probed::Answered,
                 };
             }

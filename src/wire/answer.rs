@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::script::StopDetails;
+use super::script::{DeltaSplit, StopDetails};
 use super::{Route, Usage};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,7 @@ pub struct ProviderAnswer {
     pub latency_ms: u64,
     /// Whether the request asked for context management; the reply then has a field for it.
     pub context_management: bool,
+    pub split: DeltaSplit,
 }
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamEvent {
@@ -102,7 +103,7 @@ impl ProviderAnswer {
         let message = self.message_with(&[], None, self.usage.output_tokens.min(1));
         let mut events = vec![plain(json!({"type": "message_start", "message": message}))];
         for (index, block) in self.content.iter().enumerate() {
-            events.extend(block_events(index, block));
+            events.extend(block_events(index, block, self.split));
             if index == 0 {
                 events.insert(2, plain(json!({"type": "ping"})));
             }
@@ -147,7 +148,7 @@ fn plain(data: Value) -> StreamEvent {
     }
 }
 
-fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
+fn block_events(index: usize, block: &Value, split: DeltaSplit) -> Vec<StreamEvent> {
     let text = |name: &str| block[name].as_str().unwrap_or_default();
     let delta = |kind: &str, field: &str, part: &str| json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: part}});
     let content = |data| StreamEvent {
@@ -157,7 +158,7 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
     let (empty, deltas): (Value, Vec<StreamEvent>) = match block["type"].as_str() {
         Some("thinking") => (
             json!({"type": "thinking", "thinking": "", "signature": ""}),
-            words(text("thinking"))
+            words(text("thinking"), split.words)
                 .into_iter()
                 .map(|word| content(delta("thinking_delta", "thinking", word)))
                 .chain([plain(delta("signature_delta", "signature", text("signature")))])
@@ -167,7 +168,7 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
             let input = block["input"].to_string();
             let mut empty = block.clone();
             empty["input"] = json!({});
-            let deltas = parts(&input)
+            let deltas = parts(&input, split.arguments)
                 .into_iter()
                 .map(|part| content(delta("input_json_delta", "partial_json", part)))
                 .collect();
@@ -183,7 +184,7 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
                 let delta = json!({"type": "citations_delta", "citation": citation});
                 plain(json!({"type": "content_block_delta", "index": index, "delta": delta}))
             });
-            let words = words(text("text")).into_iter();
+            let words = words(text("text"), split.words).into_iter();
             let words = words.map(|word| content(delta("text_delta", "text", word)));
             (empty, cited.chain(words).collect())
         }
@@ -196,15 +197,20 @@ fn block_events(index: usize, block: &Value) -> Vec<StreamEvent> {
     [vec![plain(start)], deltas, vec![plain(stop)]].concat()
 }
 
-/// The words of a text, each with the white space before it.
-fn words(text: &str) -> Vec<&str> {
+/// The words of a text, each with the white space before it; `count` of them together.
+fn words(text: &str, count: usize) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = 0;
     let mut in_word = false;
+    let mut whole = 0;
     for (position, character) in text.char_indices() {
         if character.is_whitespace() && in_word {
-            words.push(&text[start..position]);
-            start = position;
+            whole += 1;
+            if whole >= count {
+                words.push(&text[start..position]);
+                start = position;
+                whole = 0;
+            }
         }
         in_word = !character.is_whitespace();
     }
@@ -214,12 +220,9 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The most pieces of a tool's arguments in a stream.
-const ARGUMENT_PARTS: usize = 4;
-
-/// `text` in at most [`ARGUMENT_PARTS`] pieces of about the same length.
-fn parts(text: &str) -> Vec<&str> {
-    let size = text.len().div_ceil(ARGUMENT_PARTS).max(1);
+/// `text` in at most `count` pieces of about the same length.
+fn parts(text: &str, count: usize) -> Vec<&str> {
+    let size = text.len().div_ceil(count.max(1)).max(1);
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -254,6 +257,7 @@ mod tests {
             created_for_1h: 8,
             latency_ms: 10,
             context_management: false,
+            split: DeltaSplit::default(),
         }
     }
 
@@ -307,10 +311,13 @@ mod tests {
             "żółć gęślą jaźń",
             "{\"command\":\"echo pong\"}",
         ] {
-            assert_eq!(words(text).concat(), text);
-            assert_eq!(parts(text).concat(), text);
-            assert!(parts(text).len() <= ARGUMENT_PARTS);
+            for count in [1, 3] {
+                assert_eq!(words(text, count).concat(), text);
+                assert_eq!(parts(text, count).concat(), text);
+                assert!(parts(text, count).len() <= count);
+            }
         }
-        assert_eq!(words("a  b"), ["a", "  b"]);
+        assert_eq!(words("a  b", 1), ["a", "  b"]);
+        assert_eq!(words(" a b c", 2), [" a b", " c"]);
     }
 }

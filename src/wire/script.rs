@@ -151,11 +151,32 @@ pub struct ReplyMessage {
     pub framing: StreamFraming,
     #[serde(default)]
     pub interrupt: Option<Interrupt>,
+    #[serde(default)]
+    pub split: DeltaSplit,
     /// Further headers, names in lower case.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     #[serde(default)]
     pub asker: Asker,
+}
+
+/// How a stream is split into deltas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeltaSplit {
+    /// The words of text or thinking in a delta.
+    pub words: usize,
+    /// The most deltas of a tool's arguments.
+    pub arguments: usize,
+}
+
+impl Default for DeltaSplit {
+    fn default() -> Self {
+        Self {
+            words: 1,
+            arguments: 4,
+        }
+    }
 }
 
 /// The fields of an answer's end besides `stop_reason`.

@@ -38,6 +38,7 @@ mod published;
 mod daemon;
 mod trial;
 mod harness;
+mod rehearsal;
 mod machine_faults;
 mod secrets;
 mod publish;

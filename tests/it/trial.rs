@@ -58,6 +58,8 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
 
 async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
     let options = SessionOptions {
+        limits: Default::default(),
+        shares: 1,
         mutants: false,
         wanted: compat_matrix::gateway::WantedTools::pinned(),
         client_format: compat_matrix::claude::ClientFormat::Messages,
@@ -488,4 +490,29 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
     ));
     let error = session(variables).await.expect_err("there is no key").to_string();
     assert_has(&error, "cannot read the control key from `/nonexistent/key`");
+}
+
+#[tokio::test]
+async fn a_live_model_that_did_not_follow_gets_a_second_attempt() {
+    for (answers, passes) in [(["no", "pong"], true), (["no", "never"], false)] {
+        let simulator = Simulator::start(provider::SimulatorOptions {
+            unscripted: provider::Unscripted::Script(script(answers.map(text))),
+            ..provider::SimulatorOptions::default()
+        })
+        .await
+        .expect("the simulator starts");
+        let key = simulator.credentials().anthropic_api_key.clone();
+        let session = session(attached(simulator.base_url(), &key, None))
+            .await
+            .expect("a session");
+        let record = Finished::of(&text_test(), session).await.record;
+        assert_eq!(record.attempts.len(), 2, "{record:#?}");
+        let first = record.attempts[0].failure.as_ref().expect("it failed");
+        assert_eq!(first.cause, Cause::Assertion, "never the gateway's fault");
+        assert_eq!(record.flaky, passes);
+        assert_eq!(record.cause, (!passes).then_some(Cause::Assertion));
+        if !passes {
+            assert_has(&record.mismatches[0].actual, "never");
+        }
+    }
 }

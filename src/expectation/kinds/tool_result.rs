@@ -1,7 +1,9 @@
 //! `tool_result`: Claude Code ran a tool.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
@@ -22,6 +24,9 @@ pub struct ToolResultForm {
     /// Which call of the tool, from 1; any of them if not given.
     #[schemars(range(min = 1))]
     call: Option<usize>,
+    /// What the arguments of its call must be, by name: a model makes parallel calls in any order.
+    #[serde(default)]
+    input: IndexMap<String, MatcherForm>,
     /// What the result's text must be.
     text: Option<MatcherForm>,
     /// Whether the result is an error.
@@ -32,6 +37,8 @@ pub struct ToolResultForm {
 pub struct ToolResultCheck {
     pub name: String,
     pub call: Option<usize>,
+    /// Matchers for the arguments of its call, by name.
+    pub input: Vec<(String, Matcher)>,
     pub text: Option<Matcher>,
     pub is_error: Option<bool>,
 }
@@ -47,6 +54,7 @@ impl Kind for ToolResultCheck {
         Some(Self {
             name: form.name.clone(),
             call: form.call,
+            input: checker.named(&path.then("input"), &form.input),
             text: text.map(|text| text.resolve(checker, &path.then("text"))),
             is_error: form.is_error,
         })
@@ -55,13 +63,16 @@ impl Kind for ToolResultCheck {
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let results = scene.evidence.transcript.tool_results();
         // Parallel calls end in any order.
-        let calls = self.call_ids(scene);
+        let calls = self.calls(scene);
         let mut of_tool = results
             .iter()
             .filter(|result| result.name.as_ref() == Some(&self.name));
         let fits = of_tool.any(|result| {
-            self.call
-                .is_none_or(|call| calls.get(call - 1) == Some(&result.tool_use_id))
+            self.call.is_none_or(|call| {
+                calls
+                    .get(call - 1)
+                    .is_some_and(|(id, _)| *id == result.tool_use_id)
+            }) && (self.input.is_empty() || calls.iter().any(|call| self.is_of(call, &result.tool_use_id)))
                 && self.is_error.is_none_or(|wanted| wanted == result.is_error)
                 && self
                     .text
@@ -99,16 +110,25 @@ impl Kind for ToolResultCheck {
 }
 
 impl ToolResultCheck {
-    /// The ids of the model's calls of the tool, in order.
-    fn call_ids(&self, scene: &Scene<'_>) -> Vec<String> {
+    /// The ids and the arguments of the model's calls of the tool, in order.
+    fn calls(&self, scene: &Scene<'_>) -> Vec<(String, Value)> {
         let answers = scene.evidence.transcript.messages();
         let blocks = answers.into_iter().flat_map(|answer| answer.content);
         blocks
             .filter_map(|block| match block {
-                AnswerBlock::ToolUse { id, name, .. } if name == self.name => Some(id),
+                AnswerBlock::ToolUse { id, name, input } if name == self.name => Some((id, input)),
                 _ => None,
             })
             .collect()
+    }
+
+    /// Whether the result `id` is of this call, and its arguments are as wanted.
+    fn is_of(&self, (call, arguments): &(String, Value), id: &str) -> bool {
+        call == id
+            && self.input.iter().all(|(key, matcher)| {
+                let found: Vec<&Value> = arguments.get(key).into_iter().collect();
+                matcher.check(&found).is_ok()
+            })
     }
 
     fn in_words(&self) -> String {
@@ -116,6 +136,8 @@ impl ToolResultCheck {
             Some(call) => format!("result {call} of `{}`", self.name),
             None => format!("a result of `{}`", self.name),
         }];
+        let arguments = self.input.iter();
+        wanted.extend(arguments.map(|(key, matcher)| format!("its argument `{key}`: {matcher}")));
         match self.is_error {
             Some(true) => wanted.push("an error".into()),
             Some(false) => wanted.push("no error".into()),

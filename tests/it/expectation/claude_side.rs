@@ -61,6 +61,7 @@ fn a_tool_result_matches_by_name_text_and_kind() {
     let check = |text: Option<&str>, is_error| {
         Check::ToolResult(ToolResultCheck {
             name: "Bash".into(),
+            input: Vec::new(),
             call: None,
             text: text.map(equals),
             is_error,

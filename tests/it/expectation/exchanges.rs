@@ -304,6 +304,7 @@ fn a_result_in_the_transcript_is_judged_by_its_number() {
     let check = |call, text: &str| {
         Check::ToolResult(ToolResultCheck {
             name: "Bash".into(),
+            input: Vec::new(),
             call,
             text: Some(equals(text)),
             is_error: None,

@@ -67,6 +67,7 @@ pub fn invocation(folder: &TempDir, base_url: &str) -> Invocation {
         folder: folder.path().to_owned(),
         inherited: Environment::from_process().inherited(),
         deadline: PATIENCE,
+        waits: Default::default(),
         cage: None,
     }
 }

@@ -308,6 +308,7 @@ pub fn test(check: Check) -> Test {
         flags: Vec::new(),
         env: Default::default(),
         subscription: false,
+        needs_script: None,
         direct: None,
         count_tokens: None,
         script: Script::default(),

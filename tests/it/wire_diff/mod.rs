@@ -8,7 +8,7 @@ mod wording;
 
 use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, ProviderExchange, SentEvent};
-use compat_matrix::wire::script::StopDetails;
+use compat_matrix::wire::script::{DeltaSplit, StopDetails};
 use compat_matrix::wire::{Direction, Usage, messages};
 use compat_matrix::wire_diff::{Change, Fate, Part, compare};
 use serde_json::{Value, json};
@@ -103,6 +103,7 @@ fn answer(blocks: &Value) -> ProviderAnswer {
         created_for_1h: 0,
         latency_ms: 1,
         context_management: false,
+        split: DeltaSplit::default(),
     }
 }
 

@@ -1,0 +1,180 @@
+//! What the models cost: `prices.yaml`, a dated table with its source.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
+use crate::ids::ProviderId;
+use crate::wire::Usage;
+
+/// `prices.yaml`.
+pub static FORM: LazyLock<Form> = LazyLock::new(Form::of::<PricesForm>);
+
+/// What the models cost, in US dollars for a million tokens.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "compat-matrix prices")]
+pub struct PricesForm {
+    /// The day on which the prices were read.
+    #[schemars(regex(pattern = r"^\d{4}-\d{2}-\d{2}$"), extend("examples" = ["2026-11-27"]))]
+    pub as_of: String,
+    /// The address of the price list.
+    #[schemars(regex(pattern = "^https://"), extend("examples" = ["https://platform.claude.com/docs/en/about-claude/pricing"]))]
+    pub source: String,
+    /// The prices of each model of the manifest's tiers.
+    pub models: IndexMap<String, PriceForm>,
+    /// By how much a provider's price differs from the table's: `1.1` is ten percent more.
+    #[serde(default)]
+    pub factors: BTreeMap<String, f64>,
+}
+
+/// The prices of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceForm {
+    /// Prompt tokens outside of the cache.
+    #[schemars(range(min = 0))]
+    pub input: f64,
+    /// Prompt tokens written to the cache for five minutes.
+    #[schemars(range(min = 0))]
+    pub cache_write: f64,
+    /// Prompt tokens read from the cache.
+    #[schemars(range(min = 0))]
+    pub cache_read: f64,
+    /// Tokens of answers.
+    #[schemars(range(min = 0))]
+    pub output: f64,
+    /// By how much a request with a prompt of more than 100,000 tokens costs more.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub long_prompt_factor: Option<f64>,
+}
+
+/// A prompt of more tokens has another price, where a model has two.
+const LONG_PROMPT: u64 = 100_000;
+
+/// The price table.
+#[derive(Clone, Debug)]
+pub struct Prices {
+    pub as_of: String,
+    pub source: String,
+    models: IndexMap<String, PriceForm>,
+    factors: BTreeMap<String, f64>,
+}
+
+impl Prices {
+    /// Reads the table from the bytes of `file`.
+    pub fn parse(file: &Path, bytes: &[u8], providers: &[ProviderId]) -> Result<Self, Vec<Diagnostic>> {
+        let node = yaml::parse(file, bytes)?;
+        let form_errors = FORM.diagnostics(&node);
+        if !form_errors.is_empty() {
+            return Err(form_errors);
+        }
+        let form = PricesForm::deserialize(node.to_json())
+            .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
+        let mut reader = Reader::new(&node);
+        for (name, factor) in &form.factors {
+            let path = KeyPath::of("factors").then(name);
+            if !providers.iter().any(|provider| provider.as_str() == name) {
+                let error = reader.at_key(&path, format!("the manifest has no provider `{name}`"));
+                reader.report(error);
+            }
+            if !(0.1..=10.0).contains(factor) {
+                let error = reader.at(&path, format!("`{factor}` is no factor of a price"));
+                reader.report(error.allowed("a number from 0.1 to 10"));
+            }
+        }
+        match reader.diagnostics.is_empty() {
+            true => Ok(Self {
+                as_of: form.as_of,
+                source: form.source,
+                models: form.models,
+                factors: form.factors,
+            }),
+            false => Err(reader.diagnostics),
+        }
+    }
+
+    /// What the tokens of a trial cost, in US dollars; `None` if the table lacks the model. If the trial's prompts may contain a
+    /// long one, all tokens have the price of long prompts.
+    pub fn cost(&self, provider: &ProviderId, model: &str, usage: Usage) -> Option<f64> {
+        let price = self.models.get(model)?;
+        let prompt = usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens;
+        let long = price.long_prompt_factor.filter(|_| prompt > LONG_PROMPT);
+        let factor = self.factors.get(provider.as_str()).unwrap_or(&1.0) * long.unwrap_or(1.0);
+        let parts = [
+            (usage.input_tokens, price.input),
+            (usage.cache_creation_input_tokens, price.cache_write),
+            (usage.cache_read_input_tokens, price.cache_read),
+            (usage.output_tokens, price.output),
+        ];
+        let sum: f64 = parts.iter().map(|(tokens, price)| *tokens as f64 * price).sum();
+        Some(sum * factor / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "as_of: '2026-11-27'\nsource: https://example.com\nmodels:\n  m: { input: 1, cache_write: 1.25, \
+                         cache_read: 0.1, output: 5, long_prompt_factor: 5 }\nfactors: { azure: 1.1 }\n";
+
+    fn parse(text: &str) -> Result<Prices, Vec<Diagnostic>> {
+        Prices::parse(
+            Path::new("prices.yaml"),
+            text.as_bytes(),
+            &[ProviderId::new("azure")],
+        )
+    }
+
+    #[test]
+    fn the_parts_of_the_usage_have_their_own_prices() {
+        let prices = parse(TABLE).unwrap();
+        let usage = Usage {
+            input_tokens: 10_000,
+            cache_creation_input_tokens: 40_000,
+            cache_read_input_tokens: 50_000,
+            output_tokens: 1_000,
+        };
+        let cost = |provider: &str, usage| prices.cost(&ProviderId::new(provider), "m", usage).unwrap();
+        assert!((cost("anthropic", usage) - 0.07).abs() < 1e-9);
+        assert!((cost("azure", usage) - 0.077).abs() < 1e-9);
+        let long = Usage {
+            input_tokens: 10_001,
+            ..usage
+        };
+        assert!(cost("anthropic", long) > 0.34);
+        assert_eq!(prices.cost(&ProviderId::new("azure"), "other", usage), None);
+    }
+
+    #[test]
+    fn a_wrong_table_names_its_line() {
+        for (wrong, right, said) in [
+            ("-1", "input: 1,", "input"),
+            (
+                "factors: { azur: 1.1 }",
+                "factors: { azure: 1.1 }",
+                "no provider `azur`",
+            ),
+            (
+                "factors: { azure: 99 }",
+                "factors: { azure: 1.1 }",
+                "is no factor",
+            ),
+            ("as_of: today", "as_of: '2026-11-27'", "as_of"),
+            ("inputs: 1,", "input: 1,", "input"),
+        ] {
+            let wrong = if wrong == "-1" { "input: -1," } else { wrong };
+            let errors = parse(&TABLE.replace(right, wrong)).unwrap_err();
+            let shown = format!("{errors:?}");
+            assert!(shown.contains(said), "{wrong}: {shown}");
+            assert!(errors[0].place.line > 0, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! A provider that answers as a cooperative model would. It knows no trial and no script: it reads the request.
+//!
+//! It rehearses live runs, so it varies as models do: wording, case, punctuation, a sentence more, a preamble before a call,
+//! the pieces of a stream, the order of parallel calls, and now and then a refusal to use a tool. A seed repeats its choices.
+
+mod dice;
+mod reading;
+mod steps;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::wire::Route;
+use crate::wire::message::MessageRequest;
+use crate::wire::script::{DeltaSplit, Pace, Reply, ReplyBlock, ReplyError, ReplyMessage};
+use dice::Dice;
+use reading::Reading;
+
+/// The answer to the prompt `ping` alone, as the preflight of a live run sends it. It shows that no live provider answered.
+pub const MARK: &str = "pong, from the provider simulator that answers like a model";
+
+/// One of so many requests that ask for a tool gets none.
+pub const REFUSES_ONE_IN: u64 = 60;
+
+/// How a provider that answers like a model behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Selects its variations.
+    pub seed: u64,
+    /// What it allows for each route and model; more get a 429 with `retry-after`.
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// After so many requests, three in a row get a 529.
+    pub overload_every: Option<NonZeroU32>,
+}
+
+/// The requests in a row that an overloaded provider refuses.
+const BURST: u64 = 3;
+
+pub(super) struct LiveModel {
+    seed: u64,
+    /// By route and model.
+    limiter: Option<DefaultKeyedRateLimiter<String>>,
+    retry_after: u64,
+    overload_every: Option<u64>,
+    requests: AtomicU64,
+    /// How often each request was asked: a model that is asked again answers in other words.
+    asked: Mutex<HashMap<u64, u64>>,
+}
+
+impl LiveModel {
+    pub(super) fn new(options: &LiveOptions) -> Self {
+        let limit = options.requests_per_minute;
+        // A few requests may come at once, as at a provider that fills a bucket.
+        let quota = limit.map(|limit| {
+            let burst = NonZeroU32::new(limit.get() / 10).unwrap_or(NonZeroU32::MIN);
+            Quota::per_minute(limit).allow_burst(burst)
+        });
+        Self {
+            seed: options.seed,
+            limiter: quota.map(RateLimiter::keyed),
+            retry_after: limit.map_or(1, |limit| 60_u64.div_ceil(limit.get().into())),
+            overload_every: options.overload_every.map(|every| every.get().into()),
+            requests: AtomicU64::new(0),
+            asked: Mutex::default(),
+        }
+    }
+
+    /// The reply, or the error of a provider that is overloaded or limits its requests.
+    pub(super) fn answer(&self, route: Route, request: &MessageRequest) -> Reply {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let is_overloaded = |every: u64| number >= every && number % every < BURST;
+        let error = |status, message: &str, headers| {
+            Reply::Error(ReplyError {
+                status,
+                message: message.to_owned(),
+                headers,
+                ..ReplyError::default()
+            })
+        };
+        let key = format!("{} {}", route.as_str(), request.model);
+        if self.overload_every.is_some_and(is_overloaded) {
+            return error(529, "Overloaded", Vec::new());
+        }
+        if self
+            .limiter
+            .as_ref()
+            .is_some_and(|limiter| limiter.check_key(&key).is_err())
+        {
+            let wait = ("retry-after".to_owned(), self.retry_after.to_string());
+            return error(429, "This request would exceed your rate limit.", vec![wait]);
+        }
+        Reply::Message(self.reply(route, request))
+    }
+
+    fn reply(&self, route: Route, request: &MessageRequest) -> ReplyMessage {
+        let reading = Reading::of(request);
+        let of = (
+            route.as_str(),
+            &request.model,
+            &reading.prompt,
+            request.messages.len(),
+        );
+        let mut hasher = DefaultHasher::new();
+        of.hash(&mut hasher);
+        let mut asked = self.asked.lock();
+        let times = asked.entry(hasher.finish()).or_default();
+        *times += 1;
+        let mut dice = Dice::new(self.seed, &(of, *times));
+        drop(asked);
+        let mut content: Vec<ReplyBlock> = thought(&reading, &mut dice).into_iter().collect();
+        content.extend(answer(&reading, &mut dice));
+        ReplyMessage {
+            content,
+            pace: Pace {
+                first_byte_ms: dice.between(20, 250),
+                between_ms: dice.between(3, 12),
+                ..Pace::default()
+            },
+            split: DeltaSplit {
+                words: dice.between(1, 4) as usize,
+                arguments: dice.between(2, 9) as usize,
+            },
+            ..ReplyMessage::default()
+        }
+    }
+}
+
+/// A model that must think does so first, and between calls where the request allows it.
+fn thought(reading: &Reading<'_>, dice: &mut Dice) -> Option<ReplyBlock> {
+    let request = reading.request;
+    let is_adaptive = request.thinking.as_ref()?["type"] == "adaptive";
+    let may_interleave = is_adaptive
+        || request
+            .betas
+            .iter()
+            .any(|beta| beta.starts_with("interleaved-thinking"));
+    let thinks = match (reading.called.is_empty(), is_adaptive) {
+        (true, false) => true,
+        (true, true) => asks_to_think(reading) || dice.once_in(3),
+        (false, _) => may_interleave && (asks_to_think(reading) || dice.once_in(2)),
+    };
+    thinks.then(|| {
+        let thoughts = [
+            "The user asks for something definite. I do exactly that.",
+            "Let me work this out. 17 times 20 is 340, and 17 times 3 is 51, which makes 391.",
+            "I have what I need for the next step.",
+        ];
+        ReplyBlock::Thinking(dice.pick(&thoughts).to_owned())
+    })
+}
+
+fn asks_to_think(reading: &Reading<'_>) -> bool {
+    reading.prompt.to_lowercase().contains("think")
+}
+
+fn answer(reading: &Reading<'_>, dice: &mut Dice) -> Vec<ReplyBlock> {
+    if reading.offers("web_search") && reading.prompt.starts_with("Perform a web search") {
+        return web_search(reading);
+    }
+    let calls = steps::next(reading, dice);
+    if calls.is_empty() {
+        return vec![ReplyBlock::Text(words(reading, dice))];
+    }
+    if reading.called.is_empty() && dice.once_in(REFUSES_ONE_IN) {
+        let name = &calls[0].name;
+        let text = format!("I would rather not use the tool {name} for this. Tell me if I should go on.");
+        return vec![ReplyBlock::Text(text)];
+    }
+    let preambles = ["", "", "I'll do that now.", "Sure, one moment.", "On it."];
+    let preamble = Some(dice.pick(&preambles)).filter(|text| !text.is_empty());
+    let preamble = preamble.map(|text| ReplyBlock::Text(text.to_owned()));
+    let calls = calls
+        .into_iter()
+        .map(|steps::Call { name, input }| ReplyBlock::ToolUse { name, input });
+    preamble.into_iter().chain(calls).collect()
+}
+
+/// The provider runs this tool itself. Claude Code asks for a search with a request of its own.
+fn web_search(reading: &Reading<'_>) -> Vec<ReplyBlock> {
+    let query = reading.prompt.rsplit(": ").next().unwrap_or_default().to_owned();
+    let address = format!("https://en.wikipedia.example/wiki/{}", query.replace(' ', "_"));
+    let text = format!("{query}: this is a table tennis game, one of the first video games.");
+    let found = json!({
+        "type": "web_search_result", "url": address, "title": query, "encrypted_content": "aGVyb24=", "page_age": null,
+    });
+    let cited = json!({
+        "type": "web_search_result_location", "url": address, "title": query, "encrypted_index": "aGVyb24=",
+        "cited_text": text,
+    });
+    vec![
+        ReplyBlock::ServerToolUse {
+            name: "web_search".to_owned(),
+            input: json!({ "query": query }),
+        },
+        ReplyBlock::ServerToolResult(json!({ "type": "web_search_tool_result", "content": [found] })),
+        ReplyBlock::CitedText {
+            text,
+            citations: vec![cited],
+        },
+    ]
+}
+
+/// An answer in words.
+fn words(reading: &Reading<'_>, dice: &mut Dice) -> String {
+    let prompt = &reading.prompt;
+    if prompt == "ping" {
+        return MARK.to_owned();
+    }
+    let facts = reading.facts();
+    if !facts.is_empty() {
+        return about(&facts, prompt, dice);
+    }
+    let word = one_word(reading);
+    if let Some(word) = word {
+        return styled(&word, dice);
+    }
+    if let Some(begin) = reading.told(r#"(?i)begin with the words\s+"([^"]+)""#) {
+        return essay(&begin, dice);
+    }
+    if let Some(part) = reading.told(r"Write (\S+) [\w,]+ times") {
+        let preamble = dice.pick(&["", "", "Here it is: "]);
+        return format!("{preamble}{}", part.repeat(dice.between(8, 12) as usize));
+    }
+    if prompt.contains("detailed summary") {
+        let told = reading.told(r"(?i)remember the word (\w+)").unwrap_or_default();
+        return format!("<summary>The user wants the word {told} to be remembered.</summary>");
+    }
+    dice.pick(&["Understood.", "All right. What comes next?", "I see."])
+        .to_owned()
+}
+
+/// The single word that the prompt asks for.
+fn one_word(reading: &Reading<'_>) -> Option<String> {
+    let prompt = &reading.prompt;
+    let is_question = |words: &str| prompt.to_lowercase().contains(words);
+    let asked = [
+        r"(?i)reply with exactly one word\b[^:]*: ?(\w+)",
+        r"(?i)reply with the single word (\w+)",
+        r"(?i)reply with exactly these words: ?(.+)",
+    ];
+    let patterns = asked.iter().filter_map(|pattern| regex::Regex::new(pattern).ok());
+    let mut found = patterns.filter_map(|pattern| Some(pattern.captures(prompt)?[1].to_owned()));
+    found
+        .next()
+        .or_else(|| reading.seen_in_prompt())
+        .or_else(|| is_question("first word").then(|| reading.told(r"first word is (\w+)"))?)
+        .or_else(|| {
+            let asks = is_question("which word did i ask") || is_question("once more");
+            asks.then(|| reading.told(r"(?i)remember the word (\w+)"))?
+        })
+}
+
+/// A word as models write it: they follow a form that was asked for mostly, and not always.
+fn styled(word: &str, dice: &mut Dice) -> String {
+    let mut letters = word.chars();
+    let capital: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect();
+    match dice.between(0, 7) {
+        0 => format!("{capital}."),
+        1 => capital,
+        2 => format!("**{word}**"),
+        3 => format!("{word}."),
+        4 => format!("{capital}!"),
+        _ => word.to_owned(),
+    }
+}
+
+/// A sentence about the results of the tools.
+fn about(facts: &[String], prompt: &str, dice: &mut Dice) -> String {
+    let lower = prompt.to_lowercase();
+    if lower.contains("output alone") {
+        let output = facts.last().map_or("", String::as_str);
+        return match dice.once_in(3) {
+            true => format!("`{output}`"),
+            false => output.to_owned(),
+        };
+    }
+    // Who is asked whether something holds may say only that.
+    let is_yes_or_no = lower.contains("whether") && !lower.contains("quote") && !lower.contains("name");
+    if is_yes_or_no && dice.once_in(2) {
+        return dice
+            .pick(&["Yes, it does.", "Yes, the two agree.", "They do."])
+            .to_owned();
+    }
+    let mark = dice.pick(&["", "`", "\"", "**"]);
+    let quoted: Vec<String> = facts.iter().map(|fact| format!("{mark}{fact}{mark}")).collect();
+    let listed = quoted.join(" and ");
+    let sentence = match dice.between(0, 3) {
+        0 => format!("It says {listed}."),
+        1 => format!("The result is: {listed}"),
+        2 => format!("Done. I got {listed}."),
+        _ => format!("{listed}, as you asked."),
+    };
+    match dice.once_in(4) {
+        true => format!("{sentence} Let me know if you need anything else."),
+        false => sentence,
+    }
+}
+
+fn essay(begin: &str, dice: &mut Dice) -> String {
+    let sentences = [
+        "Rain sinks into the ground and comes out again lower down.",
+        "The thread of water cuts a channel, and other threads join it.",
+        "Where the slope is steep, the river runs fast and carries stones.",
+        "Below the hills it slows down and winds from side to side.",
+        "In a flood it moves more in one day than in the rest of the year.",
+        "People build bridges and give every reach a name of its own.",
+        "It drops its mud where the land is flat.",
+    ];
+    let mut text = format!("{begin} at a spring, a melting snowfield or a wet hillside.");
+    for _ in 0..11 {
+        text.push(' ');
+        text.push_str(dice.pick(&sentences));
+    }
+    text.push_str(dice.pick(&[
+        " At last it meets the sea.",
+        " Finally, the river reaches the sea!",
+    ]));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value};
+
+    use super::*;
+    use crate::wire::messages;
+
+    fn model(seed: u64) -> LiveModel {
+        LiveModel::new(&LiveOptions {
+            seed,
+            ..LiveOptions::default()
+        })
+    }
+
+    fn reply(seed: u64, messages: &Value, tools: &Value) -> ReplyMessage {
+        let body = json!({ "model": "claude-haiku-4-5", "messages": messages, "tools": tools });
+        let request = messages::read(&body, None, &[]).unwrap();
+        model(seed).reply(Route::Anthropic, &request)
+    }
+
+    fn said(reply: &ReplyMessage) -> String {
+        let texts = reply.content.iter().filter_map(|block| match block {
+            ReplyBlock::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    fn commands(reply: &ReplyMessage) -> Vec<&str> {
+        let calls = reply.content.iter().filter_map(|block| match block {
+            ReplyBlock::ToolUse { input, .. } => input["command"].as_str(),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    fn bash() -> Value {
+        json!([{ "name": "Bash", "input_schema": { "type": "object" } }])
+    }
+
+    #[test]
+    fn it_answers_what_the_conversation_says() {
+        let remember = json!({ "role": "user", "content": "Remember the word heron. Reply with exactly one word: noted" });
+        let conversation = json!([
+            remember,
+            { "role": "assistant", "content": "Noted." },
+            { "role": "user", "content": "<system-reminder>Remember the word egret.</system-reminder>Which word did I ask you to remember?" },
+        ]);
+        let mut wordings = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            let first = said(&reply(seed, &json!([remember]), &json!([])));
+            assert!(first.to_lowercase().contains("noted"), "{seed}: {first}");
+            let last = said(&reply(seed, &conversation, &json!([])));
+            assert!(last.to_lowercase().contains("heron"), "{seed}: {last}");
+            wordings.insert(last);
+        }
+        assert!(wordings.len() > 3, "{wordings:?}");
+        let ping = json!([{ "role": "user", "content": "ping" }]);
+        assert_eq!(said(&reply(3, &ping, &json!([]))), MARK);
+    }
+
+    #[test]
+    fn it_calls_the_tool_that_the_prompt_names_and_then_quotes_the_result() {
+        let prompt = "Use the Bash tool to run exactly this command, once and unchanged: echo heron. Then answer with one \
+                      sentence that quotes what it printed.";
+        let asked = json!([{ "role": "user", "content": prompt }]);
+        let answered = json!([
+            { "role": "user", "content": prompt },
+            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t", "name": "Bash", "input": { "command": "echo heron" } }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t", "content": "heron" }] },
+        ]);
+        let mut refusals = 0;
+        for seed in 0..100 {
+            let first = reply(seed, &asked, &bash());
+            match commands(&first)[..] {
+                [] => refusals += usize::from(said(&first).contains("rather not")),
+                ref calls => assert_eq!(calls, ["echo heron"]),
+            }
+            let last = reply(seed, &answered, &bash());
+            assert!(
+                commands(&last).is_empty() && said(&last).contains("heron"),
+                "{last:?}"
+            );
+        }
+        assert!((1..=6).contains(&refusals), "{refusals}");
+    }
+
+    #[test]
+    fn parallel_calls_come_in_any_order() {
+        let prompt = "Use the Bash tool twice in one answer, in parallel, to run exactly these two commands: echo a and echo b.";
+        let asked = json!([{ "role": "user", "content": prompt }]);
+        let orders: Vec<String> = (0..40)
+            .map(|seed| commands(&reply(seed, &asked, &bash())).join(", "))
+            .collect();
+        for order in ["echo a, echo b", "echo b, echo a", "echo a"] {
+            assert!(orders.iter().any(|found| found == order), "{order}: {orders:?}");
+        }
+    }
+
+    #[test]
+    fn a_seed_repeats_itself_and_a_second_question_varies() {
+        let question = json!([{ "role": "user", "content": "Reply with exactly one word: pong" }]);
+        let replies = || {
+            let seventh = model(7);
+            let body = json!({ "model": "m", "messages": question });
+            let request = messages::read(&body, None, &[]).unwrap();
+            (0..12)
+                .map(|_| seventh.reply(Route::Anthropic, &request))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(replies(), replies());
+        let first = &replies()[0];
+        assert!(replies().iter().any(|reply| said(reply) != said(first)));
+    }
+
+    #[test]
+    fn it_reads_schemas_documents_and_thinking() {
+        let schema = json!({ "type": "object", "properties": {
+            "planet": { "enum": ["Saturn", "Jupiter"] }, "rank": { "type": "integer" },
+            "names": { "type": "array", "items": { "type": "string" } },
+        } });
+        let prompt = json!([{ "role": "user", "content": "Which planet is the largest? Give its rank by size and at least one name." }]);
+        let reply = reply(
+            1,
+            &prompt,
+            &json!([{ "name": "StructuredOutput", "input_schema": schema }]),
+        );
+        let Some(ReplyBlock::ToolUse { input, .. }) = reply.content.last() else {
+            panic!("{reply:?}");
+        };
+        assert_eq!((&input["planet"], &input["rank"]), (&json!("Jupiter"), &json!(1)));
+        assert!(!input["names"].as_array().unwrap().is_empty());
+        let pdf = "JVBERi0xLjQKKFRoZSBjb2RlIHdvcmQgb2YgdGhpcyBsZXR0ZXIgaXMgaGVyb24uKSBUago=";
+        let document = json!({ "type": "document", "source": { "type": "base64", "media_type": "application/pdf", "data": pdf } });
+        let request = json!({ "model": "m", "thinking": { "type": "enabled" }, "messages": [
+            { "role": "user", "content": [{ "type": "text", "text": "Which word?" }, document] },
+        ] });
+        let request = messages::read(&request, None, &[]).unwrap();
+        let reply = model(2).reply(Route::Anthropic, &request);
+        assert!(matches!(reply.content[0], ReplyBlock::Thinking(_)), "{reply:?}");
+        assert!(said(&reply).to_lowercase().contains("heron"), "{reply:?}");
+        assert!(from_value::<ReplyMessage>(json!(reply)).is_ok());
+    }
+
+    #[test]
+    fn it_has_the_limits_of_a_provider() {
+        let model = LiveModel::new(&LiveOptions {
+            seed: 1,
+            requests_per_minute: NonZeroU32::new(20),
+            overload_every: NonZeroU32::new(10),
+        });
+        let request = |model: &str| {
+            let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Reply with the single word one." }] });
+            messages::read(&body, None, &[]).unwrap()
+        };
+        let status = |name: &str| match model.answer(Route::Anthropic, &request(name)) {
+            Reply::Message(_) => (200, None),
+            Reply::Error(error) => (error.status, error.headers.first().map(|(_, wait)| wait.clone())),
+        };
+        let of_one: Vec<_> = (0..4).map(|_| status("a")).collect();
+        assert_eq!(
+            of_one,
+            [
+                (200, None),
+                (200, None),
+                (429, Some("3".to_owned())),
+                (429, Some("3".to_owned()))
+            ]
+        );
+        assert_eq!(status("b").0, 200, "each model has its own limit");
+        let later: Vec<u16> = (5..13).map(|_| status("c").0).collect();
+        assert_eq!(later[5..], [529, 529, 529]);
+    }
+}

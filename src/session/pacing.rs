@@ -1,0 +1,289 @@
+//! Paces the requests of a live run: within the limits of each provider and model, and slower while a provider is overloaded.
+//!
+//! A limit is spread evenly, because a provider may enforce 60 requests a minute as one a second
+//! (<https://platform.claude.com/docs/en/api/rate-limits>). The number of requests at once grows by one for each round of good
+//! replies, and is halved by a 429, 503 or 529. `retry-after` stops the lane for that time.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cells::limits::{Limit, Limits};
+use crate::clock::WaitClock;
+use crate::ids::{ProviderId, TierId};
+use crate::relay::{RequestHold, RequestPermit};
+
+/// The requests of a lane that may be under way at first, and at most.
+const AT_FIRST: f64 = 4.0;
+const AT_MOST: f64 = 32.0;
+
+/// The statuses of a provider that is overloaded or limits requests.
+const SLOW_DOWN: [u16; 3] = [429, 503, 529];
+
+/// A token has about four bytes of English text (<https://platform.claude.com/docs/en/about-claude/glossary>).
+const BYTES_OF_A_TOKEN: usize = 4;
+
+/// The lanes of a run: one for each provider and tier.
+pub struct Pacing {
+    limits: Limits,
+    /// The parts of a run on one account: each takes its share of a limit.
+    shares: u32,
+    lanes: Mutex<HashMap<(ProviderId, TierId), Arc<Lane>>>,
+}
+
+struct Lane {
+    requests: Option<DefaultDirectRateLimiter>,
+    tokens: Option<(DefaultDirectRateLimiter, NonZeroU32)>,
+    window: Mutex<Window>,
+    changed: Notify,
+}
+
+struct Window {
+    allowed: f64,
+    under_way: usize,
+    /// Until when a provider asked to wait.
+    blocked_until: Option<Instant>,
+    cut_at: Option<Instant>,
+    slowed: usize,
+    waited: Duration,
+}
+
+impl Pacing {
+    /// `shares` is the number of parts that run at the same time (`--shard K/N`).
+    pub fn new(limits: Limits, shares: usize) -> Self {
+        Self {
+            limits,
+            shares: u32::try_from(shares.max(1)).unwrap_or(u32::MAX),
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// Delays the requests of a trial; `clock` counts the time.
+    pub fn hold(&self, provider: &ProviderId, tier: &TierId, clock: &Arc<WaitClock>) -> RequestHold {
+        let (lane, clock) = (self.lane(provider, tier), Arc::clone(clock));
+        Arc::new(move |bytes| -> BoxFuture<'static, Box<dyn RequestPermit>> {
+            let (lane, clock) = (Arc::clone(&lane), Arc::clone(&clock));
+            Box::pin(async move {
+                let waiting = clock.wait();
+                let permit = lane.enter(bytes).await;
+                drop(waiting);
+                Box::new(permit) as Box<dyn RequestPermit>
+            })
+        })
+    }
+
+    fn lane(&self, provider: &ProviderId, tier: &TierId) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock();
+        let key = (provider.clone(), tier.clone());
+        let lane = || Arc::new(Lane::new(self.limits.of(provider, tier), self.shares));
+        Arc::clone(lanes.entry(key).or_insert_with(lane))
+    }
+
+    /// A line for each lane that had to wait.
+    pub fn reports(&self) -> Vec<String> {
+        let lanes = self.lanes.lock();
+        let mut lines: Vec<String> = lanes
+            .iter()
+            .filter_map(|((provider, tier), lane)| {
+                let window = lane.window.lock();
+                let waited = window.waited.as_secs();
+                let (slowed, allowed) = (window.slowed, window.allowed);
+                (waited > 0 || slowed > 0).then(|| {
+                    format!(
+                        "pacing: requests to {provider} on {tier} waited {waited} s in all; {slowed} replies asked for less, and \
+                         at the end {allowed:.0} requests might be under way"
+                    )
+                })
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn limiter(
+    per_minute: NonZeroU32,
+    shares: u32,
+    burst: impl Fn(NonZeroU32) -> NonZeroU32,
+) -> (DefaultDirectRateLimiter, NonZeroU32) {
+    let share = NonZeroU32::new(per_minute.get() / shares).unwrap_or(NonZeroU32::MIN);
+    let burst = burst(share);
+    (
+        RateLimiter::direct(Quota::per_minute(share).allow_burst(burst)),
+        burst,
+    )
+}
+
+impl Lane {
+    fn new(limit: Limit, shares: u32) -> Self {
+        let requests = limit.requests_per_minute;
+        Self {
+            requests: requests.map(|limit| limiter(limit, shares, |_| NonZeroU32::MIN).0),
+            // A single request may need the tokens of a minute.
+            tokens: limit
+                .tokens_per_minute
+                .map(|limit| limiter(limit, shares, |all| all)),
+            window: Mutex::new(Window {
+                allowed: AT_FIRST,
+                under_way: 0,
+                blocked_until: None,
+                cut_at: None,
+                slowed: 0,
+                waited: Duration::ZERO,
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Waits until a request of `bytes` may be sent.
+    async fn enter(self: &Arc<Self>, bytes: usize) -> LanePermit {
+        let begun = Instant::now();
+        let mut permit = loop {
+            let changed = self.changed.notified();
+            let blocked_until = {
+                let mut window = self.window.lock();
+                let now = Instant::now();
+                let blocked_until = window.blocked_until.filter(|until| *until > now);
+                if blocked_until.is_none() && window.under_way < window.allowed as usize {
+                    window.under_way += 1;
+                    break LanePermit {
+                        lane: Arc::clone(self),
+                        sent_at: now,
+                    };
+                }
+                blocked_until
+            };
+            match blocked_until {
+                Some(until) => sleep_until(until).await,
+                None => changed.await,
+            }
+        };
+        if let Some((tokens, most)) = &self.tokens {
+            let wanted = u32::try_from(bytes / BYTES_OF_A_TOKEN).unwrap_or(u32::MAX);
+            let wanted = NonZeroU32::new(wanted).unwrap_or(NonZeroU32::MIN).min(*most);
+            // It fails only for more than `most`.
+            let _ = tokens.until_n_ready(wanted).await;
+        }
+        if let Some(requests) = &self.requests {
+            requests.until_ready().await;
+        }
+        permit.sent_at = Instant::now();
+        self.window.lock().waited += begun.elapsed();
+        permit
+    }
+}
+
+struct LanePermit {
+    lane: Arc<Lane>,
+    sent_at: Instant,
+}
+
+impl RequestPermit for LanePermit {
+    fn replied(&mut self, status: u16, retry_after: Option<Duration>) {
+        let mut window = self.lane.window.lock();
+        let now = Instant::now();
+        if SLOW_DOWN.contains(&status) {
+            window.slowed += 1;
+            // What was sent before the last cut says nothing about the new number.
+            if window.cut_at.is_none_or(|cut_at| cut_at <= self.sent_at) {
+                window.allowed = (window.allowed / 2.0).max(1.0);
+                window.cut_at = Some(now);
+            }
+            if let Some(wait) = retry_after {
+                window.blocked_until = window.blocked_until.max(Some(now + wait));
+            }
+        } else if status < 400 {
+            window.allowed = (window.allowed + 1.0 / window.allowed).min(AT_MOST);
+        }
+        drop(window);
+        self.lane.changed.notify_waiters();
+    }
+}
+
+impl Drop for LanePermit {
+    fn drop(&mut self) {
+        self.lane.window.lock().under_way -= 1;
+        self.lane.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn lane(limits: &[&str]) -> Arc<Lane> {
+        let limits = limits.iter().map(|text| text.parse().unwrap()).collect();
+        let pacing = Pacing::new(Limits(limits), 1);
+        pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"))
+    }
+
+    #[tokio::test]
+    async fn requests_keep_the_distance_of_their_limit() {
+        let lane = lane(&["any=10", "anthropic=600"]);
+        let begun = std::time::Instant::now();
+        for _ in 0..4 {
+            lane.enter(10).await.replied(200, None);
+        }
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(295), "{took:?}");
+        assert!(lane.window.lock().waited >= Duration::from_millis(290));
+    }
+
+    #[tokio::test]
+    async fn tokens_are_limited_too_and_a_request_over_the_limit_passes() {
+        let lane = lane(&["anthropic/haiku=60000/6000"]);
+        let begun = std::time::Instant::now();
+        lane.enter(1 << 20).await.replied(200, None);
+        // 20 tokens of 6000 a minute.
+        lane.enter(80).await.replied(200, None);
+        assert!(begun.elapsed() >= Duration::from_millis(195));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_overloaded_provider_gets_half_and_then_one_more_at_a_time() {
+        let lane = lane(&[]);
+        let mut permits = join_all((0..4).map(|_| lane.enter(1))).await;
+        let late = tokio::spawn({
+            let lane = Arc::clone(&lane);
+            async move { lane.enter(1).await }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!late.is_finished(), "four requests are under way");
+        for permit in &mut permits {
+            permit.replied(529, None);
+        }
+        assert!(
+            (lane.window.lock().allowed - 2.0).abs() < 0.01,
+            "one cut for one burst"
+        );
+        drop(permits);
+        let mut late = late.await.unwrap();
+        late.replied(429, Some(Duration::from_secs(30)));
+        drop(late);
+        let begun = Instant::now();
+        lane.enter(1).await.replied(200, None);
+        assert_eq!(begun.elapsed().as_secs(), 30, "`retry-after` is honoured");
+        for _ in 0..6 {
+            lane.enter(1).await.replied(200, None);
+        }
+        let allowed = lane.window.lock().allowed;
+        assert!((3.5..4.5).contains(&allowed), "{allowed}");
+    }
+
+    #[test]
+    fn a_part_of_a_run_takes_its_share() {
+        let pacing = Pacing::new(Limits(vec!["any=10".parse().unwrap()]), 40);
+        let lane = pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"));
+        assert!(lane.requests.is_some());
+        assert!(pacing.reports().is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! A live run, rehearsed with a provider that answers like a model: its mark, its money, what it leaves out.
+
+use compat_matrix::env;
+use compat_matrix::evidence::Behind;
+use compat_matrix::provider::{LiveOptions, Simulator, SimulatorOptions, Unscripted};
+
+use crate::support::small_project::Small;
+use crate::support::text::assert_has;
+
+/// A project that is attached, as in a live run, to a simulator that answers like a model.
+async fn rehearsal(simulator: &Simulator) -> Small {
+    let mut small = Small::attached(simulator);
+    small.set(env::COMPAT_PROVIDER_URL, "");
+    small.write(
+        "prices.yaml",
+        "as_of: '2026-11-27'\nsource: https://example.com\nmodels:\n  claude-haiku-4-5: { input: 1, cache_write: 1, \
+         cache_read: 1, output: 5 }\n  claude-opus-4-7: { input: 5, cache_write: 6, cache_read: 1, output: 25 }\n",
+    );
+    small
+}
+
+async fn like_a_model() -> Simulator {
+    Simulator::start(SimulatorOptions {
+        unscripted: Unscripted::AsLive(LiveOptions::default()),
+        ..SimulatorOptions::default()
+    })
+    .await
+    .expect("the simulator starts")
+}
+
+#[tokio::test]
+async fn a_rehearsal_of_a_live_run_is_never_live() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    let ran = small
+        .run(&["text", "--no-preflight", "--limit", "any=6000"])
+        .await;
+    ran.err_has("rehearsal: a simulator that answers like a model stands behind the gateway");
+    ran.err_has("estimate: US$ ");
+    ran.err_has("spent: US$ ");
+    let run = small.results().run;
+    assert!(run.rehearsal);
+    assert_eq!(run.behind, Behind::Simulated);
+    let spent = run.spent.expect("a live run counts its cost");
+    assert_eq!(spent.by_provider.len(), 1, "{spent}");
+    assert_has(&small.read("test-results/junit.xml"), "spent_usd.anthropic");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_too_small_starts_nothing() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    let ran = small.run(&["text", "--max-cost", "0.01"]).await;
+    ran.exits(102);
+    ran.err_has("2 trials did not start; `--rerun-failed` goes on with them");
+    let run = small.results().run;
+    assert_eq!((run.complete, run.unfinished.len()), (false, 2));
+    small
+        .run(&["--list", "--rerun-failed"])
+        .await
+        .out_has("text::anthropic::", 2);
+    for (flags, expected) in [
+        (["--max-cost", "0"], "`0` is no sum of US dollars"),
+        (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
+        (["--limit", "azur=5"], "the manifest has no provider `azur`"),
+    ] {
+        let ran = small.run(&flags).await;
+        ran.exits(2);
+        ran.err_has(expected);
+    }
+    small.write("prices.yaml", "as_of: yesterday\n");
+    small.run(&["text"]).await.err_has("prices.yaml:1:");
+    let simulated = Small::new().run(&["text", "--max-cost", "5"]).await;
+    simulated.exits(2);
+    simulated.err_has("`--max-cost` is for a live run");
+}
+
+#[tokio::test]
+async fn a_live_run_leaves_out_what_needs_a_script() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    let cell = small.read("cells/text/_shared.yaml");
+    let reason = "needs_script: No prompt makes a provider do this.\n";
+    small.write("cells/text/_shared.yaml", &format!("{reason}{cell}"));
+    let ran = small.run(&["text", "words"]).await;
+    ran.err_has("2 trials need the replies of their cells");
+    let results = small.results().results;
+    assert!(
+        results
+            .iter()
+            .all(|trial| trial.feature_id.as_str() == "words" || trial.provider.as_str() == "azure")
+    );
+}
