@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 
+use super::selected::is_live;
 use super::trial::ATTEMPTS;
+use super::{RunOptions, SelectedTrials};
 use crate::cells::Manifest;
 use crate::cells::prices::Prices;
+use crate::env::Environment;
+use crate::files::project::broken_project;
 use crate::ids::{ProviderId, TrialName};
 use crate::results::{Results, Spending, TrialRecord};
 use crate::wire::Usage;
@@ -39,6 +43,40 @@ struct State {
 }
 
 impl Budget {
+    /// The budget of a live run. It puts the trials of cheap tiers first, and says what the run may cost.
+    pub(super) fn of_run(
+        options: &RunOptions,
+        environment: &Environment,
+        selected: &SelectedTrials,
+        order: &mut [TrialName],
+    ) -> anyhow::Result<Option<Self>> {
+        if !is_live(environment) {
+            anyhow::ensure!(
+                options.max_cost.is_none(),
+                "`--max-cost` is for a live run, and a simulated one costs nothing: remove it"
+            );
+            return Ok(None);
+        }
+        let project = &selected.project;
+        let Some(prices) = project.prices().map_err(broken_project)? else {
+            anyhow::ensure!(
+                options.max_cost.is_none(),
+                "`--max-cost` needs the prices of `prices.yaml`, and there is no such file"
+            );
+            return Ok(None);
+        };
+        cheapest_first(order, &project.manifest, &prices);
+        let applicable = project.applicable_trials();
+        let names: Vec<TrialName> = order
+            .iter()
+            .filter(|name| applicable.contains(name))
+            .cloned()
+            .collect();
+        let last = std::fs::read_to_string(&selected.results_path).ok();
+        let last = last.and_then(|text| Results::parse(&text).ok());
+        Self::new(prices, &project.manifest, &names, last.as_ref(), options.max_cost).map(Some)
+    }
+
     /// `last` are the results of an earlier run, simulated or live. Fails if a limit is set and a price is missing.
     pub(super) fn new(
         prices: Prices,
@@ -146,7 +184,7 @@ impl Budget {
 }
 
 /// The trials of cheap columns and tiers first: what is wrong with all of them then shows for little money.
-pub(super) fn cheapest_first(names: &mut [TrialName], manifest: &Manifest, prices: &Prices) {
+fn cheapest_first(names: &mut [TrialName], manifest: &Manifest, prices: &Prices) {
     let models: BTreeMap<&str, &str> = (manifest.tiers.iter())
         .map(|tier| (tier.id.as_str(), tier.model.as_str()))
         .collect();

@@ -9,6 +9,7 @@ mod gateway_name;
 pub mod history;
 mod interrupt;
 mod options;
+mod order;
 mod place;
 mod recorder;
 mod selected;
@@ -19,7 +20,6 @@ pub mod versioned;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -41,7 +41,7 @@ use crate::matrix::baseline::{Baseline, BaselineComparison};
 use crate::matrix::details::DETAILS;
 use crate::matrix::{Details, ManifestView, Matrix, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
-use crate::plan::{Planned, PlannedTrial, selection};
+use crate::plan::{Planned, PlannedTrial};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
 use crate::results::faults;
@@ -52,21 +52,18 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, PreflightReport};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::watch;
 use crate::wire::Operation;
-use budget::{Budget, cheapest_first};
+use budget::Budget;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
+pub use order::concurrency;
+use order::start_order;
 use place::RunPlace;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
 use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
-
-/// The default number of trials that run at once. Most wait for a provider, which only takes memory (about 250 MB each,
-/// measured with Claude Code 2.1.326).
-const CONCURRENT: usize = 32;
 
 /// Exit status of a run that could not start, or whose session failed.
 pub const BROKEN: u8 = 2;
@@ -170,7 +167,7 @@ impl MatrixRun {
             None => DaemonUse::IfRunning,
         };
         let mut order = start_order(&selected, proxy_config.as_ref());
-        let budget = budget(&options, &environment, &selected, &mut order)?;
+        let budget = Budget::of_run(&options, &environment, &selected, &mut order)?;
         let (root, results) = (&project.root, &selected.results_path);
         let place = match (&options.folder, is_shared) {
             (Some(folder), _) => RunPlace::within(folder),
@@ -550,74 +547,6 @@ impl MatrixRun {
         };
         counts.into_iter().map(warning).collect()
     }
-}
-
-/// The number of trials that run at once: `asked`, else `RUST_TEST_THREADS`, else 32.
-pub fn concurrency(asked: Option<NonZeroUsize>, environment: &Environment) -> anyhow::Result<usize> {
-    let variable = env::RUST_TEST_THREADS;
-    match (asked, environment.get(variable)) {
-        (Some(threads), _) => Ok(threads.get()),
-        (None, None) => Ok(CONCURRENT),
-        (None, Some(text)) => match text.parse() {
-            Ok(threads @ 1..) => Ok(threads),
-            _ => anyhow::bail!("`{variable}` is `{text}`, expected a number from 1"),
-        },
-    }
-}
-
-/// The budget of a live run. It puts the trials of cheap tiers first, and says what the run may cost.
-fn budget(
-    options: &RunOptions,
-    environment: &Environment,
-    selected: &SelectedTrials,
-    order: &mut [TrialName],
-) -> anyhow::Result<Option<Budget>> {
-    if !selected::is_live(environment) {
-        anyhow::ensure!(
-            options.max_cost.is_none(),
-            "`--max-cost` is for a live run, and a simulated one costs nothing: remove it"
-        );
-        return Ok(None);
-    }
-    let project = &selected.project;
-    let Some(prices) = project.prices().map_err(broken_project)? else {
-        anyhow::ensure!(
-            options.max_cost.is_none(),
-            "`--max-cost` needs the prices of `prices.yaml`, and there is no such file"
-        );
-        return Ok(None);
-    };
-    cheapest_first(order, &project.manifest, &prices);
-    let applicable = project.applicable_trials();
-    let names: Vec<TrialName> = order
-        .iter()
-        .filter(|name| applicable.contains(name))
-        .cloned()
-        .collect();
-    let last = std::fs::read_to_string(&selected.results_path).ok();
-    let last = last.and_then(|text| Results::parse(&text).ok());
-    Budget::new(prices, &project.manifest, &names, last.as_ref(), options.max_cost).map(Some)
-}
-
-/// First the trials of files that changed after the last results: their author waits. Then the trials with the most replies:
-/// a long trial should not start last.
-fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) -> Vec<TrialName> {
-    let project = &selected.project;
-    let written = selected
-        .results_path
-        .metadata()
-        .and_then(|metadata| metadata.modified());
-    let changed = written.map_or_else(
-        |_| Vec::new(),
-        |time| selection::touched(&watch::changed_since(&project.root, time), selected.names.clone()),
-    );
-    let replies = |name: &TrialName| match project.plan(proxy_config, name) {
-        Planned::Run(planned) => planned.test().script.replies.len(),
-        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
-    };
-    let mut names = selected.names.clone();
-    names.sort_by_cached_key(|name| (!changed.contains(name), std::cmp::Reverse(replies(name))));
-    names
 }
 
 fn record(

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::ensure;
 
-use super::{CONCURRENT, MatrixRun, RunOptions, SelectedTrials};
+use super::order::CONCURRENT;
+use super::{MatrixRun, RunOptions, SelectedTrials};
 use crate::env::{self, Environment};
 use crate::gateway::{self, LITELLM, WantedTools};
 use crate::ids::TrialName;

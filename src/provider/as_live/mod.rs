@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn it_calls_the_tool_that_the_prompt_names_and_then_quotes_the_result() {
+    fn it_calls_the_named_tool_and_then_quotes_the_result() {
         let prompt = "Use the Bash tool to run exactly this command, once and unchanged: echo heron. Then answer with one \
                       sentence that quotes what it printed.";
         let asked = json!([{ "role": "user", "content": prompt }]);

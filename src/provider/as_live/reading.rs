@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 use serde_json::Value;
 
-use super::super::colour;
-use super::super::playback::without_reminders;
+use crate::provider::colour;
+use crate::provider::playback::without_reminders;
 use crate::wire::message::{Block, Content, Message, MessageRequest, text_of};
 
 /// A conversation as a model sees it at its end.
