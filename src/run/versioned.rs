@@ -142,25 +142,15 @@ impl VersionedRuns {
     }
 }
 
-/// The reason why a version cannot be run, in one line: its first line, and the first exception of a gateway's log.
+/// The reason why a version cannot be run, in one line: its first two lines, or the first exception of a gateway's log.
 pub fn in_short(why: &str) -> String {
-    let first = why
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
-    let first = first.split("; the end of `").next().unwrap_or_default();
-    let exception = why
-        .split_once(gateway::FIRST_EXCEPTION)
-        .map(|(_, rest)| rest.split("\n; the end of `").next());
-    match exception.flatten().and_then(|exception| exception.lines().last()) {
-        Some(exception) => format!(
-            "{}: {}",
-            first.trim_end_matches(gateway::FIRST_EXCEPTION.trim_end()),
-            exception.trim()
-        ),
-        None => first.to_owned(),
+    if let Some((head, rest)) = why.split_once(gateway::FIRST_EXCEPTION) {
+        let exception = rest.split("\n; the end of `").next().unwrap_or_default();
+        return format!("{head}: {}", exception.lines().last().unwrap_or_default().trim());
     }
+    let head = why.split("; the end of `").next().unwrap_or_default();
+    let lines = head.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.take(2).collect::<Vec<_>>().join(": ")
 }
 
 impl MatrixRun {
@@ -213,7 +203,7 @@ mod tests {
             ),
             (
                 "cannot pin litellm: `uv pip compile` failed: exit status 1\n  no solution",
-                "cannot pin litellm: `uv pip compile` failed: exit status 1",
+                "cannot pin litellm: `uv pip compile` failed: exit status 1: no solution",
             ),
         ] {
             assert_eq!(in_short(why), expected);
