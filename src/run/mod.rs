@@ -28,7 +28,6 @@ use crate::cells::ProxyConfig;
 use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
-use crate::evidence::Behind;
 use crate::files::project::broken_project;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
 use crate::gateway::{CatalogueGateway, WantedTools};
@@ -43,7 +42,7 @@ use crate::report::{self, Paint};
 use crate::results::faults;
 use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
-use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
+use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
@@ -53,7 +52,7 @@ use crate::wire::Operation;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 use place::RunPlace;
-use recorder::Recorder;
+use recorder::{Recorder, record};
 pub use selected::SelectedTrials;
 use shared::SharedResults;
 use status::{gives_verdict, status, status_of_verdict};
@@ -385,6 +384,7 @@ impl MatrixRun {
         let unusable = preflight::check(
             base_url,
             key,
+            &self.options.wanted().headers,
             aliases,
             session.provider.as_ref(),
             &session.secrets,
@@ -531,41 +531,6 @@ fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) ->
     let mut names = selected.names.clone();
     names.sort_by_cached_key(|name| (!changed.contains(name), std::cmp::Reverse(replies(name))));
     names
-}
-
-fn record(
-    environment: &Environment,
-    control: bool,
-    is_catalogued: bool,
-    name: Option<String>,
-    trials: usize,
-) -> RunRecord {
-    let now = chrono::Utc::now();
-    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
-    RunRecord {
-        behind: if is_live { Behind::Live } else { Behind::Simulated },
-        gateway: GatewayRecord {
-            kind: match (control, is_attached) {
-                (true, _) => "none",
-                (false, true) => "attached",
-                (false, false) if is_catalogued => "catalogue",
-                (false, false) => "litellm",
-            }
-            .to_owned(),
-            name,
-            version: None,
-        },
-        claude_code_version: None,
-        isolation: None,
-        started_at: now,
-        written_at: now,
-        trials,
-        selected: 0,
-        complete: false,
-        unfinished: Vec::new(),
-        client_format: None,
-    }
 }
 
 /// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.

@@ -35,7 +35,7 @@ pub enum PackagePin {
 
 /// A lock of the npm client (`package-lock.json`, version 3), in which each package has its SHA-512.
 ///
-/// Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json>
+/// Source: the manual page `package-lock-json` of the npm client, version 11 (`npm help package-lock-json`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpmPin {
     pub package: String,
