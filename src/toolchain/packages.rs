@@ -279,6 +279,12 @@ impl Installer<'_> {
                 if let Some(lock) = lock.as_object_mut() {
                     lock.shift_remove("name");
                 }
+                // They say nothing about the files, and contain addresses.
+                for entry in lock["packages"].as_object_mut().into_iter().flatten() {
+                    if let Some(entry) = entry.1.as_object_mut() {
+                        entry.retain(|key, _| !["funding", "license", "deprecated"].contains(&key.as_str()));
+                    }
+                }
                 let pin = NpmPin::parse(&lock.to_string(), package, version, Path::new("npm install"))?;
                 Ok(PackagePin::Npm(pin))
             }
