@@ -106,11 +106,11 @@ impl Guard {
         for name in names {
             let mut headers = request.headers.iter();
             let Some(place) =
-                headers.position(|(other, value)| *other == name && tokens.contains_key(last_word(value)))
+                headers.position(|(other, value)| *other == name && tokens.contains_key(last_part(value)))
             else {
                 continue;
             };
-            let token = last_word(&request.headers[place].1).to_owned();
+            let token = last_part(&request.headers[place].1).to_owned();
             if let Some((key, login)) = tokens.get(&token) {
                 owner = Some(*key);
                 login.insert(&mut request.headers, place, &token);
@@ -148,8 +148,8 @@ pub(super) fn without_pass_through(path: &str) -> &str {
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// The last word of a header's value, which is the token after `Bearer`; empty if it is no text.
-fn last_word(value: &[u8]) -> &str {
+/// The text after the last space of a header's value: the token after `Bearer`. Empty if the value is no text.
+fn last_part(value: &[u8]) -> &str {
     let text = str::from_utf8(value).unwrap_or_default();
     text.rsplit(' ').next().unwrap_or(text)
 }

@@ -47,7 +47,7 @@ use crate::report::{self, Paint};
 use crate::results::faults;
 use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
-use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
+use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, PreflightReport};
 use crate::session::schedule::Queue;
@@ -59,7 +59,7 @@ pub use options::RunOptions;
 pub use order::concurrency;
 use order::start_order;
 use place::RunPlace;
-use recorder::Recorder;
+use recorder::{Recorder, record};
 pub use selected::SelectedTrials;
 use shared::SharedResults;
 use status::{gives_verdict, status, status_of_verdict};
@@ -414,6 +414,7 @@ impl MatrixRun {
         let report = preflight::check(
             base_url,
             key,
+            &self.options.wanted().headers,
             aliases,
             session.provider.as_ref(),
             &session.secrets,
@@ -546,43 +547,6 @@ impl MatrixRun {
             _ => format!("the provider received {count} requests that belong to no trial: {request}"),
         };
         counts.into_iter().map(warning).collect()
-    }
-}
-
-fn record(
-    environment: &Environment,
-    control: bool,
-    is_catalogued: bool,
-    name: Option<String>,
-    trials: usize,
-) -> RunRecord {
-    let now = chrono::Utc::now();
-    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
-    RunRecord {
-        rehearsal: false,
-        spent: None,
-        behind: if is_live { Behind::Live } else { Behind::Simulated },
-        gateway: GatewayRecord {
-            kind: match (control, is_attached) {
-                (true, _) => "none",
-                (false, true) => "attached",
-                (false, false) if is_catalogued => "catalogue",
-                (false, false) => "litellm",
-            }
-            .to_owned(),
-            name,
-            version: None,
-        },
-        claude_code_version: None,
-        isolation: None,
-        started_at: now,
-        written_at: now,
-        trials,
-        selected: 0,
-        complete: false,
-        unfinished: Vec::new(),
-        client_format: None,
     }
 }
 

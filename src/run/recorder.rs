@@ -7,9 +7,11 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 
 use super::shared::SharedResults;
+use crate::env::{self, Environment};
+use crate::evidence::Behind;
 use crate::files::atomic_write;
 use crate::ids::TrialName;
-use crate::results::{self, Results, RunRecord, TrialRecord};
+use crate::results::{self, GatewayRecord, Results, RunRecord, TrialRecord};
 
 /// Writes the results of a run after each trial.
 pub(super) struct Recorder {
@@ -115,4 +117,42 @@ impl Recorder {
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     atomic_write::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The record of a run that starts now.
+pub(super) fn record(
+    environment: &Environment,
+    control: bool,
+    is_catalogued: bool,
+    name: Option<String>,
+    trials: usize,
+) -> RunRecord {
+    let now = chrono::Utc::now();
+    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+    RunRecord {
+        rehearsal: false,
+        spent: None,
+        behind: if is_live { Behind::Live } else { Behind::Simulated },
+        gateway: GatewayRecord {
+            kind: match (control, is_attached) {
+                (true, _) => "none",
+                (false, true) => "attached",
+                (false, false) if is_catalogued => "catalogue",
+                (false, false) => "litellm",
+            }
+            .to_owned(),
+            name,
+            version: None,
+        },
+        claude_code_version: None,
+        isolation: None,
+        started_at: now,
+        written_at: now,
+        trials,
+        selected: 0,
+        complete: false,
+        unfinished: Vec::new(),
+        client_format: None,
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -58,15 +59,16 @@ pub struct PreflightReport {
 
 /// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
 /// overloaded provider) does not make an alias unusable. In a simulated run, `provider` must receive the requests. The
-/// answers contain none of `secrets`.
+/// answers contain none of `secrets`. `headers` are those that the gateway wants beside its key.
 pub async fn check(
     base_url: &str,
     key: &Secret,
+    headers: &[(String, String)],
     aliases: BTreeSet<String>,
     provider: Option<&Provider>,
     secrets: &Secrets,
 ) -> PreflightReport {
-    let client = &http::client();
+    let client = &client_with(headers).unwrap_or_else(http::client);
     let trial = TrialKey(Uuid::new_v4());
     if let Some(provider) = provider
         && provider.register(trial, Script::default()).await.is_err()
@@ -161,6 +163,17 @@ fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAl
         "the provider does not have the model that the gateway's configuration gives this alias",
         format!("{close}correct the model of `{alias}` in the gateway's configuration"),
     ))
+}
+
+/// A client that sends `headers` with each request. `None` if there are none.
+fn client_with(headers: &[(String, String)]) -> Option<reqwest::Client> {
+    let pairs = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
+    let headers: HeaderMap = pairs.collect();
+    let is_needed = !headers.is_empty();
+    let client = is_needed.then(|| http::client_builder().default_headers(headers).build());
+    client?.ok()
 }
 
 async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str, mut body: Value) -> Probed {

@@ -35,7 +35,7 @@ pub enum PackagePin {
 
 /// A lock of the npm client (`package-lock.json`, version 3), in which each package has its SHA-512.
 ///
-/// Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json>
+/// Source: the manual page `package-lock-json` of the npm client, version 11 (`npm help package-lock-json`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpmPin {
     pub package: String,
@@ -278,6 +278,12 @@ impl Installer<'_> {
                 // It is the name of the temporary folder.
                 if let Some(lock) = lock.as_object_mut() {
                     lock.shift_remove("name");
+                }
+                // They say nothing about the files, and contain addresses.
+                for entry in lock["packages"].as_object_mut().into_iter().flatten() {
+                    if let Some(entry) = entry.1.as_object_mut() {
+                        entry.retain(|key, _| !["funding", "license", "deprecated"].contains(&key.as_str()));
+                    }
                 }
                 let pin = NpmPin::parse(&lock.to_string(), package, version, Path::new("npm install"))?;
                 Ok(PackagePin::Npm(pin))

@@ -403,6 +403,10 @@ fn a_grave_change_comes_before_a_lost_header() {
     let judged = |change: &dyn Fn(&mut ProviderExchange, &mut GatewayExchange)| {
         let mut arrived = text_exchange();
         arrived.number = 1;
+        arrived.reply.events = vec![SentEvent {
+            at_ms: 0,
+            data: text_message("pong"),
+        }];
         let mut sent = gateway_exchange(&arrived, "application/json");
         sent.request.headers.push(beta.clone());
         change(&mut arrived, &mut sent);

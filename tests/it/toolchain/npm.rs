@@ -226,8 +226,9 @@ fn the_lock_pins_every_platform_and_names_no_registry() {
             .into_iter()
             .all(|platform| lock.claude.digest(platform).is_ok())
     );
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
+    let files = [folder.join("gateways"), folder].map(|folder| std::fs::read_dir(folder).unwrap());
+    let paths = files.into_iter().flatten().map(|file| file.unwrap().path());
+    for path in paths.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("://"), "{} has an address in it", path.display());
     }
