@@ -19,7 +19,7 @@ pub(super) const FAILED: u8 = 1;
 pub(super) const INVALID: u8 = 3;
 
 /// The flag for the project's folder.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct RootFlag {
     /// The folder that contains `manifest.yaml` [default: the nearest one upwards]
     #[arg(long, value_name = "FOLDER", global = true)]

@@ -7,6 +7,7 @@ mod layout;
 pub mod mutant_files;
 pub mod project;
 mod reading;
+pub mod run_folders;
 
 pub use project::Project;
 pub mod private_folder;

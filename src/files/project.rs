@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::gateway_files;
 use super::layout::Layout;
-use super::reading::{attachment, read, read_if_exists, says_not_applicable};
+use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
 use crate::cells::manifest::Tier;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
@@ -90,8 +90,8 @@ impl Project {
     /// Every trial but those that are not applicable, in the manifest's order.
     pub fn applicable_trials(&self) -> Vec<TrialName> {
         let mut trials = self.trials();
-        let not_applicable = self.not_applicable(self.cells());
-        trials.retain(|trial| !not_applicable.contains(&trial.cell));
+        let not_applicable = self.not_applicable(&trials);
+        trials.retain(|trial| !not_applicable.contains(trial));
         trials
     }
 
@@ -124,17 +124,22 @@ impl Project {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
     }
 
-    /// The cells among `cells` that are not applicable. Parses only cells whose files contain the word: parsing thousands would
-    /// take long.
-    pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
-        let may_be = |cell: &CellId| match self.layout.own.contains(cell) {
-            true => says_not_applicable(&self.root, &Self::cell_file(cell)),
-            false => self.layout.not_applicable.contains(&cell.provider),
+    /// The trials among `trials` that are not applicable. Parses only cells whose files contain a word for it: parsing thousands
+    /// would take long.
+    pub fn not_applicable(&self, trials: &[TrialName]) -> HashSet<TrialName> {
+        let mut may_be: HashMap<PathBuf, bool> = HashMap::new();
+        let mut says = |file: PathBuf| {
+            let says = |file: &PathBuf| may_be_not_applicable(&self.root, file);
+            *may_be.entry(file).or_insert_with_key(says)
         };
-        let is_so = |cell: &CellId| self.cell(cell).is_ok_and(|cell| cell.test().is_none());
-        let mut distinct: HashSet<CellId> = cells.into_iter().collect();
-        distinct.retain(|cell| may_be(cell) && is_so(cell));
-        distinct
+        let mut is_so = |trial: &&TrialName| {
+            let cell = &trial.cell;
+            let tier = self.manifest.tier(&trial.tier);
+            tier.is_some_and(|tier| tier.not_on.iter().any(|(provider, _)| *provider == cell.provider))
+                || (Self::files_of(cell).into_iter().any(&mut says)
+                    && matches!(self.plan(None, trial), Planned::NotApplicable(_)))
+        };
+        trials.iter().filter(&mut is_so).cloned().collect()
     }
 
     /// What the gateway called `name` is known to break; nothing if it has no file.

@@ -37,6 +37,9 @@ pub struct Results {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
+    /// The run's name: its folder below `target/compat/runs`; absent in results that were merged from several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The providers behind the gateway.
     pub behind: Behind,
     /// The gateway.

@@ -6,10 +6,12 @@ pub mod campaign;
 mod gateway_name;
 mod interrupt;
 mod options;
+mod pace;
 mod place;
 mod recorder;
 mod selected;
 mod shared;
+mod start;
 mod status;
 pub mod trial;
 
@@ -28,33 +30,35 @@ use crate::cells::ProxyConfig;
 use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
-use crate::evidence::Behind;
 use crate::files::project::broken_project;
+use crate::files::run_folders;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
-use crate::matrix::details::DETAILS;
-use crate::matrix::{Details, ManifestView, Matrix, terminal};
+use crate::matrix::{ManifestView, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
-use crate::plan::{Planned, PlannedTrial, selection};
+use crate::plan::{Planned, PlannedTrial};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
 use crate::results::faults;
-use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
-use crate::results::{GatewayRecord, Results, RunRecord, TrialRecord, TrialResult};
+use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, UnusableAlias};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::watch;
 use crate::wire::Operation;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
-use place::RunPlace;
+use pace::Pace;
+use place::Wanted;
 use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
+use start::{
+    compat_program, ensure_same_conditions, executed, executes_nothing, not_applicable, read_baseline,
+    record, start_order,
+};
 use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
@@ -68,6 +72,9 @@ pub const BROKEN: u8 = 2;
 pub const FAILED: u8 = 101;
 /// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
 pub const NOT_JUDGED: u8 = 102;
+
+/// Exit status of a run whose filters match no trial, as nextest has it.
+pub const NO_TRIALS: u8 = 4;
 
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
@@ -91,15 +98,19 @@ pub struct MatrixRun {
     unusable: OnceLock<BTreeMap<String, UnusableAlias>>,
     queue: Queue,
     recorder: Arc<Recorder>,
-    place: RunPlace,
-    progress: Box<dyn ProgressSink>,
+    /// The run that this one reruns and merges into.
+    rerun: Option<RunRecord>,
+    progress: Arc<dyn ProgressSink>,
+    pace: Mutex<Pace>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
 }
 pub enum TrialEnd {
     Passed,
-    /// Not applicable, or broken only as known; with the reason.
-    Ignored(String),
+    /// With the reason.
+    NotApplicable(String),
+    /// Broken only as known; with the finding.
+    Known(String),
     /// It has a new finding or could not be judged; with the report.
     Failed(String),
 }
@@ -123,7 +134,7 @@ impl MatrixRun {
         compat: Option<&'static str>,
         environment: Environment,
         mut selected: SelectedTrials,
-        progress: Box<dyn ProgressSink>,
+        progress: Arc<dyn ProgressSink>,
     ) -> anyhow::Result<Self> {
         let project = &selected.project;
         // An attached gateway has its own configuration.
@@ -158,25 +169,43 @@ impl MatrixRun {
             None => DaemonUse::IfRunning,
         };
         let order = start_order(&selected, proxy_config.as_ref());
-        let (root, results) = (&project.root, &selected.results_path);
-        let place = match is_shared {
-            true => RunPlace::newest(root, results),
-            false => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        let mut results = Results::new(
+            record(&environment, &options, gateway, selected.in_scope),
+            Vec::new(),
+        );
+        let rerun = selected.rerun.take().filter(|_| !is_shared);
+        if let Some(earlier) = rerun {
+            ensure_same_conditions(&earlier.run, &results.run)?;
+            results = earlier;
+        }
+        let rerun = (!results.results.is_empty()).then(|| results.run.clone());
+        let fresh = run_folders::new_name(chrono::Utc::now());
+        let name = match &shared {
+            Some(shared) => shared.run_name(&fresh)?,
+            None => results.run.name.clone().unwrap_or(fresh),
         };
-        let recorder = Recorder::start(
-            place.results.clone(),
-            place.junit.clone(),
-            shared,
-            RunRecord {
-                client_format: (options.client_format() != ClientFormat::Messages)
-                    .then(|| options.client_format().name().to_owned()),
-                ..record(&environment, options.is_control(), gateway, selected.in_scope)
-            },
-            &selected.names,
-        )?;
+        let wanted = Wanted {
+            root: &project.root,
+            results: &selected.results_path,
+            run: &name,
+            environment: &environment,
+        };
+        let place = match is_shared {
+            true => wanted.share()?,
+            false if executes_nothing(&options, &environment, &selected) => wanted.nowhere(),
+            false => wanted.take(progress.as_ref())?,
+        };
+        results.run.name = Some(name);
+        let recorder = Recorder::start(place, shared, results, &selected.names)?;
+        if is_shared {
+            // nextest skips these trials, so no process of the run gets them.
+            recorder.begin_with(|| not_applicable(project, &options));
+        }
         let recorder = Arc::new(recorder);
         let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
+        let pace = Pace::of(executed(&selected, proxy_config.as_ref()));
+        let said = (!is_shared).then(|| Arc::clone(&progress));
+        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder), said));
         selected.names = order;
         Ok(Self {
             options,
@@ -190,19 +219,20 @@ impl MatrixRun {
             is_shared,
             daemon,
             runtime,
-            place,
+            rerun,
             session: OnceLock::new(),
             unusable: OnceLock::new(),
             queue: Queue::default(),
             recorder,
             progress,
+            pace: Mutex::new(pace),
             reported: Mutex::default(),
         })
     }
 
-    /// The file of the results.
-    pub fn results_path(&self) -> &Path {
-        &self.place.results
+    /// The file of the results; `None` if no trial is executed, so that the last results stay.
+    pub fn results_path(&self) -> Option<PathBuf> {
+        self.recorder.place().results()
     }
 
     /// The trials, in the order in which they start. The position of a trial is its rank.
@@ -243,7 +273,7 @@ impl MatrixRun {
             test: planned.test(),
             alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
-            evidence: &self.place.evidence,
+            evidence: &self.recorder.place().folder,
             ticket: &ticket,
             mutation: None,
             known: KnownForRun {
@@ -257,17 +287,29 @@ impl MatrixRun {
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
-            (TrialResult::NotApplicable { reason }, _) => TrialEnd::Ignored(reason.clone()),
+            (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
                 let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }
-            (TrialResult::Fail { .. }, _) => TrialEnd::Ignored(record.known_in_words().unwrap_or_default()),
+            (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
         self.recorder.add(record);
+        if !matches!(end, TrialEnd::NotApplicable(_)) {
+            self.pass(matches!(end, TrialEnd::Failed(_)));
+        }
         end
+    }
+
+    /// Counts a trial that was executed, and shows how far the run is.
+    fn pass(&self, failed: bool) {
+        let mut pace = self.pace.lock();
+        pace.finish(failed);
+        if !self.is_shared {
+            self.progress.trials(Some(&pace.to_line()));
+        }
     }
 
     /// Fails a trial whose cell cannot be read, with the texts of `compat check`.
@@ -275,6 +317,7 @@ impl MatrixRun {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = Failure::of_harness("the cell cannot be read", mismatches);
         self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
+        self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
         let hint = "hint: `cargo run -- check` checks all files at once and runs nothing\n";
@@ -315,7 +358,10 @@ impl MatrixRun {
             error,
         );
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
-        self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+        // A trial that is rerun keeps its earlier result.
+        if self.rerun.is_none() {
+            self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+        }
         let text = "the session could not be started, so the trial did not run; see the error at the end\n";
         TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
     }
@@ -336,8 +382,16 @@ impl MatrixRun {
                     at_most: self.options.isolation,
                 },
             };
-            let start = Session::start(&options, self.progress.as_ref());
+            let start = Session::start(&options, &*self.progress);
+            if !self.is_shared {
+                self.progress.trials(Some(&self.pace.lock().to_line()));
+            }
             let session = self.runtime.block_on(start)?;
+            self.pace.lock().start();
+            if let Err(error) = self.ensure_same_versions(&session) {
+                self.runtime.block_on(session.end());
+                return Err(error);
+            }
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
             if !self.options.no_preflight && is_attached {
                 self.runtime.block_on(self.preflight(&session));
@@ -350,6 +404,17 @@ impl MatrixRun {
             });
             Ok(session)
         })
+    }
+
+    /// Fails if this run would merge results of other versions into those of the run that it reruns.
+    fn ensure_same_versions(&self, session: &Session) -> anyhow::Result<()> {
+        let Some(earlier) = &self.rerun else {
+            return Ok(());
+        };
+        let mut now = earlier.clone();
+        now.gateway.version.clone_from(&session.gateway_version);
+        now.claude_code_version.clone_from(&session.claude_version);
+        ensure_same_conditions(earlier, &now)
     }
 
     /// Sends one minimal request to each alias of the run.
@@ -379,6 +444,10 @@ impl MatrixRun {
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
+        if let (Some(name), false) = (&results.run.name, self.is_shared) {
+            self.recorder.place().prune(name);
+        }
+        self.progress.trials(None);
         let mut warnings = self.orphan_warnings();
         if let Some(Ok(session)) = self.session.get()
             && let Some(gateway) = session.gateway.watched()
@@ -419,7 +488,8 @@ impl MatrixRun {
     }
 
     fn status(&self, failed: bool, results: &Results) -> u8 {
-        let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
+        let is_whole = !self.is_shared && self.rerun.is_none();
+        let is_own = |entry: &&TrialRecord| is_whole || self.selected.names.contains(&entry.nodeid);
         let mut own = results
             .results
             .iter()
@@ -486,82 +556,6 @@ pub fn concurrency(asked: Option<NonZeroUsize>, environment: &Environment) -> an
             Ok(threads @ 1..) => Ok(threads),
             _ => anyhow::bail!("`{variable}` is `{text}`, expected a number from 1"),
         },
-    }
-}
-
-/// First the trials of files that changed after the last results: their author waits. Then the trials with the most replies:
-/// a long trial should not start last.
-fn start_order(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) -> Vec<TrialName> {
-    let project = &selected.project;
-    let written = selected
-        .results_path
-        .metadata()
-        .and_then(|metadata| metadata.modified());
-    let changed = written.map_or_else(
-        |_| Vec::new(),
-        |time| selection::touched(&watch::changed_since(&project.root, time), selected.names.clone()),
-    );
-    let replies = |name: &TrialName| match project.plan(proxy_config, name) {
-        Planned::Run(planned) => planned.test().script.replies.len(),
-        Planned::Broken(_) | Planned::NotApplicable(_) => 0,
-    };
-    let mut names = selected.names.clone();
-    names.sort_by_cached_key(|name| (!changed.contains(name), std::cmp::Reverse(replies(name))));
-    names
-}
-
-fn record(environment: &Environment, control: bool, name: Option<String>, trials: usize) -> RunRecord {
-    let now = chrono::Utc::now();
-    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
-    RunRecord {
-        behind: if is_live { Behind::Live } else { Behind::Simulated },
-        gateway: GatewayRecord {
-            kind: match (control, is_attached) {
-                (true, _) => "none",
-                (false, true) => "attached",
-                (false, false) => "litellm",
-            }
-            .to_owned(),
-            name,
-            version: None,
-        },
-        claude_code_version: None,
-        isolation: None,
-        started_at: now,
-        written_at: now,
-        trials,
-        selected: 0,
-        complete: false,
-        unfinished: Vec::new(),
-        client_format: None,
-    }
-}
-
-/// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.
-fn read_baseline(file: &Path) -> anyhow::Result<Baseline> {
-    fn read<T>(file: &Path, what: &str, parse: fn(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
-        parse(&text).with_context(|| format!("the baseline `{}` is not {what}", file.display()))
-    }
-    let matrix = read(file, "a matrix", Matrix::parse)?;
-    let beside = file.with_file_name(DETAILS);
-    let details = match beside.is_file() {
-        true => Some(read(&beside, "the details of a matrix", Details::parse)?),
-        false => None,
-    };
-    let details = details.filter(|details| details.belongs_to(&matrix));
-    Ok(Baseline { matrix, details })
-}
-
-fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
-    match built {
-        Some(program) => Ok(program.into()),
-        None => {
-            let own = std::env::current_exe().context("cannot find this program")?;
-            Ok(own.with_file_name("compat"))
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::{broken_project, rendered};
+use crate::files::run_folders;
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
@@ -24,6 +25,10 @@ pub struct SelectedTrials {
     pub names: Vec<TrialName>,
     /// The number of trials of this part that the filters exclude.
     pub filtered_out: usize,
+    /// The run that `--rerun-failed` reruns.
+    pub(super) rerun: Option<Results>,
+    /// Whether the filters by name select nothing.
+    pub is_unmatched: bool,
     /// Why trials are left out that this kind of run cannot have, a sentence each.
     pub notes: Vec<String>,
 }
@@ -40,8 +45,13 @@ impl SelectedTrials {
         options.axes.check(&project.manifest)?;
         let scope = options.axes.in_scope(&project.manifest, project.trials());
         let in_scope = scope.len();
-        // A whole name or a list asks for its trials, in whatever set.
-        let mut names = match options.names.exact || options.trials.is_some() {
+        // A whole name or a list asks for its trials, in whatever set, and a rerun for those of its run.
+        let is_in_any_set = options.names.exact
+            || options.trials.is_some()
+            || (options.last.rerun().is_some()
+                && options.axes.set.is_none()
+                && options.axes.matrix.is_none());
+        let mut names = match is_in_any_set {
             true => part(options, project.trials())?,
             false => part(options, scope)?,
         };
@@ -83,8 +93,21 @@ impl SelectedTrials {
             ));
         }
         let offered = names.len();
-        filter(&mut names, options, &project, &results_path)?;
+        filter(&mut names, options, &project);
+        let is_unmatched = names.is_empty();
+        let mut rerun = None;
+        if options.last.is_set() {
+            let path = match options.last.rerun() {
+                Some(Some(run)) => run_folders::results(&root, run)?,
+                _ => results_path.clone(),
+            };
+            let results = last_results(&path)?;
+            names = options.last.select(&results, names);
+            rerun = options.last.rerun().map(|_| results);
+        }
         Ok(Self {
+            rerun,
+            is_unmatched,
             filtered_out: offered - names.len(),
             project,
             results_path,
@@ -96,7 +119,7 @@ impl SelectedTrials {
 
     /// Why the filters select nothing.
     pub fn why_nothing(&self, options: &RunOptions) -> String {
-        if options.last.is_set() {
+        if !self.is_unmatched {
             return format!(
                 "no trial in `{}` matches the filters",
                 self.results_path.display()
@@ -176,26 +199,16 @@ fn has_format(format: ClientFormat, name: &TrialName, is_live: bool) -> bool {
     }
 }
 
-fn filter(
-    names: &mut Vec<TrialName>,
-    options: &RunOptions,
-    project: &Project,
-    results_path: &Path,
-) -> anyhow::Result<()> {
+fn filter(names: &mut Vec<TrialName>, options: &RunOptions, project: &Project) {
     if options.bench {
         names.clear();
-        return Ok(());
+        return;
     }
     names.retain(|name| options.names.select(name) && options.axes.select(name));
     if options.ignored {
-        let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
-        names.retain(|name| cells.contains(&name.cell));
+        let not_applicable = project.not_applicable(names);
+        names.retain(|name| not_applicable.contains(name));
     }
-    if options.last.is_set() {
-        let results = last_results(results_path)?;
-        *names = options.last.select(&results, std::mem::take(names));
-    }
-    Ok(())
 }
 
 fn last_results(path: &Path) -> anyhow::Result<Results> {

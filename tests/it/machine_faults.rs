@@ -144,7 +144,7 @@ async fn two_runs_at_once_keep_their_own_results() {
     until_results(&small, 2, 2).await;
     let second = small.run(&["text::anthropic"]).await;
     second.exits(0);
-    second.err_has("another run writes the newest results of this project");
+    second.err_has("another run writes the last results of this project");
     let own = files_below(&small.path("target/compat/runs"));
     let own: Vec<String> = own.iter().map(|file| file.display().to_string()).collect();
     for file in [

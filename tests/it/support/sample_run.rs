@@ -50,6 +50,7 @@ pub fn manifest() -> ManifestView {
 /// A run of `selected` of 90 trials.
 pub fn run(selected: usize) -> RunRecord {
     RunRecord {
+        name: None,
         client_format: None,
         behind: Behind::Simulated,
         gateway: GatewayRecord {
