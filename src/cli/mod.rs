@@ -21,6 +21,7 @@ mod provider;
 mod publish;
 mod repro;
 mod results;
+mod run;
 pub mod schema;
 mod show;
 mod status;
@@ -35,7 +36,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 ///
-/// `cargo test --test compat` runs the matrix. The commands below write cells, explain failures and publish results.
+/// `compat run`, or `cargo test --test compat` in a checkout, runs the matrix. The commands below write cells, explain failures and publish results.
 #[derive(Debug, Parser)]
 #[command(
     name = "compat",
@@ -68,6 +69,7 @@ enum Command {
     Publish(Box<publish::Arguments>),
     Repro(repro::Arguments),
     Results(results::Arguments),
+    Run(Box<run::Arguments>),
     Schema(schema::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Publish(arguments) => publish::run(*arguments),
         Command::Repro(arguments) => repro::run(&arguments),
         Command::Results(arguments) => results::run(arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -1,6 +1,7 @@
 //! The files of a project: its cells, its mutants and the evidence of its trials.
 
 pub mod atomic_write;
+pub mod built_in;
 pub mod evidence_files;
 mod gateway_files;
 mod layout;

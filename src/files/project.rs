@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::built_in;
 use super::gateway_files;
 use super::layout::Layout;
 use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
 use crate::cells::manifest::Tier;
+use crate::cells::resolve::NO_SHARED;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::KnownFindings;
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
+use crate::text::counted;
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -59,10 +62,12 @@ pub fn tier_models(root: &Path) -> Vec<String> {
 }
 
 impl Project {
-    /// The nearest folder, from `start` upwards, that contains a manifest.
+    /// The nearest folder, from `start` upwards, that contains a manifest; else the built-in project in `start`, if it was
+    /// written.
     pub fn find_root(start: &Path) -> Option<PathBuf> {
-        start
-            .ancestors()
+        let built_in = start.join(built_in::FOLDER);
+        let mut folders = start.ancestors().chain([built_in.as_path()]);
+        folders
             .find(|folder| folder.join(MANIFEST).is_file())
             .map(Path::to_owned)
     }
@@ -330,7 +335,7 @@ impl Project {
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));
         }
-        in_order(errors)
+        in_order(without_shared(errors))
     }
 
     /// Whether the main file of the cell is at or below one of `paths`: its own file, or else its feature's.
@@ -352,8 +357,20 @@ impl Project {
     /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
-        let missing = self.missing().into_iter().filter_map(|cell| {
-            let file = Self::cell_file(&cell);
+        let missing = self.missing();
+        let is_whole_row = |cell: &CellId| {
+            let of_row = missing.iter().filter(|other| other.feature == cell.feature);
+            of_row.count() == self.manifest.providers.len()
+        };
+        let missing = missing.iter().filter_map(|cell| {
+            let shared = feature_file(&cell.feature, SHARED);
+            if is_whole_row(cell) {
+                let message = "there is no such file, and no file of a provider: the matrix shows the row as not tested";
+                let hint = "write the file with what all providers share";
+                let note = Diagnostic::of_file(&shared, message).hint(hint).note();
+                return is_selected(paths, &shared).then_some(note);
+            }
+            let file = Self::cell_file(cell);
             is_selected(paths, &file).then(|| {
                 let message = format!("`{cell}` has no file, so the matrix shows it as not tested");
                 Diagnostic::of_file(&file, message)
@@ -433,6 +450,31 @@ pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
 }
 
 /// Sorts by file and place, and keeps one of equal errors: every cell of a feature finds an error in its `_shared.yaml`.
+/// `errors`, with one error about a row's missing shared file in place of those about the keys that several of its cells lack.
+fn without_shared(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let shared = |error: &Diagnostic| {
+        let mut related = error.related.iter();
+        related.find_map(|(place, what)| (what == NO_SHARED).then(|| place.file.clone()))
+    };
+    let mut cells: HashMap<PathBuf, HashSet<PathBuf>> = HashMap::new();
+    for error in &errors {
+        if let Some(file) = shared(error) {
+            cells.entry(file).or_default().insert(error.place.file.clone());
+        }
+    }
+    cells.retain(|_, cells| cells.len() > 1);
+    errors.retain(|error| shared(error).is_none_or(|file| !cells.contains_key(&file)));
+    errors.extend(cells.iter().map(|(file, cells)| {
+        let message = format!(
+            "{NO_SHARED}, and {} lack keys that it would share",
+            counted(cells.len(), "cell")
+        );
+        Diagnostic::of_file(file, message)
+            .hint("write it: `prompt`, `replies` and `expect` for all providers")
+    }));
+    errors
+}
+
 fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let key = |error: &Diagnostic| {
         let place = &error.place;
