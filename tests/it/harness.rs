@@ -218,6 +218,26 @@ async fn a_closed_stdout_causes_no_panic() {
 }
 
 #[tokio::test]
+async fn compat_run_is_the_harness() {
+    let small = Small::new();
+    for arguments in [
+        &["--list", "text", "--tier", "opus"][..],
+        &["--ignored"],
+        &["wrods"],
+        &["--tier", "none"],
+        &["--gatway"],
+    ] {
+        let (harness, compat) = (
+            small.run(arguments).await,
+            small.compat(&[&["run"], arguments].concat()).await,
+        );
+        assert_eq!(compat.status, harness.status, "{arguments:?}: {}", compat.err);
+        let untimed = |out: &str| out.split("; finished in").next().unwrap_or_default().to_owned();
+        assert_eq!(untimed(&compat.out), untimed(&harness.out), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_can_be_written_to_a_file() {
     let small = Small::new();
     let ran = small.run(&["--list", "--logfile", "list.txt", "words"]).await;
