@@ -1,4 +1,5 @@
-//! Passes a digest of the source to the library: a running session serves only runs of the same source.
+//! Passes a digest of the source to the library: a running session serves only runs of the same source. Puts the project's files
+//! into the program.
 //!
 //! The digest is not cryptographic: it distinguishes states of a working tree and protects nothing.
 
@@ -10,6 +11,15 @@ use std::path::{Path, PathBuf};
 /// The library is built from these.
 const SOURCE: [&str; 2] = ["src", "Cargo.lock"];
 
+/// The project that `compat run` uses where there is none.
+const PROJECT: [&str; 5] = [
+    "manifest.yaml",
+    "proxy_config.yaml",
+    "cells",
+    "gateways",
+    "toolchain",
+];
+
 fn main() -> io::Result<()> {
     let mut hasher = DefaultHasher::new();
     for path in SOURCE {
@@ -19,8 +29,27 @@ fn main() -> io::Result<()> {
             fs::read(&file)?.hash(&mut hasher);
         }
     }
+    built_in(&mut hasher.clone())?;
     println!("cargo::rustc-env=SOURCE_DIGEST={:016x}", hasher.finish());
     Ok(())
+}
+
+/// Writes the list of the project's files. Only a release has them: in a checkout, a changed cell must not build the library again.
+fn built_in(hasher: &mut DefaultHasher) -> io::Result<()> {
+    let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let mut built_in = String::new();
+    for path in PROJECT.into_iter().filter(|_| is_release) {
+        println!("cargo::rerun-if-changed={path}");
+        for file in files(Path::new(path))? {
+            let full = fs::canonicalize(&file)?;
+            fs::read(&file)?.hash(hasher);
+            built_in.push_str(&format!("    ({file:?}, include_bytes!({full:?})),\n"));
+        }
+    }
+    let text = format!("/// The project's files.\nconst FILES: &[(&str, &[u8])] = &[\n{built_in}];\n");
+    let out = std::env::var("OUT_DIR").expect("cargo sets it");
+    println!("cargo::rustc-env=BUILT_IN_DIGEST={:016x}", hasher.finish());
+    fs::write(Path::new(&out).join("built_in.rs"), text)
 }
 
 /// The files in `path`, in the order of their names.

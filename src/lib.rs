@@ -65,6 +65,7 @@ pub mod gateway;
 pub mod session;
 pub mod watch;
 pub mod run;
+pub mod harness;
 pub mod publish;
 
 // The command line.

@@ -63,6 +63,18 @@ pub fn counted(count: usize, noun: &str) -> String {
     }
 }
 
+/// A duration for a reader: `45 s`, `6 min 10 s`, `1 h 5 min`.
+pub fn duration_in_words(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60) {
+        (_, 0) => format!("{seconds} s"),
+        (0, minutes) if minutes < 10 && !seconds.is_multiple_of(60) => {
+            format!("{minutes} min {} s", seconds % 60)
+        }
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {} min", minutes % 60),
+    }
+}
+
 /// The first `most` characters of `text`, with `…` if there are more.
 pub fn truncated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

@@ -1,7 +1,7 @@
 //! The expectations of a cell.
 
 use super::resolve::{Resolver, WHERE};
-use crate::document::{Diagnostic, KeyPath, Reader};
+use crate::document::{Diagnostic, Entry, KeyPath, Node, Reader};
 use crate::expectation::{self, CellContext, Check, Expectation};
 use crate::text::listed;
 
@@ -15,6 +15,7 @@ impl Resolver<'_> {
             }
             return Vec::new();
         };
+        self.overrides();
         let mut expectations = Vec::new();
         let mut all_resolved = true;
         for (name, form) in forms {
@@ -29,6 +30,40 @@ impl Resolver<'_> {
             self.direct_is_judged(&expectations);
         }
         expectations
+    }
+
+    /// Reports an expectation of the cell's own file that is named almost like one of the feature's: it overrides nothing.
+    fn overrides(&mut self) {
+        let (own, feature) = (self.own, self.feature);
+        let (Some(own), Some(shared)) = (expected(own), expected(feature)) else {
+            return;
+        };
+        let digits = |name: &str| -> String {
+            name.trim_end_matches(|last: char| last.is_ascii_digit())
+                .to_owned()
+        };
+        for entry in own {
+            let is_near = |other: &&Entry| {
+                strsim::damerau_levenshtein(&entry.key, &other.key) <= 2
+                    && digits(&entry.key) != digits(&other.key)
+            };
+            let is_there = |name: &str| shared.iter().any(|other| other.key == name);
+            let is_own = |name: &str| own.iter().any(|other| other.key == name);
+            let mut near = shared.iter().filter(is_near);
+            let Some(near) =
+                near.find(|near| entry.key.len() > 4 && !is_there(&entry.key) && !is_own(&near.key))
+            else {
+                continue;
+            };
+            let message = format!(
+                "`{}` overrides nothing, and is named almost like `{}` of `_shared.yaml`",
+                entry.key, near.key
+            );
+            let error = Diagnostic::at(&entry.key_span, message).path(format!("expect.{}", entry.key));
+            let error = error.related(near.key_span.place(), "the expectation of all providers");
+            self.reader
+                .report(error.hint(format!("write `{}`, or choose a less similar name", near.key)));
+        }
     }
 
     fn every_tier_is_judged(&mut self, expectations: &[Expectation], context: &CellContext<'_>) {
@@ -86,6 +121,11 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// The entries of `expect` in a file.
+fn expected(file: Option<&Node>) -> Option<&[Entry]> {
+    Some(file?.get("expect")?.value.entries())
 }
 
 fn tiers_in_words(tiers: &[&str]) -> String {

@@ -6,6 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 mod attachments;
+mod calls;
 pub mod cell;
 mod expectations;
 pub mod forms;

@@ -7,6 +7,7 @@ use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
 use crate::text::{listed, quotable};
 use crate::wire::Usage;
+use crate::wire::message::STOP_REASONS;
 use crate::wire::script::{
     Asker, DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage,
     Script, Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
@@ -24,7 +25,7 @@ const OF_THE_CONNECTION: [&str; 7] = [
 ];
 
 /// The tool by which Claude Code gets an answer in the form of `--json-schema`.
-const STRUCTURED_OUTPUT: &str = "StructuredOutput";
+pub(super) const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
@@ -138,6 +139,16 @@ impl Resolver<'_> {
                 "only a message that ends for a stop sequence names one",
                 "write `stop_reason: stop_sequence`",
             );
+        }
+        if let Some(reason) = form
+            .stop_reason
+            .as_deref()
+            .filter(|reason| !STOP_REASONS.contains(reason))
+        {
+            let message = format!("there is no stop reason `{}`", quotable(reason));
+            let error = self.reader.at(&path.then("stop_reason"), message);
+            let error = error.allowed(listed(STOP_REASONS));
+            self.reader.report(error.did_you_mean(reason, STOP_REASONS));
         }
         self.call_placeholders(path, form, &content);
         ReplyMessage {
@@ -303,6 +314,8 @@ impl Resolver<'_> {
             return Some(self.server_tool_result(path, result, known));
         }
         if let Some(call) = &block.server_tool_use {
+            let input = path.then("server_tool_use").then("input");
+            self.no_placeholders(&input, &Value::Object(call.input.clone()));
             return Some(ReplyBlock::ServerToolUse {
                 name: call.name.clone(),
                 input: Value::Object(call.input.clone()),
@@ -313,6 +326,8 @@ impl Resolver<'_> {
         let place = self.reader.node.span_at(&path.then("name").0).place();
         self.called_tools.push((call.name.clone(), place));
         let input = Value::Object(call.input.clone());
+        self.no_placeholders(&path.then("input"), &input);
+        self.is_offered(&path.then("name"), &call.name);
         if call.name == STRUCTURED_OUTPUT {
             self.fits_schema(&path.then("input"), &input);
         }
@@ -444,6 +459,7 @@ impl Resolver<'_> {
             let path = path.then(unused);
             let diagnostic = self.reader.at(&path, "no request gets this reply");
             numbers(diagnostic, finals.len(), wanted, direct)
+                .hint("remove it, or add a prompt that it answers")
         } else if ends.last() == Some(&End::ToolCall) {
             let path = path.then(script.replies.len() - 1);
             self.reader

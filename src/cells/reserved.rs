@@ -209,7 +209,7 @@ impl<'a> UsedFlag<'a> {
                 format!("`{name}` is there twice"),
                 "`claude` uses only the last one: keep one",
             ),
-            _ => return self.wrong_choice(flag),
+            _ => return self.wrong_choice(flag).or_else(|| self.wrong_json()),
         };
         Some(self.with(message, hint))
     }
@@ -230,12 +230,29 @@ impl<'a> UsedFlag<'a> {
         }
         let hint = match closest(value, choices.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),
-            None => "a new value belongs in `src/cells/reserved.rs`".to_owned(),
+            None => format!("`claude --help` explains the values of `{}`", self.name),
         };
         Some(FlagError {
             index: self.index + usize::from(self.inline.is_none()),
             allowed: Some(listed(choices.iter().copied())),
             ..self.with(format!("`{}` does not take `{value}`", self.name), hint)
+        })
+    }
+
+    /// The error in a value that must be JSON. `--mcp-config` and `--settings` also take the name of a file.
+    fn wrong_json(&self) -> Option<FlagError> {
+        let value = self.value()?;
+        let is_json = match self.name {
+            "--json-schema" | "--agents" => true,
+            "--mcp-config" | "--settings" => value.trim_start().starts_with('{'),
+            _ => false,
+        };
+        let error = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(value).err();
+        let error = error.filter(|_| is_json)?;
+        let hint = "write a JSON object, in single quotes or as a block of text (`>-`)";
+        Some(FlagError {
+            index: self.index + usize::from(self.inline.is_none()),
+            ..self.with(format!("the value of `{}` is not JSON: {error}", self.name), hint)
         })
     }
 

@@ -136,10 +136,13 @@ pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
     }
 }
 
+/// What an error says of a row's shared file, where that is missing.
+pub const NO_SHARED: &str = "there is no such file";
+
 pub(super) struct Resolver<'a> {
     id: &'a CellId,
-    own: Option<&'a Node>,
-    feature: Option<&'a Node>,
+    pub(super) own: Option<&'a Node>,
+    pub(super) feature: Option<&'a Node>,
     pub(super) reader: Reader<'a>,
     pub(super) form: &'a CellForm,
     /// The manifest's tiers, each with its model.
@@ -207,7 +210,12 @@ impl Resolver<'_> {
             (Some(feature), Some(own)) => {
                 Diagnostic::at(&feature.span, message).related(own.span.place(), "a cell that lacks it")
             }
-            (Some(node), None) | (None, Some(node)) => Diagnostic::at(&node.span, message),
+            (Some(node), None) => Diagnostic::at(&node.span, message),
+            (None, Some(own)) => {
+                let file = format!("cells/{}/_shared.yaml", self.id.feature);
+                let shared = Diagnostic::of_file(Path::new(&file), "").place;
+                Diagnostic::at(&own.span, message).related(shared, NO_SHARED)
+            }
             (None, None) => Diagnostic::at(&self.reader.node.span, message),
         }
     }

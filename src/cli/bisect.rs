@@ -147,7 +147,7 @@ impl Search<'_> {
     fn probe_quietly(&self, version: &ToolVersion) -> anyhow::Result<Probe<TrialRecord>> {
         let run = self
             .runs
-            .start(version, |_| true, progress::on_standard_error())?;
+            .start(version, |_| true, progress::on_standard_error().into())?;
         let prepared = run.prepare();
         let results = match &prepared {
             Ok(()) => run.run_all(|_| ())?,

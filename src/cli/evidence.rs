@@ -1,6 +1,6 @@
 //! Finds the evidence of the trial that an argument names.
 
-use crate::files::evidence_files;
+use crate::files::{evidence_files, run_folders};
 use crate::plan::selection;
 use std::path::{Path, PathBuf};
 
@@ -27,10 +27,19 @@ pub(super) struct RecordedTrial {
     pub(super) under_test: Option<UnderTest>,
 }
 
+/// The flag for a kept run.
+#[derive(clap::Args, Debug)]
+pub struct RunFlag {
+    /// The trial of this kept run (`compat results list`) [default: the last run]
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+}
+
 /// `trial` is `feature::provider::tier`, or a folder of evidence.
-pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedTrial> {
+pub(super) fn recorded(trial: &str, root: &RootFlag, run: &RunFlag) -> anyhow::Result<RecordedTrial> {
     let current = project::current_dir()?;
     let root = root.find();
+    let run = run.run.as_deref();
     let own_root = root.as_ref().ok().cloned();
     let (folder, name, result) = if current.join(trial).is_dir() {
         let result = root
@@ -39,14 +48,14 @@ pub(super) fn recorded(trial: &str, root: &RootFlag) -> anyhow::Result<RecordedT
         let name = result.as_ref().map(|result| result.nodeid.clone());
         (PathBuf::from(trial), name, result)
     } else if let Ok(name) = trial.parse::<TrialName>() {
-        let (folder, result) = of_name(&name, &root?)?;
+        let (folder, result) = of_name(&name, &root?, run)?;
         let folder = match folder.strip_prefix(&current) {
             Ok(relative) => relative.to_owned(),
             Err(_) => folder,
         };
         (folder, Some(name), result)
     } else {
-        let known = root.ok().and_then(|root| results(&root).ok());
+        let known = root.ok().and_then(|root| results(&root, run).ok());
         bail!(
             "`{trial}` is neither a folder nor a trial, expected `feature::provider::tier`{}",
             selection::did_you_mean(trial, &names(&known.unwrap_or_default()))
@@ -93,24 +102,38 @@ fn result_of_folder(root: &Path, folder: &Path) -> Option<TrialRecord> {
         let recorded = result.evidence.as_ref().map(|recorded| root.join(recorded));
         recorded.is_some_and(|recorded| recorded.canonicalize().is_ok_and(|recorded| recorded == folder))
     };
-    results(root).ok()?.into_iter().find(is_its)
+    // A folder of a kept run is below the folder of its results.
+    let run = folder.ancestors().find(|parent| {
+        parent
+            .parent()
+            .is_some_and(|runs| runs.ends_with(run_folders::RUNS))
+    });
+    let run = run.and_then(|run| run.file_name()?.to_str());
+    results(root, run).ok()?.into_iter().find(is_its)
 }
 
-fn of_name(name: &TrialName, root: &Path) -> anyhow::Result<(PathBuf, Option<TrialRecord>)> {
-    let results = results(root)?;
+fn of_name(
+    name: &TrialName,
+    root: &Path,
+    run: Option<&str>,
+) -> anyhow::Result<(PathBuf, Option<TrialRecord>)> {
+    let results = results(root, run)?;
     let result = results.iter().find(|result| result.nodeid == *name);
     if let Some(folder) = result.and_then(|result| result.evidence.as_ref()) {
         return Ok((root.join(folder), result.cloned()));
     }
     let usual = root.join(evidence_files::folder(name, None));
-    if usual.is_dir() {
+    if run.is_none() && usual.is_dir() {
         return Ok((usual, result.cloned()));
     }
     if result.is_some() {
         bail!("`{name}` was not run, so there is no evidence: `compat explain {name}` says why");
     }
     match closest(&name.to_string(), names(&results).iter().map(String::as_str)) {
-        Some(close) => bail!("the last run has no trial `{name}`; did you mean `{close}`?"),
+        Some(close) => bail!("the run has no trial `{name}`; did you mean `{close}`?"),
+        None if run.is_some() => {
+            bail!("the run has no trial `{name}`: `compat results list` shows the other runs")
+        }
         None => {
             bail!("no run of `{name}` is recorded: `cargo test --test compat -- --exact {name}` records one")
         }
@@ -121,11 +144,14 @@ fn names(results: &[TrialRecord]) -> Vec<String> {
     results.iter().map(|result| result.nodeid.to_string()).collect()
 }
 
-/// The results of the last run; empty if there was none.
-fn results(root: &Path) -> anyhow::Result<Vec<TrialRecord>> {
-    let path = Environment::from_process()
-        .path(env::COMPAT_RESULTS_PATH)
-        .unwrap_or_else(|| root.join("compat-results.json"));
+/// The results of a kept run, else of the last run; empty if there was none.
+fn results(root: &Path, run: Option<&str>) -> anyhow::Result<Vec<TrialRecord>> {
+    let path = match run {
+        Some(run) => run_folders::results(root, run)?,
+        None => Environment::from_process()
+            .path(env::COMPAT_RESULTS_PATH)
+            .unwrap_or_else(|| root.join(run_folders::RESULTS)),
+    };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let results = Results::parse(&text).with_context(|| format!("`{}`", path.display()))?;

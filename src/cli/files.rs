@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 
+use super::project::RootFlag;
 use crate::document::render;
-use crate::files::atomic_write;
+use crate::files::{atomic_write, run_folders};
 use crate::matrix::ManifestView;
 use crate::results::json::{JsonError, JsonPosition};
 use crate::text::suggestion;
@@ -87,6 +88,16 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
         _ => std::fs::read_to_string(path),
     };
     text.with_context(|| format!("reading `{}`", path.display()))
+}
+
+/// The file of results that `path` names: a file, or a kept run of the project.
+pub fn results_file(path: &Path) -> anyhow::Result<PathBuf> {
+    let is_plain = path.components().count() == 1 && path.extension().is_none() && path != Path::new("-");
+    match (is_plain && !path.exists(), path.to_str()) {
+        (true, Some(name)) => run_folders::results(&RootFlag::default().find()?, name)
+            .with_context(|| format!("there is no file `{name}`")),
+        _ => Ok(path.to_owned()),
+    }
 }
 
 /// The error in `path`'s text, as `file:line:column: what`.

@@ -20,6 +20,7 @@ use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
 use crate::results::json::{self, JsonError, timestamp};
+use crate::text;
 
 /// Build, compare and show the published matrix
 ///
@@ -49,10 +50,11 @@ enum Command {
 #[command(after_long_help = "Examples:
   compat matrix build
   compat matrix build --results shard.json --output -
+  compat matrix build --results 20261127-162417-3f9c2b
   compat matrix build --litellm-version v1.83.0-stable --generated-at 2026-11-21T09:00:00Z")]
 struct Build {
-    /// The results of the run
-    #[arg(long, value_name = "FILE", default_value = "compat-results.json")]
+    /// The results of the run: a file, or the name of a kept run (`compat results list`)
+    #[arg(long, value_name = "FILE|RUN", default_value = "compat-results.json")]
     results: PathBuf,
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
@@ -200,7 +202,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
+fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
+    arguments.results = files::results_file(&arguments.results)?;
     let manifest = files::manifest(&arguments.manifest, arguments.matrix.as_deref())?;
     let text = files::text(&arguments.results)?;
     let of_results = |error: &JsonError| files::placed(&arguments.results, error);
@@ -224,10 +227,17 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
         (Output::File(path), false) => Some(Output::File(path.with_file_name(DETAILS))),
         _ => None,
     };
-    if let Some(output) = arguments.details.or(beside) {
-        output.write(&details.to_text())?;
+    let mut written = Vec::new();
+    for (output, text) in [
+        (Some(&arguments.output), matrix.to_text()),
+        (arguments.details.as_ref().or(beside.as_ref()), details.to_text()),
+    ] {
+        let Some(output) = output else { continue };
+        output.write(&text)?;
+        if let Output::File(path) = output {
+            written.push(path.display().to_string());
+        }
     }
-    arguments.output.write(&matrix.to_text())?;
     if matches!(arguments.output, Output::File(_)) {
         let grid = terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi);
         status!("{}", grid.trim_end());
@@ -237,6 +247,11 @@ fn run_build(arguments: Build) -> anyhow::Result<ExitCode> {
                 "note: {finished} of {trials} trials were run: cells without all their tiers are `not_tested`"
             );
         }
+        let source = arguments.results.display();
+        status!(
+            "wrote {} from `{source}`",
+            text::listed(written.iter().map(String::as_str))
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -26,6 +26,7 @@ mod publish;
 mod report;
 mod repro;
 mod results;
+mod run;
 pub mod schema;
 mod show;
 mod status;
@@ -41,7 +42,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 ///
-/// `cargo test --test compat` runs the matrix. The commands below write cells, explain failures and publish results.
+/// `compat run`, or `cargo test --test compat` in a checkout, runs the matrix. The commands below write cells, explain failures and publish results.
 #[derive(Debug, Parser)]
 #[command(
     name = "compat",
@@ -79,6 +80,7 @@ enum Command {
     Report(report::Arguments),
     Repro(repro::Arguments),
     Results(results::Arguments),
+    Run(Box<run::Arguments>),
     Schema(schema::Arguments),
     Show(show::Arguments),
     Status(status::Arguments),
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::run(&arguments),
         Command::Repro(arguments) => repro::run(&arguments),
         Command::Results(arguments) => results::run(arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -1,5 +1,6 @@
 //! The project that a command works on: its root, and the errors in its files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,7 +70,36 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// The most diagnostics of one message, and of all, that a reader gets.
+const MOST_EQUAL: usize = 10;
+const MOST: usize = 100;
+
+/// Prints `diagnostics`; for a reader only the first ones, and the number of the others.
 pub(super) fn print(diagnostics: &[Diagnostic], format: Format) {
+    let mut equal: HashMap<&str, usize> = HashMap::new();
+    let mut shown: Vec<Diagnostic> = diagnostics.to_vec();
+    if format == Format::Text {
+        shown = diagnostics
+            .iter()
+            .filter(|diagnostic| {
+                let number = equal.entry(&diagnostic.message).or_default();
+                *number += 1;
+                *number <= MOST_EQUAL
+            })
+            .take(MOST)
+            .cloned()
+            .collect();
+    }
+    print_all(&shown, format);
+    let hidden = diagnostics.len() - shown.len();
+    if hidden > 0 {
+        status!(
+            "{hidden} more like these are not shown: correct these first, or check one folder (`compat check cells/<feature>`)"
+        );
+    }
+}
+
+fn print_all(diagnostics: &[Diagnostic], format: Format) {
     // `Output` removes the colours if the reader cannot see them.
     if let Err(error) = Output::Standard.write(&render::render(diagnostics, format, true)) {
         status!("error: {error:#}");

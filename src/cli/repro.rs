@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
-use super::evidence::{self, RecordedTrial};
+use super::evidence::{self, RecordedTrial, RunFlag};
 use super::files::Output;
 use super::print::status;
 use super::project::{InvalidFiles, RootFlag};
@@ -35,12 +35,14 @@ pub struct Arguments {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
+    pub run: RunFlag,
+    #[command(flatten)]
     pub root: RootFlag,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
+    let recorded = evidence::recorded(&arguments.trial, &arguments.root, &arguments.run)?;
     let diff = wire_diff::of_trial(&recorded.evidence).context(
         "only one side of the gateway was recorded (a live run, or a run without a gateway): run the trial with the provider simulator",
     )?;

@@ -9,6 +9,7 @@ use super::files::{self, Output};
 use super::print::status;
 use super::project::{self, InvalidFiles, RootFlag};
 use crate::files::project::MANIFEST;
+use crate::files::run_folders;
 use crate::matrix::terminal;
 use crate::report::Paint;
 use crate::results::merge::merge;
@@ -18,7 +19,7 @@ use crate::results::{Results, junit};
 /// Merge and show the results of runs
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat results show\n  compat results merge shard-1.json shard-2.json --output compat-results.json"
+    after_long_help = "Examples:\n  compat results list\n  compat results show\n  compat results merge shard-1.json shard-2.json --output compat-results.json"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -27,8 +28,27 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(List),
     Merge(Merge),
     Show(Show),
+}
+
+/// List the kept runs, newest first
+///
+/// Each run of the matrix is kept in `target/compat/runs/<run>/`: its results, its JUnit, and the evidence of its trials. The last 20
+/// simulated runs are kept, as far as they fit into 4 GiB. Live runs cost money, so they are never removed. `*` marks the run of
+/// `compat-results.json`.
+///
+/// `compat show --run`, `compat results show`, `compat results merge`, `compat matrix build --results` and `--rerun-failed=RUN` take
+/// a run's name. Its beginning or its end is enough if no other run has it.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:\n  compat results list\n  compat results show 3f9c2b")]
+struct List {
+    /// The most columns of the text [default: those of the terminal, else 80]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
+    #[command(flatten)]
+    root: RootFlag,
 }
 
 /// Merge the results of shards
@@ -40,8 +60,8 @@ enum Command {
   compat results merge shard-1.json shard-2.json --output compat-results.json
   compat results merge shard-*.json --junit test-results/junit.xml")]
 struct Merge {
-    /// The results of each shard
-    #[arg(required = true, value_name = "FILE")]
+    /// The results of each shard: files, or names of kept runs (`compat results list`)
+    #[arg(required = true, value_name = "FILE|RUN")]
     parts: Vec<PathBuf>,
     /// Accept parts that are not all trials of the project
     #[arg(long)]
@@ -60,8 +80,8 @@ struct Merge {
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat results show\n  compat results show shard-1.json")]
 struct Show {
-    /// The results
-    #[arg(value_name = "FILE", default_value = "compat-results.json")]
+    /// The results: a file, or the name of a kept run
+    #[arg(value_name = "FILE|RUN", default_value = "compat-results.json")]
     results: PathBuf,
     /// The manifest: rows, columns and tiers
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
@@ -77,13 +97,43 @@ const STALE: u8 = 3;
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
+        Command::List(arguments) => run_list(&arguments),
         Command::Merge(arguments) => run_merge(&arguments),
         Command::Show(arguments) => run_show(&arguments),
     }
 }
 
+fn run_list(arguments: &List) -> anyhow::Result<ExitCode> {
+    let root = arguments.root.find()?;
+    let last = std::fs::read_to_string(root.join(run_folders::RESULTS)).unwrap_or_default();
+    let last = Results::parse(&last).ok().and_then(|results| results.run.name);
+    let names = run_folders::names(&root);
+    if names.is_empty() {
+        status!(
+            "no run is kept below `{}`: `cargo test --test compat` keeps each run",
+            run_folders::RUNS
+        );
+    }
+    for name in names {
+        let is_last = last.as_deref() == Some(name.as_str());
+        let read = files::read(&run_folders::results(&root, &name)?, Results::parse);
+        match read {
+            Ok(results) => {
+                let width = Output::Standard.width(arguments.width);
+                let text = terminal::of_kept_run(&name, &results, is_last, width, Paint::Ansi);
+                Output::Standard.write(&text)?;
+            }
+            Err(error) => status!("error: {error:#}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run_merge(arguments: &Merge) -> anyhow::Result<ExitCode> {
-    let read = |path: &PathBuf| Ok((path.display().to_string(), files::read(path, Results::parse)?));
+    let read = |path: &PathBuf| {
+        let file = files::results_file(path)?;
+        Ok((path.display().to_string(), files::read(&file, Results::parse)?))
+    };
     let parts = arguments
         .parts
         .iter()
@@ -121,7 +171,7 @@ fn stale_findings(whole: &Results, root: &RootFlag) -> anyhow::Result<Vec<String
 
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let manifest = files::manifest(&arguments.manifest, None)?;
-    let results = files::read(&arguments.results, Results::parse)?;
+    let results = files::read(&files::results_file(&arguments.results)?, Results::parse)?;
     Output::Standard.write(&terminal::of_results(
         &manifest,
         &results,

@@ -7,13 +7,14 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::evidence::{self, RecordedTrial};
+use super::evidence::{self, RecordedTrial, RunFlag};
 use super::files::Output;
 use super::print::output;
 use super::project::RootFlag;
+use crate::progress;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
-use crate::report::{self, Paint};
+use crate::report::{self, Paint, wrap};
 use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::{env, wire_diff};
@@ -22,10 +23,10 @@ use crate::{env, wire_diff};
 ///
 /// Prints a timeline from Claude Code through the gateway to the provider and back, with times, sizes and the fields that
 /// gateways lose. Then come the changes on the wire and the trial's result. The evidence is from the last run
-/// (`compat-results.json`) or from the given folder. Starts nothing.
+/// (`compat-results.json`), from a kept run, or from the given folder. Starts nothing.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat show tool_use::bedrock_invoke::haiku\n  compat show target/compat/mutants/cache/breakpoints_lost/prompt_caching_5m/anthropic/haiku\n  compat show tool_use::bedrock_invoke::haiku --raw --turn 2\n  compat show tool_use::bedrock_invoke::haiku --curl | sh\n  compat show tool_use::bedrock_invoke::haiku --curl=provider --turn 2"
+    after_long_help = "Examples:\n  compat show tool_use::bedrock_invoke::haiku\n  compat show target/compat/mutants/cache/breakpoints_lost/prompt_caching_5m/anthropic/haiku\n  compat show tool_use::bedrock_invoke::haiku --raw --turn 2\n  compat show tool_use::bedrock_invoke::haiku --run 3f9c2b\n  compat show tool_use::bedrock_invoke::haiku --curl | sh\n  compat show tool_use::bedrock_invoke::haiku --curl=provider --turn 2"
 )]
 pub struct Arguments {
     /// The trial, `feature::provider::tier`, or a folder of evidence
@@ -44,6 +45,8 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub run: RunFlag,
+    #[command(flatten)]
     pub root: RootFlag,
 }
 
@@ -57,7 +60,7 @@ pub enum Where {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = evidence::recorded(&arguments.trial, &arguments.root)?;
+    let recorded = evidence::recorded(&arguments.trial, &arguments.root, &arguments.run)?;
     ensure!(
         arguments.turn.is_none() || arguments.raw || arguments.curl.is_some(),
         "`--turn` needs `--raw` or `--curl`"
@@ -76,7 +79,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
         );
     } else {
-        Output::Standard.write(&timeline_of(&recorded))?;
+        let text = timeline_of(&recorded);
+        Output::Standard.write(&match progress::columns_of_output() {
+            Some(width) => wrap::wrapped(&text, width),
+            None => text,
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -164,11 +164,27 @@ fn not_a_query(text: &str, position: usize, message: &str) -> (String, String) {
             format!("write `$.{}`", text.trim_start_matches(['.', '/'])),
         );
     }
+    // Earlier dialects put a filter into parentheses.
+    let modern = pattern_of_old_filter(text);
+    if let Some(modern) = modern.filter(|modern| modern != text && JsonPath::parse(modern).is_ok()) {
+        return (message.to_owned(), format!("write it as in RFC 9535: `{modern}`"));
+    }
     let hint = match rest.starts_with('=') && !rest.starts_with("==") {
         true => "values are compared by `==`",
         false => "JSONPath as in RFC 9535: `$.messages[0].content[?@.type == 'text'].text`",
     };
     (message.to_owned(), hint.to_owned())
+}
+
+/// `text` with its filters `(@.name = 'x')` in the form of RFC 9535.
+fn pattern_of_old_filter(text: &str) -> Option<String> {
+    let (before, filter) = text.split_once("[?(").or_else(|| text.split_once("[("))?;
+    let (condition, after) = filter.rsplit_once(")]")?;
+    let condition = match condition.split_once(" = ") {
+        Some((value, other)) => format!("{value} == {other}"),
+        None => condition.to_owned(),
+    };
+    Some(format!("{before}[?{condition}]{after}"))
 }
 
 /// `path` as a reader writes it: `replies[0].content`, `request.body["$.thinking"]`.

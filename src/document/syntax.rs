@@ -20,6 +20,7 @@ pub(super) fn in_words(info: &str) -> SyntaxError {
         "quote texts that hold `: ` or ` #`, or begin with one of `[ ] { } , & * ! | > % @` or a quote";
     const INDENT: &str =
         "line it up with the keys that it belongs to: entries of one list or map begin in the same column";
+    const NO_KEY: &str = "keys of one map begin in the same column: is this line indented too far? Otherwise quote a text that holds `: `";
     let words = |of, message: &str, hint| SyntaxError {
         message: message.to_owned(),
         hint,
@@ -39,7 +40,7 @@ pub(super) fn in_words(info: &str) -> SyntaxError {
         "invalid indentation" | "invalid indentation in flow construct" => {
             structure("this line is indented less than its parent", INDENT)
         }
-        "mapping values are not allowed in this context" => structure("a `: ` must follow a key", QUOTE),
+        "mapping values are not allowed in this context" => structure("a `: ` must follow a key", NO_KEY),
         "simple key expect ':'" | "simple key expected" => {
             structure("a `: ` is expected after the key", "write `key: value`")
         }

@@ -6,7 +6,7 @@ use super::matcher::{MODEL, Matcher, MatcherForm};
 use super::provider_side::Turn;
 use crate::document::{Diagnostic, KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId, TierNames};
-use crate::text::listed;
+use crate::text::{listed, quotable};
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script, Workspace};
 
 /// The message for an expectation that could never fail.
@@ -154,6 +154,24 @@ impl<'a> Checker<'a> {
                 .did_you_mean(tool, called),
         };
         self.report_against("replies", diagnostic);
+    }
+
+    /// Reports values of `form` that are not in a closed list of texts.
+    pub(super) fn closed_list(&mut self, path: &KeyPath, form: &MatcherForm, what: &str, known: &[&str]) {
+        let of_list = form.one_of.iter().flatten().enumerate();
+        let of_list = of_list.map(|(index, value)| (path.then("one_of").then(index), value));
+        let equals = form.equals.iter().map(|value| (path.then("equals"), value));
+        for (path, value) in equals.chain(of_list) {
+            let Some(text) = value.as_str().filter(|text| !known.contains(text)) else {
+                continue;
+            };
+            let error = self
+                .reader
+                .at(&path, format!("there is no {what} `{}`", quotable(text)));
+            let error = error.allowed(listed(known.iter().copied()));
+            self.reader
+                .report(error.did_you_mean(text, known.iter().copied()));
+        }
     }
 
     /// Reports that no reply has a thinking block, or none before the request `before`.

@@ -1,12 +1,14 @@
 //! The files of a project: its cells, its mutants and the evidence of its trials.
 
 pub mod atomic_write;
+pub mod built_in;
 pub mod evidence_files;
 mod gateway_files;
 mod layout;
 pub mod mutant_files;
 pub mod project;
 mod reading;
+pub mod run_folders;
 
 pub use project::Project;
 pub mod private_folder;

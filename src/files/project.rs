@@ -9,17 +9,20 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::built_in;
 use super::gateway_files;
 use super::layout::Layout;
-use super::reading::{attachment, read, read_if_exists, says_not_applicable};
+use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
 use crate::cells::manifest::Tier;
 use crate::cells::prices::Prices;
+use crate::cells::resolve::NO_SHARED;
 use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
+use crate::text::counted;
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -62,10 +65,12 @@ pub fn tier_models(root: &Path) -> Vec<String> {
 }
 
 impl Project {
-    /// The nearest folder, from `start` upwards, that contains a manifest.
+    /// The nearest folder, from `start` upwards, that contains a manifest; else the built-in project in `start`, if it was
+    /// written.
     pub fn find_root(start: &Path) -> Option<PathBuf> {
-        start
-            .ancestors()
+        let built_in = start.join(built_in::FOLDER);
+        let mut folders = start.ancestors().chain([built_in.as_path()]);
+        folders
             .find(|folder| folder.join(MANIFEST).is_file())
             .map(Path::to_owned)
     }
@@ -93,8 +98,8 @@ impl Project {
     /// Every trial but those that are not applicable, in the manifest's order.
     pub fn applicable_trials(&self) -> Vec<TrialName> {
         let mut trials = self.trials();
-        let not_applicable = self.not_applicable(self.cells());
-        trials.retain(|trial| !not_applicable.contains(&trial.cell));
+        let not_applicable = self.not_applicable(&trials);
+        trials.retain(|trial| !not_applicable.contains(trial));
         trials
     }
 
@@ -127,17 +132,22 @@ impl Project {
         plan::plan(&self.manifest, proxy_config, trial, &self.cell(&trial.cell))
     }
 
-    /// The cells among `cells` that are not applicable. Parses only cells whose files contain the word: parsing thousands would
-    /// take long.
-    pub fn not_applicable(&self, cells: impl IntoIterator<Item = CellId>) -> HashSet<CellId> {
-        let may_be = |cell: &CellId| match self.layout.own.contains(cell) {
-            true => says_not_applicable(&self.root, &Self::cell_file(cell)),
-            false => self.layout.not_applicable.contains(&cell.provider),
+    /// The trials among `trials` that are not applicable. Parses only cells whose files contain a word for it: parsing thousands
+    /// would take long.
+    pub fn not_applicable(&self, trials: &[TrialName]) -> HashSet<TrialName> {
+        let mut may_be: HashMap<PathBuf, bool> = HashMap::new();
+        let mut says = |file: PathBuf| {
+            let says = |file: &PathBuf| may_be_not_applicable(&self.root, file);
+            *may_be.entry(file).or_insert_with_key(says)
         };
-        let is_so = |cell: &CellId| self.cell(cell).is_ok_and(|cell| cell.test().is_none());
-        let mut distinct: HashSet<CellId> = cells.into_iter().collect();
-        distinct.retain(|cell| may_be(cell) && is_so(cell));
-        distinct
+        let mut is_so = |trial: &&TrialName| {
+            let cell = &trial.cell;
+            let tier = self.manifest.tier(&trial.tier);
+            tier.is_some_and(|tier| tier.not_on.iter().any(|(provider, _)| *provider == cell.provider))
+                || (Self::files_of(cell).into_iter().any(&mut says)
+                    && matches!(self.plan(None, trial), Planned::NotApplicable(_)))
+        };
+        trials.iter().filter(&mut is_so).cloned().collect()
     }
 
     /// What the gateway called `name` is known to break; nothing if it has no file.
@@ -348,7 +358,7 @@ impl Project {
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));
         }
-        in_order(errors)
+        in_order(without_shared(errors))
     }
 
     /// Whether the main file of the cell is at or below one of `paths`: its own file, or else its feature's.
@@ -370,8 +380,20 @@ impl Project {
     /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
-        let missing = self.missing().into_iter().filter_map(|cell| {
-            let file = Self::cell_file(&cell);
+        let missing = self.missing();
+        let is_whole_row = |cell: &CellId| {
+            let of_row = missing.iter().filter(|other| other.feature == cell.feature);
+            of_row.count() == self.manifest.providers.len()
+        };
+        let missing = missing.iter().filter_map(|cell| {
+            let shared = feature_file(&cell.feature, SHARED);
+            if is_whole_row(cell) {
+                let message = "there is no such file, and no file of a provider: the matrix shows the row as not tested";
+                let hint = "write the file with what all providers share";
+                let note = Diagnostic::of_file(&shared, message).hint(hint).note();
+                return is_selected(paths, &shared).then_some(note);
+            }
+            let file = Self::cell_file(cell);
             is_selected(paths, &file).then(|| {
                 let message = format!("`{cell}` has no file, so the matrix shows it as not tested");
                 Diagnostic::of_file(&file, message)
@@ -451,6 +473,31 @@ pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
 }
 
 /// Sorts by file and place, and keeps one of equal errors: every cell of a feature finds an error in its `_shared.yaml`.
+/// `errors`, with one error about a row's missing shared file in place of those about the keys that several of its cells lack.
+fn without_shared(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let shared = |error: &Diagnostic| {
+        let mut related = error.related.iter();
+        related.find_map(|(place, what)| (what == NO_SHARED).then(|| place.file.clone()))
+    };
+    let mut cells: HashMap<PathBuf, HashSet<PathBuf>> = HashMap::new();
+    for error in &errors {
+        if let Some(file) = shared(error) {
+            cells.entry(file).or_default().insert(error.place.file.clone());
+        }
+    }
+    cells.retain(|_, cells| cells.len() > 1);
+    errors.retain(|error| shared(error).is_none_or(|file| !cells.contains_key(&file)));
+    errors.extend(cells.iter().map(|(file, cells)| {
+        let message = format!(
+            "{NO_SHARED}, and {} lack keys that it would share",
+            counted(cells.len(), "cell")
+        );
+        Diagnostic::of_file(file, message)
+            .hint("write it: `prompt`, `replies` and `expect` for all providers")
+    }));
+    errors
+}
+
 fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let key = |error: &Diagnostic| {
         let place = &error.place;

@@ -13,11 +13,22 @@ use crate::text::suggestion;
 /// The key of a cell whose feature cannot exist there.
 const NOT_APPLICABLE: &[u8] = b"not_applicable";
 
+/// The key of the tiers that lack a feature.
+const NOT_ON: &[u8] = b"not_on";
+
 /// Whether `file` contains the word `not_applicable`, in a key or elsewhere.
 pub(super) fn says_not_applicable(root: &Path, file: &Path) -> bool {
     let text = read(root, file).unwrap_or_default();
     text.windows(NOT_APPLICABLE.len())
         .any(|window| window == NOT_APPLICABLE)
+}
+
+/// Whether `file` may make a trial not applicable: it contains the word for a cell or for a tier.
+pub(super) fn may_be_not_applicable(root: &Path, file: &Path) -> bool {
+    let text = read(root, file).unwrap_or_default();
+    [NOT_APPLICABLE, NOT_ON]
+        .iter()
+        .any(|word| text.windows(word.len()).any(|window| window == *word))
 }
 
 /// The bytes of `file`, relative to `root`. Fails if it is too large.

@@ -7,6 +7,7 @@ use super::details::{DETAILS, Details, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
 use super::view::ManifestView;
+use crate::evidence::Behind;
 use crate::findings::Level;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::{CellId, TrialName};
@@ -16,7 +17,7 @@ use crate::report::grid::{self, CellMark, Grid, GridRow};
 use crate::report::paint::{DIM, HEADING};
 use crate::results::faults;
 use crate::results::{CellStatus, Results, StatusWord, TrialRecord};
-use crate::text::counted;
+use crate::text::{counted, duration_in_words};
 
 /// Text in at most `width` columns.
 struct Screen {
@@ -112,6 +113,46 @@ pub fn of_results(manifest: &ManifestView, results: &Results, width: usize, pain
         screen.push(&title, CellMark::Unjudged.style());
         screen.push_indented(&text, 2);
     }
+    screen.text
+}
+
+/// A kept run in a few lines: name, time, what ran, counts. `is_last` marks the run of `compat-results.json`.
+pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, paint: Paint) -> String {
+    let run = &results.run;
+    let mark = if is_last { '*' } else { ' ' };
+    let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "of unknown version".into());
+    let gateway = match (run.gateway.kind.as_str(), &run.gateway.name) {
+        ("none", _) => "no gateway".to_owned(),
+        (kind, name) => format!(
+            "{} {}",
+            name.as_deref().unwrap_or(kind),
+            version(&run.gateway.version)
+        ),
+    };
+    let behind = match run.behind {
+        Behind::Live => "live",
+        Behind::Simulated => "simulated",
+    };
+    let seconds = (run.written_at - run.started_at).num_seconds().max(0);
+    let words = format!(
+        "{behind}, {gateway}, Claude Code {}, {}",
+        version(&run.claude_code_version),
+        duration_in_words(seconds.unsigned_abs())
+    );
+    let mut screen = Screen::new(width, paint);
+    screen.push(&format!("{mark} {name}"), HEADING);
+    screen.push_indented(&words, 4);
+    if !run.complete {
+        let rest = counted(run.unfinished.len(), "trial");
+        screen.push_indented(&format!("not complete: {rest} did not finish"), 4);
+    }
+    let mut counts = BTreeMap::new();
+    for trial in &results.results {
+        *counts.entry(mark_of_trial(trial)).or_insert(0) += 1;
+    }
+    screen.text.push_str("    ");
+    screen.width = width.saturating_sub(4);
+    screen.push_counts(&counts, "trials");
     screen.text
 }
 

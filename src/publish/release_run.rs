@@ -274,6 +274,7 @@ impl ReleaseRun<'_, '_> {
                 .environment(variables)
                 .directory(self.project),
             results,
+            project: self.project,
             log: &self.output.join("harness.log"),
             secrets: Secrets::new(secrets),
         };

@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::write;
+use crate::files::run_folders;
 use crate::process::{Launch, Service};
-use crate::results::Results;
+use crate::results::{Results, junit};
 use crate::wire::secrets::Secrets;
 
 /// A live run of ninety trials takes half an hour.
@@ -32,6 +33,8 @@ pub struct Harness<'a> {
     pub launch: Launch,
     /// The file that the harness writes.
     pub results: &'a Path,
+    /// The project, in whose folder of kept runs the harness writes the results too.
+    pub project: &'a Path,
     /// The file for its output.
     pub log: &'a Path,
     /// The secrets to remove from both: the gateway may repeat a credential in an error, the harness its environment.
@@ -75,18 +78,23 @@ impl Harness<'_> {
             let tail = output.lock().1.join("\n");
             bail!("the harness failed ({ended}); its output is in `{log}`, at its end:\n{tail}");
         }
-        read_results(self.results, &self.secrets)
+        read_results(self.results, self.project, &self.secrets)
     }
 }
 
-/// Reads the results and removes `secrets` from their file.
-fn read_results(file: &Path, secrets: &Secrets) -> anyhow::Result<Results> {
+/// Reads the results and removes `secrets` from their file, and from the results and JUnit of the kept run.
+fn read_results(file: &Path, project: &Path, secrets: &Secrets) -> anyhow::Result<Results> {
     let path = file.display();
     let written = std::fs::read_to_string(file).with_context(|| format!("cannot read `{path}`"))?;
     let mut results = Results::parse(&written).with_context(|| format!("`{path}` has no results"))?;
     if secrets.are_in(&written) {
         secrets.remove_from(&mut results)?;
         write(file, &results.to_text())?;
+        if let Some(name) = &results.run.name {
+            let folder = project.join(run_folders::folder(name));
+            write(&folder.join(run_folders::RESULTS), &results.to_text())?;
+            write(&folder.join(run_folders::JUNIT), &junit::to_xml(&results))?;
+        }
     }
     Ok(results)
 }

@@ -4,6 +4,7 @@
 pub mod paint;
 pub mod failure;
 pub mod grid;
+pub mod wrap;
 
 pub use failure::{causes_in_short, failure, failure_in_short, findings};
 pub use paint::Paint;

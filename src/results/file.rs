@@ -38,6 +38,9 @@ pub struct Results {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
+    /// The run's name: its folder below `target/compat/runs`; absent in results that were merged from several runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The providers behind the gateway.
     pub behind: Behind,
     /// Whether it went as a live run, with a simulator that answers like a model in place of the providers. Their side is not

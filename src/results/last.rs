@@ -52,9 +52,10 @@ pub struct LastFilter {
         value_parser = PossibleValuesParser::new(Cause::ALL.map(Cause::as_str)).try_map(|name| cause(&name))
     )]
     pub causes: Vec<Cause>,
-    /// Run only trials that failed in the last results, or that an interrupted run did not finish
-    #[arg(long = "rerun-failed")]
-    pub failed: bool,
+    /// Run the trials again that failed in the last run or in RUN, or that an interrupted run did not finish. The new results
+    /// are merged into that run
+    #[arg(long = "rerun-failed", value_name = "RUN", num_args = 0..=1, require_equals = true)]
+    pub failed: Option<Option<String>>,
 }
 
 fn cause(name: &str) -> Result<Cause, &'static str> {
@@ -65,7 +66,12 @@ fn cause(name: &str) -> Result<Cause, &'static str> {
 impl LastFilter {
     /// Whether any filter is set.
     pub fn is_set(&self) -> bool {
-        self.failed || !self.statuses.is_empty() || !self.causes.is_empty()
+        self.failed.is_some() || !self.statuses.is_empty() || !self.causes.is_empty()
+    }
+
+    /// The run to rerun: by its name, or the last one. `None` if none is rerun.
+    pub fn rerun(&self) -> Option<Option<&str>> {
+        self.failed.as_ref().map(Option::as_deref)
     }
 
     pub fn select(&self, results: &Results, names: Vec<TrialName>) -> Vec<TrialName> {
@@ -80,7 +86,7 @@ impl LastFilter {
             let cause = entry.and_then(|entry| entry.cause);
             (self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_of(entry)))
                 && (self.causes.is_empty() || cause.is_some_and(|cause| self.causes.contains(&cause)))
-                && (!self.failed || LastStatus::Fail.is_of(entry) || unfinished.contains(name))
+                && (self.failed.is_none() || LastStatus::Fail.is_of(entry) || unfinished.contains(name))
         };
         names.into_iter().filter(is_selected).collect()
     }

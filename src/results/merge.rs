@@ -120,6 +120,26 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
     ]
 }
 
+/// The first fact in which `now` differs from `then`, so that results of both do not belong in one file: its name and both
+/// values. A fact that one of them does not know counts as equal.
+pub fn differing_fact(then: &RunRecord, now: &RunRecord) -> Option<(&'static str, String, String)> {
+    let format = |run: &RunRecord| Some(run.client_format.clone().unwrap_or_else(|| "messages".into()));
+    let facts = |run: &RunRecord| {
+        [
+            ("behind", Some(format!("{:?}", run.behind).to_lowercase())),
+            ("gateway.kind", Some(run.gateway.kind.clone())),
+            ("gateway.name", run.gateway.name.clone()),
+            ("client_format", format(run)),
+            ("gateway.version", run.gateway.version.clone()),
+            ("claude_code_version", run.claude_code_version.clone()),
+        ]
+    };
+    let mut both = facts(then).into_iter().zip(facts(now));
+    both.find_map(|((fact, one), (_, other))| {
+        Some((fact, one?, other?)).filter(|(_, one, other)| one != other)
+    })
+}
+
 /// The run of all parts: from the first start to the last write.
 fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
     let runs = || parts.iter().map(|(_, part)| &part.run);
@@ -137,6 +157,7 @@ fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
         // The weakest part counts.
         isolation: runs().filter_map(|run| run.isolation).min(),
         unfinished: unfinished(parts),
+        name: None,
         ..first.clone()
     })
 }

@@ -113,7 +113,9 @@ impl<'a> HistoryRun<'a> {
         let missing = |name: &TrialName| !stored.iter().any(|record| record.nodeid == *name);
         let run = match self.trials.iter().any(missing) {
             true => {
-                let run = self.runs.start(version, missing, progress::on_standard_error())?;
+                let run = self
+                    .runs
+                    .start(version, missing, progress::on_standard_error().into())?;
                 run.prepare().map_err(anyhow::Error::msg)?;
                 Some(run)
             }

@@ -6,10 +6,13 @@ use signal_hook::low_level::emulate_default_handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::recorder::Recorder;
+use crate::progress::ProgressSink;
+use crate::results::Results;
+use crate::text::counted;
 
 /// Waits for SIGINT, SIGTERM or SIGHUP, writes results and JUnit, and ends this process as the signal does by default. The
 /// watchdog then ends the run's processes.
-pub(super) async fn flush_on_signals(recorder: Arc<Recorder>) {
+pub(super) async fn flush_on_signals(recorder: Arc<Recorder>, progress: Option<Arc<dyn ProgressSink>>) {
     let kinds = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
@@ -27,7 +30,24 @@ pub(super) async fn flush_on_signals(recorder: Arc<Recorder>) {
     });
     let (kind, ..) = futures_util::future::select_all(signals).await;
     let flushed = tokio::task::spawn_blocking(move || recorder.flush());
-    // An error has been recorded, and there is nobody left to report it to.
-    let _ = flushed.await;
+    // An error of the recorder has been recorded.
+    if let (Ok(results), Some(progress)) = (flushed.await, progress) {
+        progress.trials(None);
+        progress.note(&interrupted(&results));
+    }
     let _ = emulate_default_handler(kind.as_raw_value());
+}
+
+/// What finished, and how to go on.
+fn interrupted(results: &Results) -> String {
+    let run = &results.run;
+    let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
+    format!(
+        "\ninterrupted: {} of {} finished, {failed} of them failed. They are kept in the run `{}`.\n\
+         `--rerun-failed` runs the other {} and those that failed, and merges them into this run",
+        results.results.len(),
+        counted(run.selected, "trial"),
+        run.name.as_deref().unwrap_or_default(),
+        run.unfinished.len()
+    )
 }

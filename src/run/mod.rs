@@ -10,10 +10,12 @@ pub mod history;
 mod interrupt;
 mod options;
 mod order;
+mod pace;
 mod place;
 mod recorder;
 mod selected;
 mod shared;
+mod start;
 mod status;
 pub mod trial;
 pub mod versioned;
@@ -34,18 +36,17 @@ use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::files::project::broken_project;
+use crate::files::run_folders;
 use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
 use crate::gateway::{CatalogueGateway, WantedTools};
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
-use crate::matrix::details::DETAILS;
-use crate::matrix::{Details, ManifestView, Matrix, terminal};
+use crate::matrix::{ManifestView, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
 use crate::results::faults;
-use crate::results::json::JsonError;
 use crate::results::stale::{self, StaleFinding};
 use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
@@ -58,10 +59,14 @@ use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 pub use order::concurrency;
 use order::start_order;
-use place::RunPlace;
-use recorder::{Recorder, record};
+use pace::Pace;
+use place::{RunPlace, Wanted};
+use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
+use start::{
+    compat_program, ensure_same_conditions, executed, executes_nothing, not_applicable, read_baseline, record,
+};
 use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
 
@@ -71,6 +76,9 @@ pub const BROKEN: u8 = 2;
 pub const FAILED: u8 = 101;
 /// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
 pub const NOT_JUDGED: u8 = 102;
+
+/// Exit status of a run whose filters match no trial, as nextest has it.
+pub const NO_TRIALS: u8 = 4;
 
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
@@ -98,15 +106,21 @@ pub struct MatrixRun {
     budget: Option<Budget>,
     queue: Queue,
     recorder: Arc<Recorder>,
-    place: RunPlace,
-    progress: Box<dyn ProgressSink>,
+    /// The run that this one reruns and merges into.
+    rerun: Option<RunRecord>,
+    progress: Arc<dyn ProgressSink>,
+    pace: Mutex<Pace>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
 }
 pub enum TrialEnd {
     Passed,
-    /// Not applicable, or broken only as known; with the reason.
-    Ignored(String),
+    /// With the reason.
+    NotApplicable(String),
+    /// Broken only as known; with the finding.
+    Known(String),
+    /// With the reason.
+    NotStarted(String),
     /// It has a new finding or could not be judged; with the report.
     Failed(String),
 }
@@ -130,7 +144,7 @@ impl MatrixRun {
         compat: Option<&'static str>,
         environment: Environment,
         mut selected: SelectedTrials,
-        progress: Box<dyn ProgressSink>,
+        progress: Arc<dyn ProgressSink>,
     ) -> anyhow::Result<Self> {
         let project = &selected.project;
         let gateway = gateway_name(&options, &environment);
@@ -168,32 +182,50 @@ impl MatrixRun {
         };
         let mut order = start_order(&selected, proxy_config.as_ref());
         let budget = Budget::of_run(&options, &environment, &selected, &mut order)?;
-        let (root, results) = (&project.root, &selected.results_path);
-        let place = match (&options.folder, is_shared) {
-            (Some(folder), _) => RunPlace::within(folder),
-            (None, true) => RunPlace::newest(root, results),
-            (None, false) => RunPlace::take(root, results, &environment, progress.as_ref())?,
+        let mut results = Results::new(
+            record(
+                &environment,
+                &options,
+                catalogue.is_some(),
+                gateway,
+                selected.in_scope,
+            ),
+            Vec::new(),
+        );
+        let rerun = selected.rerun.take().filter(|_| !is_shared);
+        if let Some(earlier) = rerun {
+            ensure_same_conditions(&earlier.run, &results.run)?;
+            results = earlier;
+        }
+        let rerun = (!results.results.is_empty()).then(|| results.run.clone());
+        let fresh = run_folders::new_name(chrono::Utc::now());
+        let name = match &shared {
+            Some(shared) => shared.run_name(&fresh)?,
+            None => results.run.name.clone().unwrap_or(fresh),
         };
-        let recorder = Recorder::start(
-            place.results.clone(),
-            place.junit.clone(),
-            shared,
-            RunRecord {
-                client_format: (options.client_format() != ClientFormat::Messages)
-                    .then(|| options.client_format().name().to_owned()),
-                ..record(
-                    &environment,
-                    options.is_control(),
-                    catalogue.is_some(),
-                    gateway,
-                    selected.in_scope,
-                )
-            },
-            &selected.names,
-        )?;
+        let wanted = Wanted {
+            root: &project.root,
+            results: &selected.results_path,
+            run: &name,
+            environment: &environment,
+        };
+        let place = match &options.folder {
+            Some(folder) => RunPlace::within(&project.root, folder),
+            None if is_shared => wanted.share()?,
+            None if executes_nothing(&options, &environment, &selected) => wanted.nowhere(),
+            None => wanted.take(progress.as_ref())?,
+        };
+        results.run.name = options.folder.is_none().then_some(name);
+        let recorder = Recorder::start(place, shared, results, &selected.names)?;
+        if is_shared {
+            // nextest skips these trials, so no process of the run gets them.
+            recorder.begin_with(|| not_applicable(&selected, &options));
+        }
         let recorder = Arc::new(recorder);
         let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder)));
+        let pace = Pace::of(executed(&selected, proxy_config.as_ref()));
+        let said = (!is_shared).then(|| Arc::clone(&progress));
+        runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder), said));
         selected.names = order;
         if let Some(budget) = &budget {
             progress.note(&budget.estimate());
@@ -211,20 +243,21 @@ impl MatrixRun {
             is_shared,
             daemon,
             runtime,
-            place,
+            rerun,
             session: OnceLock::new(),
             preflight: OnceLock::new(),
             budget,
             queue: Queue::default(),
             recorder,
             progress,
+            pace: Mutex::new(pace),
             reported: Mutex::default(),
         })
     }
 
-    /// The file of the results.
-    pub fn results_path(&self) -> &Path {
-        &self.place.results
+    /// The file of the results; `None` if no trial is executed, so that the last results stay.
+    pub fn results_path(&self) -> Option<PathBuf> {
+        self.recorder.place().results()
     }
 
     /// The trials, in the order in which they start. The position of a trial is its rank.
@@ -233,12 +266,7 @@ impl MatrixRun {
     }
 
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
-        let lacks = &self.selected.gateway.lacks;
-        if let Some(reason) = lacks.reason(&name.cell.provider, &name.cell.feature) {
-            let reason = format!("{}: {reason}", self.known.gateway);
-            return self.finished(not_run(name, "", &Outcome::NotApplicable(reason)));
-        }
-        match self.selected.project.plan(self.proxy_config.as_ref(), name) {
+        match self.selected.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => {
                 self.finished(not_run(name, "", &Outcome::NotApplicable(reason)))
             }
@@ -261,7 +289,7 @@ impl MatrixRun {
         }
         if self.budget.as_ref().is_some_and(|budget| !budget.reserve(name)) {
             // It stays among the unfinished trials of the results.
-            return TrialEnd::Ignored("not started: the budget ends here (`--max-cost`)".to_owned());
+            return TrialEnd::NotStarted("not started: the budget ends here (`--max-cost`)".to_owned());
         }
         // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
         let format = self.options.client_format();
@@ -275,7 +303,7 @@ impl MatrixRun {
             test: planned.test(),
             alias: model.as_deref().unwrap_or(alias),
             root: &self.selected.project.root,
-            evidence: &self.place.evidence,
+            evidence: &self.recorder.place().folder,
             ticket: &ticket,
             mutation: None,
             known: KnownForRun {
@@ -295,17 +323,29 @@ impl MatrixRun {
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
-            (TrialResult::NotApplicable { reason }, _) => TrialEnd::Ignored(reason.clone()),
+            (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
                 let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }
-            (TrialResult::Fail { .. }, _) => TrialEnd::Ignored(record.known_in_words().unwrap_or_default()),
+            (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
         self.recorder.add(record);
+        if !matches!(end, TrialEnd::NotApplicable(_)) {
+            self.pass(matches!(end, TrialEnd::Failed(_)));
+        }
         end
+    }
+
+    /// Counts a trial that was executed, and shows how far the run is.
+    fn pass(&self, failed: bool) {
+        let mut pace = self.pace.lock();
+        pace.finish(failed);
+        if !self.is_shared {
+            self.progress.trials(Some(&pace.to_line()));
+        }
     }
 
     /// Fails a trial whose cell cannot be read, with the texts of `compat check`.
@@ -313,6 +353,7 @@ impl MatrixRun {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = Failure::of_harness("the cell cannot be read", mismatches);
         self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
+        self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
         let hint = "hint: `cargo run -- check` checks all files at once and runs nothing\n";
@@ -353,7 +394,10 @@ impl MatrixRun {
             error,
         );
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
-        self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+        // A trial that is rerun keeps its earlier result.
+        if self.rerun.is_none() {
+            self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+        }
         let text = "the session could not be started, so the trial did not run; see the error at the end\n";
         TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
     }
@@ -379,8 +423,16 @@ impl MatrixRun {
                 limits: self.selected.limits(&self.options),
                 shares: self.options.shard.map_or(1, |shard| shard.parts()),
             };
-            let start = Session::start(&options, self.progress.as_ref());
+            let start = Session::start(&options, &*self.progress);
+            if !self.is_shared {
+                self.progress.trials(Some(&self.pace.lock().to_line()));
+            }
             let session = self.runtime.block_on(start)?;
+            self.pace.lock().start();
+            if let Err(error) = self.ensure_same_versions(&session) {
+                self.runtime.block_on(session.end());
+                return Err(error);
+            }
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
             // It also tells whether the run is a rehearsal.
             if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
@@ -399,6 +451,17 @@ impl MatrixRun {
             });
             Ok(session)
         })
+    }
+
+    /// Fails if this run would merge results of other versions into those of the run that it reruns.
+    fn ensure_same_versions(&self, session: &Session) -> anyhow::Result<()> {
+        let Some(earlier) = &self.rerun else {
+            return Ok(());
+        };
+        let mut now = earlier.clone();
+        now.gateway.version.clone_from(&session.gateway_version);
+        now.claude_code_version.clone_from(&session.claude_version);
+        ensure_same_conditions(earlier, &now)
     }
 
     /// Sends one minimal request to each alias of the run.
@@ -443,6 +506,10 @@ impl MatrixRun {
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
+        if let (Some(name), false) = (&results.run.name, self.is_shared) {
+            self.recorder.place().prune(name);
+        }
+        self.progress.trials(None);
         let mut warnings = self.orphan_warnings();
         if let Some(Ok(session)) = self.session.get()
             && let Some(gateway) = session.gateway.watched()
@@ -490,7 +557,8 @@ impl MatrixRun {
     }
 
     fn status(&self, failed: bool, results: &Results) -> u8 {
-        let is_own = |entry: &&TrialRecord| !self.is_shared || self.selected.names.contains(&entry.nodeid);
+        let is_whole = !self.is_shared && self.rerun.is_none();
+        let is_own = |entry: &&TrialRecord| is_whole || self.selected.names.contains(&entry.nodeid);
         let mut own = results
             .results
             .iter()
@@ -547,33 +615,6 @@ impl MatrixRun {
             _ => format!("the provider received {count} requests that belong to no trial: {request}"),
         };
         counts.into_iter().map(warning).collect()
-    }
-}
-
-/// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.
-fn read_baseline(file: &Path) -> anyhow::Result<Baseline> {
-    fn read<T>(file: &Path, what: &str, parse: fn(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
-        parse(&text).with_context(|| format!("the baseline `{}` is not {what}", file.display()))
-    }
-    let matrix = read(file, "a matrix", Matrix::parse)?;
-    let beside = file.with_file_name(DETAILS);
-    let details = match beside.is_file() {
-        true => Some(read(&beside, "the details of a matrix", Details::parse)?),
-        false => None,
-    };
-    let details = details.filter(|details| details.belongs_to(&matrix));
-    Ok(Baseline { matrix, details })
-}
-
-fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
-    match built {
-        Some(program) => Ok(program.into()),
-        None => {
-            let own = std::env::current_exe().context("cannot find this program")?;
-            Ok(own.with_file_name("compat"))
-        }
     }
 }
 

@@ -1,22 +1,19 @@
 //! Records the finished trials: each one is on disk at once, so that nothing is lost when the run ends early.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use parking_lot::Mutex;
 
+use super::place::RunPlace;
 use super::shared::SharedResults;
-use crate::env::{self, Environment};
-use crate::evidence::Behind;
-use crate::files::atomic_write;
 use crate::ids::TrialName;
-use crate::results::{self, GatewayRecord, Results, RunRecord, TrialRecord};
+use crate::results::{self, Results, TrialRecord};
 
 /// Writes the results of a run after each trial.
 pub(super) struct Recorder {
-    results_path: PathBuf,
-    junit_path: PathBuf,
+    place: RunPlace,
+    /// Whether it replaces the results of an earlier run, trial by trial.
+    is_rerun: bool,
     /// Set if other processes run other trials of this run. Each change then starts from their results.
     shared: Option<SharedResults>,
     state: Mutex<State>,
@@ -32,20 +29,20 @@ struct State {
 const JUNIT_PAUSE: Duration = Duration::from_secs(2);
 
 impl Recorder {
-    /// Writes both files at once, so that the files of an earlier run do not look like this one's.
+    /// Writes both files at once, so that the files of an earlier run do not look like this one's. `results` are empty, or those of
+    /// the run that is rerun.
     pub(super) fn start(
-        results_path: PathBuf,
-        junit_path: PathBuf,
+        place: RunPlace,
         shared: Option<SharedResults>,
-        run: RunRecord,
+        results: Results,
         selected: &[TrialName],
     ) -> anyhow::Result<Self> {
         let recorder = Self {
-            results_path,
-            junit_path,
+            place,
+            is_rerun: !results.results.is_empty(),
             shared,
             state: Mutex::new(State {
-                results: Results::new(run, Vec::new()),
+                results,
                 junit_written: None,
                 error: None,
             }),
@@ -55,8 +52,26 @@ impl Recorder {
         error.map_or(Ok(recorder), Err)
     }
 
+    /// Adds `records` if the run has no results yet: if this is its first process.
+    pub(super) fn begin_with(&self, records: impl FnOnce() -> Vec<TrialRecord>) {
+        self.update(|results| {
+            if results.results.is_empty() {
+                records().into_iter().for_each(|record| results.finish(record));
+            }
+        });
+    }
+
+    pub(super) fn place(&self) -> &RunPlace {
+        &self.place
+    }
+
     pub(super) fn add(&self, trial: TrialRecord) {
-        self.update(|results| results.finish(trial));
+        self.update(|results| {
+            if self.is_rerun {
+                results.results.retain(|earlier| earlier.nodeid != trial.nodeid);
+            }
+            results.finish(trial);
+        });
     }
 
     /// The record of a finished trial.
@@ -71,16 +86,21 @@ impl Recorder {
         self.state.lock().junit_written = None;
         self.update(|results| results.settle(true));
         let mut state = self.state.lock();
-        match state.error.take() {
-            Some(error) => Err(error),
-            None => Ok(state.results.clone()),
+        if let Some(error) = state.error.take() {
+            return Err(error);
         }
+        self.place.separate(&state.results.to_text())?;
+        Ok(state.results.clone())
     }
 
-    /// Writes both files now.
-    pub(super) fn flush(&self) {
+    /// Writes both files now, and returns the results.
+    pub(super) fn flush(&self) -> Results {
         self.state.lock().junit_written = None;
         self.update(|_| {});
+        let results = self.state.lock().results.clone();
+        // A signal ends the run, so no error can be reported.
+        let _ = self.place.separate(&results.to_text());
+        results
     }
 
     /// Changes the results and writes them. The first error is returned at the end of the run.
@@ -104,55 +124,13 @@ impl Recorder {
         if let Some(locked) = &locked {
             locked.write(&text)?;
         }
-        write(&self.results_path, &text)?;
+        self.place.write_results(&text)?;
         let is_recent = |written: Instant| written.elapsed() < JUNIT_PAUSE;
         if self.shared.is_none() && state.junit_written.is_some_and(is_recent) {
             return Ok(());
         }
-        write(&self.junit_path, &results::junit::to_xml(results))?;
+        self.place.write_junit(&results::junit::to_xml(results))?;
         state.junit_written = Some(Instant::now());
         Ok(())
-    }
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    atomic_write::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-/// The record of a run that starts now.
-pub(super) fn record(
-    environment: &Environment,
-    control: bool,
-    is_catalogued: bool,
-    name: Option<String>,
-    trials: usize,
-) -> RunRecord {
-    let now = chrono::Utc::now();
-    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
-    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
-    RunRecord {
-        rehearsal: false,
-        spent: None,
-        behind: if is_live { Behind::Live } else { Behind::Simulated },
-        gateway: GatewayRecord {
-            kind: match (control, is_attached) {
-                (true, _) => "none",
-                (false, true) => "attached",
-                (false, false) if is_catalogued => "catalogue",
-                (false, false) => "litellm",
-            }
-            .to_owned(),
-            name,
-            version: None,
-        },
-        claude_code_version: None,
-        isolation: None,
-        started_at: now,
-        written_at: now,
-        trials,
-        selected: 0,
-        complete: false,
-        unfinished: Vec::new(),
-        client_format: None,
     }
 }

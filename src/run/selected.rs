@@ -1,5 +1,6 @@
 //! Selects the trials of a run, from the command line's filters and the last results.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -7,11 +8,13 @@ use anyhow::{Context as _, bail, ensure};
 use super::RunOptions;
 use super::gateway_name::gateway_name;
 use crate::catalogue::Install;
+use crate::cells::ProxyConfig;
 use crate::cells::limits::Limits;
 use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::{GATEWAYS, broken_project, rendered};
+use crate::files::run_folders;
 use crate::findings::GatewayDescription;
 use crate::gateway::{LITELLM, NO_GATEWAY};
 use crate::ids::TrialName;
@@ -32,6 +35,10 @@ pub struct SelectedTrials {
     pub filtered_out: usize,
     /// The gateway under test, as its file describes it.
     pub gateway: GatewayDescription,
+    /// The run that `--rerun-failed` reruns.
+    pub(super) rerun: Option<Results>,
+    /// Whether the filters by name select nothing.
+    pub is_unmatched: bool,
     /// Why trials are left out that this kind of run cannot have, a sentence each.
     pub notes: Vec<String>,
 }
@@ -63,8 +70,13 @@ impl SelectedTrials {
         }
         let scope = options.axes.in_scope(&project.manifest, project.trials());
         let in_scope = scope.len();
-        // A whole name or a list asks for its trials, in whatever set.
-        let mut names = match options.names.exact || options.trials.is_some() {
+        // A whole name or a list asks for its trials, in whatever set, and a rerun for those of its run.
+        let is_in_any_set = options.names.exact
+            || options.trials.is_some()
+            || (options.last.rerun().is_some()
+                && options.axes.set.is_none()
+                && options.axes.matrix.is_none());
+        let mut names = match is_in_any_set {
             true => part(options, project.trials())?,
             false => part(options, scope)?,
         };
@@ -105,8 +117,21 @@ impl SelectedTrials {
             ));
         }
         let offered = names.len();
-        filter(&mut names, options, &project, &gateway, &results_path)?;
+        filter(&mut names, options, &project, &gateway);
+        let is_unmatched = names.is_empty();
+        let mut rerun = None;
+        if options.last.is_set() {
+            let path = match options.last.rerun() {
+                Some(Some(run)) => run_folders::results(root, run)?,
+                _ => results_path.clone(),
+            };
+            let results = last_results(&path)?;
+            names = options.last.select(&results, names);
+            rerun = options.last.rerun().map(|_| results);
+        }
         Ok(Self {
+            rerun,
+            is_unmatched,
             filtered_out: offered - names.len(),
             project,
             gateway,
@@ -117,6 +142,20 @@ impl SelectedTrials {
         })
     }
 
+    /// What to do with a trial. A gateway that lacks its column or its feature makes it not applicable.
+    pub(super) fn plan(&self, proxy_config: Option<&ProxyConfig>, name: &TrialName) -> Planned {
+        let (gateway, cell) = (&self.gateway, &name.cell);
+        match gateway.lacks.reason(&cell.provider, &cell.feature) {
+            Some(reason) => Planned::NotApplicable(format!("{}: {reason}", gateway.known.gateway)),
+            None => self.project.plan(proxy_config, name),
+        }
+    }
+
+    /// Those of `names` that are not applicable.
+    pub(super) fn not_applicable(&self, names: &[TrialName]) -> HashSet<TrialName> {
+        not_applicable(names, &self.project, &self.gateway)
+    }
+
     /// The limits of a live run: those of the command line go before the manifest's.
     pub fn limits(&self, options: &RunOptions) -> Limits {
         let own = options.limits.iter().chain(&self.project.manifest.limits.0);
@@ -125,7 +164,7 @@ impl SelectedTrials {
 
     /// Why the filters select nothing.
     pub fn why_nothing(&self, options: &RunOptions) -> String {
-        if options.last.is_set() {
+        if !self.is_unmatched {
             return format!(
                 "no trial in `{}` matches the filters",
                 self.results_path.display()
@@ -263,33 +302,31 @@ fn has_format(format: ClientFormat, name: &TrialName, is_live: bool) -> bool {
     }
 }
 
-fn filter(
-    names: &mut Vec<TrialName>,
-    options: &RunOptions,
+/// Those of `names` that no run can have: the project says so, or the gateway lacks the column or the feature.
+fn not_applicable(
+    names: &[TrialName],
     project: &Project,
     gateway: &GatewayDescription,
-    results_path: &Path,
-) -> anyhow::Result<()> {
+) -> HashSet<TrialName> {
+    let mut found = project.not_applicable(names);
+    let lacked = names.iter().filter(|name| {
+        let cell = &name.cell;
+        gateway.lacks.reason(&cell.provider, &cell.feature).is_some()
+    });
+    found.extend(lacked.cloned());
+    found
+}
+
+fn filter(names: &mut Vec<TrialName>, options: &RunOptions, project: &Project, gateway: &GatewayDescription) {
     if options.bench {
         names.clear();
-        return Ok(());
+        return;
     }
     names.retain(|name| options.names.select(name) && options.axes.select(name));
     if options.ignored {
-        let cells = project.not_applicable(names.iter().map(|name| name.cell.clone()));
-        let lacks = |name: &TrialName| {
-            gateway
-                .lacks
-                .reason(&name.cell.provider, &name.cell.feature)
-                .is_some()
-        };
-        names.retain(|name| cells.contains(&name.cell) || lacks(name));
+        let not_applicable = not_applicable(names, project, gateway);
+        names.retain(|name| not_applicable.contains(name));
     }
-    if options.last.is_set() {
-        let results = last_results(results_path)?;
-        *names = options.last.select(&results, std::mem::take(names));
-    }
-    Ok(())
 }
 
 fn last_results(path: &Path) -> anyhow::Result<Results> {

@@ -11,6 +11,7 @@ use crate::results::Results;
 use crate::session::daemon::StateDir;
 
 const RESULTS: &str = "results.json";
+const NAME: &str = "run-name";
 const LOCK: &str = "results";
 
 /// The id of the nextest run that this process belongs to.
@@ -35,6 +36,17 @@ impl SharedResults {
         let state = StateDir::of_run(environment, root, run)?;
         state.prepare()?;
         Ok(Self { state })
+    }
+
+    /// The run's name: that of its first process, else `fresh`.
+    pub(super) fn run_name(&self, fresh: &str) -> anyhow::Result<String> {
+        let _locked = self.lock()?;
+        let path = self.state.folder().join(NAME);
+        if let Ok(name) = std::fs::read_to_string(&path) {
+            return Ok(name);
+        }
+        atomic_write::write(&path, fresh).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(fresh.to_owned())
     }
 
     /// Waits until no other process changes the results.

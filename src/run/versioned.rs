@@ -1,6 +1,7 @@
 //! Runs the same trials on several versions of a gateway or of Claude Code, without a test runner.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::ensure;
@@ -119,7 +120,7 @@ impl VersionedRuns {
         &self,
         version: &ToolVersion,
         keep: impl Fn(&TrialName) -> bool,
-        progress: Box<dyn ProgressSink>,
+        progress: Arc<dyn ProgressSink>,
     ) -> anyhow::Result<MatrixRun> {
         let options = self.options(self.tools_at(version), Some(self.folder_of(version)));
         let mut selected = SelectedTrials::in_project(&options, &self.environment, &self.root)?;

@@ -36,6 +36,17 @@ impl MessageRequest {
     }
 }
 
+/// Why an answer ends (platform.claude.com, "Handling stop reasons").
+pub const STOP_REASONS: [&str; 7] = [
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "pause_turn",
+    "refusal",
+    "model_context_window_exceeded",
+];
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `user`, `assistant` or any other text.

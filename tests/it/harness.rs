@@ -11,7 +11,6 @@ use axum::routing::post;
 use compat_matrix::results::{Results, TrialResult};
 use compat_matrix::{env, http};
 
-use crate::support::claude::{fake_claude, hanging_claude};
 use crate::support::loopback::{Server, compressed, serve, status};
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
@@ -76,9 +75,20 @@ async fn not_applicable_trials_are_ignored_and_start_nothing() {
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
     ran.exits(0);
-    ran.out_has("... ignored (no Claude there)", 4);
+    ran.out_has("not applicable: 4 trials of azure (no Claude there)\n", 1);
+    ran.out_has("... ignored", 0);
     ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
-    let results = small.results();
+    ran.err_has("no trial was executed, so the last results were not changed");
+    assert!(!small.path("compat-results.json").exists() && !small.path("target/compat/runs").exists());
+    small.write("compat-results.json", "the last results");
+    small.run(&["--ignored"]).await.exits(0);
+    small.run(&["azure"]).await.exits(0);
+    assert_eq!(small.read("compat-results.json"), "the last results");
+    // A file that the user names is written.
+    let file = small.path("azure.json");
+    small.set(env::COMPAT_RESULTS_PATH, file.to_str().unwrap());
+    small.run(&["azure"]).await.exits(0);
+    let results = Results::parse(&small.read("azure.json")).unwrap();
     assert_eq!((results.run.selected, results.run.complete), (4, true));
     let refused = small.run(&["--ignored", "--include-ignored"]).await;
     refused.exits(2);
@@ -127,7 +137,7 @@ async fn a_filter_without_match_keeps_the_last_results() {
         ),
         (
             &["--exact", "text"],
-            "without `--exact` a part of a name is enough",
+            "no trial has exactly this name; without `--exact` a part of a name is enough",
         ),
         (
             &["text", "--feature", "words"],
@@ -135,13 +145,14 @@ async fn a_filter_without_match_keeps_the_last_results() {
         ),
     ] {
         let ran = small.run(arguments).await;
-        ran.exits(0);
-        ran.err_has(expected);
+        ran.exits(4);
+        ran.err_has(&format!("error: nothing to run: {expected}"));
         ran.out_has("8 filtered out", 1);
         let left = small.read("compat-results.json");
         assert_eq!(left, "the last results");
     }
     small.write("cells/wrods/anthropic.yaml", "prompt: ping\n");
+    small.run(&["--bench"]).await.exits(2);
     let stray = small.run(&["wrods"]).await;
     stray.exits(2);
     stray.err_has("cells/wrods");
@@ -170,94 +181,6 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     let recorded = small.read("test-results/junit.xml");
     assert_eq!(recorded.matches("<testcase").count(), 4);
     assert_has(&recorded, "the session could not be started");
-}
-
-#[tokio::test]
-async fn failed_trials_are_rerun_until_all_pass() {
-    let simulator = simulator().await;
-    let small = Small::attached(&simulator);
-    let whole = small.run(&["--test-threads", "2"]).await;
-    whole.exits(101);
-    whole.out_has("2 passed; 2 failed; 4 ignored", 1);
-    let listed = |arguments: &'static [&str]| {
-        let small = &small;
-        async move {
-            let ran = small.run(&[&["--list"], arguments].concat()).await;
-            ran.listed().into_iter().map(str::to_owned).collect::<Vec<_>>()
-        }
-    };
-    let failed = ["words::anthropic::haiku", "words::anthropic::opus"];
-    assert_eq!(listed(&["--rerun-failed"]).await, failed);
-    assert_eq!(listed(&["--status", "fail", "--tier", "opus"]).await, failed[1..]);
-    assert_eq!(
-        listed(&["--cause", "assertion", "--cause", "gateway"]).await,
-        failed
-    );
-    assert_eq!(listed(&["--cause", "gateway"]).await, [""; 0]);
-    assert_eq!(listed(&["--status", "pass"]).await.len(), 2);
-    assert_eq!(
-        listed(&["--status", "not_applicable", "--status", "pass"])
-            .await
-            .len(),
-        6
-    );
-
-    // After a fix, the failed trials are rerun, and the results contain only them.
-    small.write(
-        "cells/words/_shared.yaml",
-        "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  ended:\n    exit: 0\n  \
-         reply:\n    tiers: [opus]\n    text: { equals: other }\n",
-    );
-    let again = small.run(&["--rerun-failed"]).await;
-    again.exits(101);
-    assert_eq!(small.finished(), failed);
-    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(101));
-    assert_eq!(small.finished(), failed[1..]);
-    small.write("cells/words/_shared.yaml", "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: pong }\n",
-    );
-    assert_eq!(small.run(&["--rerun-failed"]).await.status, Some(0));
-    let nothing = small.run(&["--rerun-failed"]).await;
-    nothing.exits(0);
-    nothing.err_has("nothing to run");
-    assert_eq!(small.finished(), failed[1..], "the results are unchanged");
-    simulator.shutdown().await;
-}
-
-#[tokio::test]
-async fn an_interrupted_run_lists_unfinished_trials_to_rerun() {
-    let simulator = simulator().await;
-    let mut small = Small::attached(&simulator);
-    small.set(env::COMPAT_CLAUDE, &hanging_claude(small.root()));
-    let mut harness = small.harness(&["text"]).spawn().expect("the harness starts");
-    let results = small.path("compat-results.json");
-    let unfinished = loop {
-        if let Some(read) = std::fs::read_to_string(&results)
-            .ok()
-            .and_then(|text| Results::parse(&text).ok())
-            && read.results.len() == 2
-        {
-            break read.run.unfinished;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
-    harness.kill().unwrap();
-    harness.wait().unwrap();
-    assert_eq!(unfinished.len(), 2, "{unfinished:?}");
-    assert!(!small.results().run.complete);
-    small.set(env::COMPAT_CLAUDE, fake_claude().to_str().unwrap());
-    let again = small.run(&["--rerun-failed"]).await;
-    again.exits(0);
-    assert_eq!(
-        small.finished(),
-        ["text::anthropic::haiku", "text::anthropic::opus"]
-    );
-    let all_pass = small
-        .results()
-        .results
-        .into_iter()
-        .all(|entry| entry.result == TrialResult::Pass {});
-    assert!(all_pass);
-    simulator.shutdown().await;
 }
 
 /// Runs a program with a closed standard output.
@@ -291,6 +214,26 @@ async fn a_closed_stdout_causes_no_panic() {
         let ran = with_closed_stdout(small.program(compat, arguments)).await;
         assert_eq!(ran.status, Some(status), "{arguments:?}: {}", ran.err);
         assert!(!ran.err.contains("panicked"), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn compat_run_is_the_harness() {
+    let small = Small::new();
+    for arguments in [
+        &["--list", "text", "--tier", "opus"][..],
+        &["--ignored"],
+        &["wrods"],
+        &["--tier", "none"],
+        &["--gatway"],
+    ] {
+        let (harness, compat) = (
+            small.run(arguments).await,
+            small.compat(&[&["run"], arguments].concat()).await,
+        );
+        assert_eq!(compat.status, harness.status, "{arguments:?}: {}", compat.err);
+        let untimed = |out: &str| out.split("; finished in").next().unwrap_or_default().to_owned();
+        assert_eq!(untimed(&compat.out), untimed(&harness.out), "{arguments:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Faults of the machine during a run: a gateway that ends, kills, signals, full disks, proxies, changed tools, two runs at once.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use compat_matrix::outcome::Cause;
@@ -144,7 +145,7 @@ async fn two_runs_at_once_keep_their_own_results() {
     until_results(&small, 2, 2).await;
     let second = small.run(&["text::anthropic"]).await;
     second.exits(0);
-    second.err_has("another run writes the newest results of this project");
+    second.err_has("another run writes the last results of this project");
     let own = files_below(&small.path("target/compat/runs"));
     let own: Vec<String> = own.iter().map(|file| file.display().to_string()).collect();
     for file in [
@@ -168,14 +169,21 @@ async fn a_signal_writes_junit_before_it_ends_the_run() {
     let simulator = simulator().await;
     let small = hanging_words(&simulator);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let mut run = small.harness(&["anthropic"]).spawn().expect("the harness starts");
+        let mut harness = small.harness(&["anthropic"]);
+        let run = harness
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the harness starts");
         until_results(&small, 2, 2).await;
         kill(Pid::from_raw(run.id() as i32), signal).unwrap();
-        let status = tokio::task::spawn_blocking(move || run.wait())
+        let ended = tokio::task::spawn_blocking(move || run.wait_with_output())
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(status.signal(), Some(signal as i32));
+        assert_eq!(ended.status.signal(), Some(signal as i32));
+        let err = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_has(&err, "interrupted: 2 of 4 trials finished, 0 of them failed");
+        assert_has(&err, "`--rerun-failed` runs the other 2");
         let junit = small.read("test-results/junit.xml");
         for trial in ["text::anthropic::haiku", "text::anthropic::opus"] {
             assert_has(&junit, trial);

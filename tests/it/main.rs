@@ -11,6 +11,7 @@ mod wire_diff;
 mod expectation;
 mod cells;
 mod judge;
+mod kept_runs;
 mod cause;
 mod mutants;
 

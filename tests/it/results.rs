@@ -133,7 +133,7 @@ fn each_error_in_a_results_file_has_its_position() {
         ),
         (
             once(r#""trials": 90,"#, r#""trials": 90, "shard": 1,"#),
-            "unknown field `shard`, expected one of `behind`",
+            "unknown field `shard`, expected one of `name`, `behind`",
         ),
         (
             once(r#""trials": 90"#, r#""trials": 89"#),

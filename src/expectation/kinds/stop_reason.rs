@@ -8,6 +8,7 @@ use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::claude_side::{deviations, transcript_end};
 use crate::expectation::{Checker, Interest, Matcher, MatcherForm, Ruling, Scene, trace};
+use crate::wire::message::STOP_REASONS;
 use crate::wire_diff::Part;
 
 /// CLI side: why an answer ended.
@@ -35,6 +36,7 @@ impl Kind for StopReasonCheck {
 
     fn resolve(form: &StopReasonForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.answer_exists(&path.then("turn"), form.turn);
+        checker.closed_list(&path.then("value"), &form.value, "stop reason", &STOP_REASONS);
         Some(Self {
             turn: form.turn,
             value: form.value.resolve(checker, &path.then("value")),

@@ -21,6 +21,9 @@ pub struct ToolCallForm {
     /// The tool.
     #[schemars(length(min = 1))]
     name: String,
+    /// Which call of the tool, from 1, in the order of the model's answers; any of them if not given.
+    #[schemars(range(min = 1))]
+    call: Option<usize>,
     /// What its arguments must be, by name.
     #[serde(default)]
     input: IndexMap<String, MatcherForm>,
@@ -29,6 +32,7 @@ pub struct ToolCallForm {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCallCheck {
     pub name: String,
+    pub call: Option<usize>,
     /// Matchers for its arguments, by name.
     pub input: Vec<(String, Matcher)>,
 }
@@ -39,8 +43,10 @@ impl Kind for ToolCallCheck {
 
     fn resolve(form: &ToolCallForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);
+        checker.call_exists(path, &form.name, form.call, None);
         Some(Self {
             name: form.name.clone(),
+            call: form.call,
             input: checker.named(&path.then("input"), &form.input),
         })
     }
@@ -58,7 +64,12 @@ impl Kind for ToolCallCheck {
                 }
             }
         }
-        if calls.iter().any(|call| self.fits(call)) {
+        let of_tool: Vec<_> = calls.iter().filter(|(called, _)| *called == self.name).collect();
+        let fits = match self.call {
+            Some(call) => of_tool.get(call - 1).is_some_and(|call| self.fits(call)),
+            None => of_tool.iter().any(|call| self.fits(call)),
+        };
+        if fits {
             return Ruling::Judged(Vec::new());
         }
         let found: Vec<String> = calls
@@ -88,24 +99,27 @@ impl Kind for ToolCallCheck {
 }
 
 impl ToolCallCheck {
-    fn fits(&self, (called, arguments): &(&str, &Value)) -> bool {
-        *called == self.name
-            && self.input.iter().all(|(key, matcher)| {
-                let found: Vec<&Value> = arguments.get(key).into_iter().collect();
-                matcher.check(&found).is_ok()
-            })
+    fn fits(&self, (_, arguments): &(&str, &Value)) -> bool {
+        self.input.iter().all(|(key, matcher)| {
+            let found: Vec<&Value> = arguments.get(key).into_iter().collect();
+            matcher.check(&found).is_ok()
+        })
     }
 
     fn in_words(&self) -> String {
         let name = &self.name;
+        let which = match self.call {
+            Some(call) => format!("call {call} of `{name}`"),
+            None => format!("a call of `{name}`"),
+        };
         let wanted: Vec<String> = self
             .input
             .iter()
             .map(|(key, matcher)| format!("`{key}` {matcher}"))
             .collect();
         match wanted.is_empty() {
-            true => format!("a call of `{name}`"),
-            false => format!("a call of `{name}` with {}", wanted.join(" and ")),
+            true => which,
+            false => format!("{which} with {}", wanted.join(" and ")),
         }
     }
 }

@@ -29,6 +29,7 @@ fn a_tool_call_matches_by_name_and_arguments() {
     let called = || nothing().answered(tool_call("toolu_1", "ls"));
     let check = |name: &str, input: &[(&str, &str)]| {
         Check::ToolCall(ToolCallCheck {
+            call: None,
             name: name.into(),
             input: input
                 .iter()

@@ -52,6 +52,7 @@ pub fn run(selected: usize) -> RunRecord {
     RunRecord {
         rehearsal: false,
         spent: None,
+        name: None,
         client_format: None,
         behind: Behind::Simulated,
         gateway: GatewayRecord {

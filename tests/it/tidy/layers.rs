@@ -186,7 +186,7 @@ fn only_its_owner_uses_a_shared_resource() {
         ),
         (
             "libtest_mimic",
-            &["harness/"],
+            &["src/harness/"],
             "only the harness uses `libtest_mimic`",
         ),
         (
@@ -196,13 +196,13 @@ fn only_its_owner_uses_a_shared_resource() {
                 "src/plan/selection.rs",
                 "src/results/last.rs",
                 "src/run/options.rs",
-                "harness/",
+                "src/harness/",
             ],
             "only `cli`, the harness and the shared groups of flags parse command lines",
         ),
         (
             r"\be?print(ln)?!|\banstream::std(out|err)\(",
-            &["src/cli/", "src/progress.rs", "harness/"],
+            &["src/cli/", "src/progress/", "src/harness/"],
             "only `cli`, `progress` and the harness print",
         ),
         (

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, Parser};
-use compat_matrix::report::Paint;
-use compat_matrix::run::RunOptions;
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
+
+use crate::report::Paint;
+use crate::run::RunOptions;
 
 /// Run the matrix
 #[derive(Debug, Parser)]
@@ -82,14 +83,17 @@ impl Libtest {
     }
 
     /// The arguments for libtest-mimic. It has only one filter, so we select before it: the selected trials have the flag
-    /// `ignored`, and it counts the others as filtered out.
-    pub fn for_selected(&self, threads: usize) -> Arguments {
+    /// `ignored`, and it counts the others as filtered out. It writes into `output`.
+    pub(super) fn for_selected(&self, threads: usize, output: String, is_coloured: bool) -> Arguments {
         Arguments {
             ignored: true,
             quiet: self.quiet,
             format: self.format,
-            color: self.color,
-            logfile: self.logfile.clone(),
+            logfile: Some(output),
+            color: Some(match is_coloured {
+                true => ColorSetting::Always,
+                false => ColorSetting::Never,
+            }),
             test_threads: Some(threads),
             ..Arguments::default()
         }

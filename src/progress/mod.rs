@@ -1,7 +1,9 @@
 //! Progress of long work such as downloads: a sink that gets reports, and two that show them on standard error.
 
+pub mod output;
+
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
@@ -19,6 +21,16 @@ pub trait ProgressSink: Send + Sync {
 
     /// The work has ended, successfully or not.
     fn end(&self, _label: &str) {}
+
+    /// How far the trials of a run are; `None` at their end.
+    fn trials(&self, _line: Option<&str>) {}
+
+    /// Writes `bytes` to standard output, above what this shows on standard error.
+    fn print(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
 }
 
 /// Shows nothing.
@@ -65,6 +77,8 @@ pub fn on_standard_error() -> Box<dyn ProgressSink> {
 struct Bars {
     all: MultiProgress,
     running: Mutex<HashMap<String, ProgressBar>>,
+    /// The last line: how far the trials are.
+    trials: Mutex<Option<ProgressBar>>,
 }
 
 impl ProgressSink for Bars {
@@ -74,9 +88,12 @@ impl ProgressSink for Bars {
     }
 
     fn begin(&self, label: &str) {
-        let bar = self.all.add(ProgressBar::new_spinner().with_style(spinner()));
+        // Above the line of the trials.
+        let bar = self
+            .all
+            .insert(0, ProgressBar::new_spinner().with_style(spinner()));
         bar.set_message(label.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(120));
+        bar.enable_steady_tick(TICK);
         self.running.lock().insert(label.to_owned(), bar);
     }
 
@@ -96,21 +113,59 @@ impl ProgressSink for Bars {
             self.note(&ended(label, bar.elapsed()));
         }
     }
+
+    fn trials(&self, line: Option<&str>) {
+        let mut trials = self.trials.lock();
+        let Some(line) = line else {
+            if let Some(bar) = trials.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        };
+        let bar = trials.get_or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::new_spinner().with_style(spinner()));
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        bar.set_message(line.to_owned());
+    }
+
+    fn print(&self, bytes: &[u8]) -> io::Result<()> {
+        self.all.suspend(|| Silent.print(bytes))
+    }
 }
+
+/// The columns of standard output, if it is a terminal.
+pub fn columns_of_output() -> Option<usize> {
+    let size = io::stdout()
+        .is_terminal()
+        .then(terminal_size::terminal_size)
+        .flatten();
+    size.map(|(width, _)| usize::from(width.0))
+}
+
+/// The pause between two pictures of a spinner.
+const TICK: Duration = Duration::from_millis(120);
+/// The pause between two lines about the trials, where there is no terminal.
+const LINE_PAUSE: Duration = Duration::from_secs(30);
 
 fn spinner() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("the template is valid")
 }
 
 fn bytes() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}")
-        .expect("the template is valid")
+    ProgressStyle::with_template(
+        "{spinner} {msg} {wide_bar} {percent} % of {total_bytes}, {bytes_per_sec}, {eta} left",
+    )
+    .expect("the template is valid")
 }
 
 /// A line when work begins, at each quarter of it, and when it ends.
 #[derive(Default)]
 struct Lines {
     running: Mutex<HashMap<String, Running>>,
+    /// When a line about the trials was last due.
+    trials: Mutex<Option<Instant>>,
 }
 
 struct Running {
@@ -141,13 +196,28 @@ impl ProgressSink for Lines {
         let quarter = (done * 4).checked_div(total).unwrap_or_default();
         if quarter > work.quarter {
             work.quarter = quarter;
-            self.note(&format!("{label}: {} of {}", HumanBytes(done), HumanBytes(total)));
+            let percent = quarter * 25;
+            self.note(&format!(
+                "{label}: {percent} %, {} of {}",
+                HumanBytes(done),
+                HumanBytes(total)
+            ));
         }
     }
 
     fn end(&self, label: &str) {
         if let Some(work) = self.running.lock().remove(label) {
             self.note(&ended(label, work.since.elapsed()));
+        }
+    }
+
+    fn trials(&self, line: Option<&str>) {
+        let Some(line) = line else { return };
+        let mut last = self.trials.lock();
+        let since = last.get_or_insert_with(Instant::now);
+        if since.elapsed() >= LINE_PAUSE {
+            *since = Instant::now();
+            self.note(line);
         }
     }
 }

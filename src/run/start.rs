@@ -1,0 +1,131 @@
+//! What a run reads and decides before its first trial.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::trial::not_run;
+use super::{RunOptions, SelectedTrials};
+use crate::cells::ProxyConfig;
+use crate::claude::ClientFormat;
+use crate::env::{self, Environment};
+use crate::evidence::Behind;
+use crate::ids::TrialName;
+use crate::matrix::baseline::Baseline;
+use crate::matrix::details::DETAILS;
+use crate::matrix::{Details, Matrix};
+use crate::outcome::Outcome;
+use crate::plan::Planned;
+use crate::results::json::JsonError;
+use crate::results::{GatewayRecord, RunRecord, TrialRecord, merge};
+
+/// The records of the trials in the run's scope that are not applicable.
+pub(super) fn not_applicable(selected: &SelectedTrials, options: &RunOptions) -> Vec<TrialRecord> {
+    let project = &selected.project;
+    let scope = options.axes.in_scope(&project.manifest, project.trials());
+    let plan = |name: &TrialName| match selected.plan(None, name) {
+        Planned::NotApplicable(reason) => Some(not_run(name, "", &Outcome::NotApplicable(reason))),
+        Planned::Broken(_) | Planned::Run(_) => None,
+    };
+    let names = selected.not_applicable(&scope);
+    names.iter().filter_map(plan).collect()
+}
+
+/// The number of selected trials that are applicable.
+pub(super) fn executed(selected: &SelectedTrials, proxy_config: Option<&ProxyConfig>) -> usize {
+    let plan = |name: &&TrialName| selected.plan(proxy_config, name);
+    let names = selected.names.iter();
+    names
+        .filter(|name| !matches!(plan(name), Planned::NotApplicable(_)))
+        .count()
+}
+
+/// Whether every trial is not applicable. A part of a run still writes its results, and so does a run that names their file.
+pub(super) fn executes_nothing(
+    options: &RunOptions,
+    environment: &Environment,
+    selected: &SelectedTrials,
+) -> bool {
+    let is_executed = |name: &TrialName| !matches!(selected.plan(None, name), Planned::NotApplicable(_));
+    options.is_whole()
+        && environment.get_os(env::COMPAT_RESULTS_PATH).is_none()
+        && !selected.names.iter().any(is_executed)
+}
+
+/// Fails if results of a run like `now` do not belong to the run `earlier`.
+pub(super) fn ensure_same_conditions(earlier: &RunRecord, now: &RunRecord) -> anyhow::Result<()> {
+    let Some((fact, then, now)) = merge::differing_fact(earlier, now) else {
+        return Ok(());
+    };
+    let name = earlier.name.as_deref().unwrap_or("last");
+    anyhow::bail!(
+        "`--rerun-failed` merges into the run `{name}`, whose `{fact}` was `{then}` and is now `{now}`: run all trials again, or \
+         use `--status fail` for a run of its own"
+    )
+}
+
+pub(super) fn record(
+    environment: &Environment,
+    options: &RunOptions,
+    is_catalogued: bool,
+    name: Option<String>,
+    trials: usize,
+) -> RunRecord {
+    let now = chrono::Utc::now();
+    let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
+    let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
+    let format = options.client_format();
+    RunRecord {
+        name: None,
+        rehearsal: false,
+        spent: None,
+        behind: if is_live { Behind::Live } else { Behind::Simulated },
+        gateway: GatewayRecord {
+            kind: match (options.is_control(), is_attached) {
+                (true, _) => "none",
+                (false, true) => "attached",
+                (false, false) if is_catalogued => "catalogue",
+                (false, false) => "litellm",
+            }
+            .to_owned(),
+            name,
+            version: None,
+        },
+        claude_code_version: None,
+        isolation: None,
+        started_at: now,
+        written_at: now,
+        trials,
+        selected: 0,
+        complete: false,
+        unfinished: Vec::new(),
+        client_format: (format != ClientFormat::Messages).then(|| format.name().to_owned()),
+    }
+}
+
+/// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.
+pub(super) fn read_baseline(file: &Path) -> anyhow::Result<Baseline> {
+    fn read<T>(file: &Path, what: &str, parse: fn(&str) -> Result<T, JsonError>) -> anyhow::Result<T> {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the baseline `{}`", file.display()))?;
+        parse(&text).with_context(|| format!("the baseline `{}` is not {what}", file.display()))
+    }
+    let matrix = read(file, "a matrix", Matrix::parse)?;
+    let beside = file.with_file_name(DETAILS);
+    let details = match beside.is_file() {
+        true => Some(read(&beside, "the details of a matrix", Details::parse)?),
+        false => None,
+    };
+    let details = details.filter(|details| details.belongs_to(&matrix));
+    Ok(Baseline { matrix, details })
+}
+
+pub(super) fn compat_program(built: Option<&'static str>) -> anyhow::Result<PathBuf> {
+    match built {
+        Some(program) => Ok(program.into()),
+        None => {
+            let own = std::env::current_exe().context("cannot find this program")?;
+            Ok(own.with_file_name("compat"))
+        }
+    }
+}

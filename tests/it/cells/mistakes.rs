@@ -1,0 +1,181 @@
+//! Common mistakes of authors: each has its place and a way out.
+
+use crate::support::cell::{and, assert_found, found, with};
+use crate::support::files::Folder;
+use crate::support::project::two_features;
+use crate::support::ran::compat;
+
+/// Two calls in one answer, and an expectation of each.
+const TWO_CALLS: &str = "prompt: a
+replies:
+  - content:
+      - tool_use: { name: Bash, input: { command: one } }
+      - tool_use: { name: Bash, input: { command: two } }
+  - content: [{ text: pong }]
+expect:
+  second:
+    tool_call: { name: Bash, call: 2, input: { command: { equals: two } } }
+";
+
+#[test]
+fn mistakes_of_authors_have_a_place_and_a_way_out() {
+    let call = |name: &str, input: &str| {
+        with(
+            "  - content: [{ text: pong }]\n",
+            &format!(
+                "  - content: [{{ tool_use: {{ name: {name}, input: {input} }} }}]\n  - content: [{{ text: pong }}]\n"
+            ),
+        )
+    };
+    let cases: Vec<(&str, String, &[&str])> = vec![
+        (
+            "a mistyped tool",
+            call("Bahs", "{ command: ls }"),
+            &[
+                "3:35 replies[0].content[0].tool_use.name",
+                "no request offers the tool `Bahs`",
+                "did you mean `Bash`?",
+            ],
+        ),
+        (
+            "a tool of no server",
+            call("mcp__library__shelf", "{}"),
+            &[
+                "no request offers the tool `mcp__library__shelf`",
+                "`mcp_servers`, which this cell does not have",
+            ],
+        ),
+        (
+            "a placeholder in a call",
+            call("Bash", "{ command: \"echo ${tool_reslt}\" }"),
+            &[
+                "take no placeholder, and `${tool_reslt}` looks like one",
+                "only a `text` block has placeholders",
+            ],
+        ),
+        (
+            "a broken schema",
+            and("flags: [--json-schema, \"{broken\"]\n"),
+            &[
+                "flags[1]",
+                "the value of `--json-schema` is not JSON: key must be a string at line 1 column 2",
+                "write a JSON object",
+            ],
+        ),
+        (
+            "a refused value of a flag",
+            and("flags: [--effort, 7]\n").replace("7", "\"7\""),
+            &["`--effort` does not take `7`", "`claude --help` explains"],
+        ),
+        (
+            "a stop reason of a reply",
+            with("[{ text: pong }]", "[{ text: pong }]\n    stop_reason: end_trun"),
+            &["there is no stop reason `end_trun`", "did you mean `end_turn`?"],
+        ),
+        (
+            "a stop reason that is expected",
+            and("  ended: { stop_reason: { value: { one_of: [end_turn, tool_user] } } }\n"),
+            &["there is no stop reason `tool_user`", "did you mean `tool_use`?"],
+        ),
+        (
+            "an old JSONPath",
+            and(
+                "  sent: { request: { turn: 1, body: { \"$.tools[?(@.name = 'x')]\": { exists: true } } } }\n",
+            ),
+            &["write it as in RFC 9535: `$.tools[?@.name == 'x']`"],
+        ),
+        (
+            "too many replies",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n  - content: [{ text: pong }]",
+            ),
+            &[
+                "4:5 replies[1]",
+                "no request gets this reply",
+                "remove it, or add a prompt",
+            ],
+        ),
+        (
+            "a wrong indentation",
+            with("replies:", "  replies:"),
+            &["keys of one map begin in the same column"],
+        ),
+        (
+            "several wrong keys",
+            and("  wrong: { requets: 1, claues: 2, tirs: 3 }\n"),
+            &[
+                "unknown key `requets`",
+                "unknown key `claues`",
+                "unknown key `tirs`",
+            ],
+        ),
+        (
+            "a call that no reply makes",
+            TWO_CALLS.replace("call: 2", "call: 3"),
+            &["9:36"],
+        ),
+    ];
+    assert_found(&cases);
+    assert_eq!(found(TWO_CALLS), "");
+}
+
+/// What `compat check` prints in `folder`.
+fn checked(folder: &Folder) -> String {
+    let ran = compat(folder.root(), &["check"]);
+    ran.exits(3);
+    ran.out + &ran.err
+}
+
+const WHOLE: &str =
+    "prompt: a\nreplies:\n  - content: [{ text: a }]\nexpect:\n  schema_arrived:\n    exit: 0\n";
+
+#[test]
+fn an_override_of_nothing_names_what_it_is_near_to() {
+    let folder = two_features();
+    folder.write("cells/first/_shared.yaml", WHOLE);
+    folder.write(
+        "cells/first/there.yaml",
+        "expect:\n  schema_arived:\n    exit: 1\n",
+    );
+    let text = checked(&folder);
+    for expected in [
+        "`schema_arived` overrides nothing, and is named almost like `schema_arrived` of `_shared.yaml`",
+        "cells/first/there.yaml:2:3",
+        "write `schema_arrived`",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_shared_file_is_one_fault() {
+    let folder = two_features();
+    for provider in ["here", "there"] {
+        folder.write(&format!("cells/first/{provider}.yaml"), "timeout_seconds: 5\n");
+    }
+    folder.write("cells/second/_shared.yaml", WHOLE);
+    let text = checked(&folder);
+    assert_eq!(text.matches("--> cells/first/").count(), 1, "{text}");
+    assert!(text.contains("--> cells/first/_shared.yaml"), "{text}");
+    assert!(
+        text.contains("there is no such file, and 2 cells lack keys"),
+        "{text}"
+    );
+}
+
+#[test]
+fn equal_faults_are_capped() {
+    let folder = two_features();
+    let mut text = WHOLE.to_owned();
+    for number in 0..60 {
+        text.push_str(&format!(
+            "  e{number}:\n    stop_reason: {{ value: {{ equals: nonsense }} }}\n"
+        ));
+    }
+    folder.write("cells/first/_shared.yaml", &text);
+    folder.write("cells/second/_shared.yaml", WHOLE);
+    let text = checked(&folder);
+    assert_eq!(text.matches("there is no stop reason").count(), 10, "{text}");
+    assert!(text.contains("50 more like these are not shown"), "{text}");
+}
