@@ -11,6 +11,7 @@ mod down;
 mod evidence;
 mod explain;
 mod files;
+mod git;
 mod man;
 mod matrix;
 mod mutants;

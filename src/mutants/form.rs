@@ -60,8 +60,9 @@ pub struct MutantForm {
     /// `green` makes it a neutral mutant: no cell may fail under it. It has no `killed_by` and no `cause`.
     #[serde(default)]
     pub must_stay: Option<MustStay>,
-    /// The expectations that must fail, each with its cells: `feature::provider`, where `*` stands for all (of the mutant's
-    /// providers), and `feature` alone for `feature::*`. The name of an implied expectation is allowed too.
+    /// The expectations that must fail, each with its cells: `feature::provider`. `*` stands for all of the mutant's providers,
+    /// or for the features of the manifest's first `matrices` entry. `feature` alone means `feature::*`. The name of an implied
+    /// expectation is allowed too.
     #[serde(default)]
     #[schemars(extend("minProperties" = 1, "examples" = [{"result_came_back": ["tool_use"], "run": ["*::bedrock_invoke"]}]))]
     pub killed_by: IndexMap<String, Vec<String>>,

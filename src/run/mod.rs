@@ -3,6 +3,7 @@
 //! It knows no test runner and prints nothing: the harness does both.
 
 pub mod campaign;
+pub mod choice;
 mod gateway_name;
 mod interrupt;
 mod options;
