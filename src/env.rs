@@ -209,6 +209,9 @@ pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_BLOG_POSTS",
     "LITELLM_LOCAL_POLICY_TEMPLATES",
 ];
+/// The waits of LiteLLM before it repeats a request, in seconds. A simulated provider recovers at once, and no expectation looks
+/// at the wait. By default LiteLLM 1.106.2 waits 0.5 s, doubled with each try, and up to 0.75 s more (`constants.py`).
+pub const LITELLM_SHORT_WAITS: [(&str, &str); 2] = [("INITIAL_RETRY_DELAY", "0.05"), ("JITTER", "0.05")];
 /// `1`: Python writes no compiled files, so that an installation does not change.
 pub const PYTHONDONTWRITEBYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
 /// `1`: Python writes its log lines at once.

@@ -72,6 +72,14 @@ const MODEL: &str = "{model}";
 pub const ALL_SETS: &str = "all";
 
 impl Manifest {
+    /// The rows of the first part of the matrix; all rows if the manifest names no part.
+    pub fn main_rows(&self) -> Vec<FeatureId> {
+        match self.parts.first() {
+            Some(part) => part.features.clone(),
+            None => self.features.iter().map(|row| row.id.clone()).collect(),
+        }
+    }
+
     /// The names of the tiers, in order.
     pub fn tier_ids(&self) -> Vec<TierId> {
         self.tiers.iter().map(|tier| tier.id.clone()).collect()

@@ -2,21 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::files::{self, Output};
+use super::git::git;
 use super::print::status;
-use crate::env::Environment;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::details::DETAILS;
 use crate::matrix::diff::Diff;
 use crate::matrix::history::History;
 use crate::matrix::{Details, Matrix, feed, markdown, terminal};
-use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
 use crate::results::json::{self, JsonError, timestamp};
@@ -189,8 +187,6 @@ enum ShowFormat {
 
 /// The exit status of a comparison with regressions.
 const REGRESSED: u8 = 3;
-/// How long one call of git may take.
-const GIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -345,24 +341,4 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     };
     arguments.output.write(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let launch = Launch::new("git", ProcessTag::run(RunId::mint()))
-        .arguments(arguments)
-        .environment(Environment::from_process().inherited())
-        .directory(folder);
-    let output = process::output_blocking(&launch, b"", GIT_DEADLINE)?;
-    if !output.is_success() {
-        bail!(
-            "`git {}` in `{}`: {}",
-            arguments.join(" "),
-            folder.display(),
-            output.stderr_text().trim()
-        );
-    }
-    if output.truncated {
-        bail!("`git {}`: more than 16 MiB", arguments.join(" "));
-    }
-    Ok(output.stdout_text())
 }

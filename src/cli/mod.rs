@@ -14,6 +14,7 @@ mod evidence;
 mod explain;
 mod files;
 mod gateways;
+mod git;
 mod history;
 mod man;
 mod matrix;

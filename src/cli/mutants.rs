@@ -4,7 +4,6 @@ use super::print::{TextOrJson, output, status};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -12,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::files::Output;
+use super::git::changed_files;
 use super::project::{InvalidFiles, RootFlag};
 use crate::claude::ClientFormat;
 use crate::env::{self, Environment};
@@ -19,10 +19,11 @@ use crate::files::Project;
 use crate::files::mutant_files;
 use crate::gateway::{LITELLM, WantedTools};
 use crate::ids::TierId;
-use crate::mutants::Mutant;
+use crate::mutants::RowScore;
 use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::progress;
-use crate::run::campaign::{self, Campaign, CampaignListener, CampaignResult, NotClean};
+use crate::run::campaign::{Campaign, CampaignListener, CampaignResult, NotClean};
+use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 
@@ -33,17 +34,27 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 /// not affect must pass. A neutral mutant (`must_stay: green`) makes a change that every gateway may make, and no cell may
 /// fail under it. Before that, all these cells run without a mutant, and must pass.
 ///
+/// A mutant runs in the cells that it names and in two others, which only show how far the bug is seen. The score of a row
+/// counts the mutants that name it.
+///
 /// The exit status is 0 only if every mutant is killed, and every cell stayed green under the neutral ones.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat mutants\n  compat mutants --quick\n  compat mutants thinking\n  compat mutants cache/breakpoints_lost --tier sonnet\n  compat mutants --list"
+    after_long_help = "Examples:\n  compat mutants\n  compat mutants --quick\n  compat mutants thinking\n  compat mutants cache/breakpoints_lost --tier sonnet\n  compat mutants --changed=main\n  compat mutants --list"
 )]
 pub struct Arguments {
     /// Classes, names or parts of them; all mutants if none is given
     pub filters: Vec<String>,
-    /// Run only the mutants marked as quick, in the rows of the manifest's first part
-    #[arg(long)]
+    /// Run only the mutants marked as quick, in the cells that they name
+    #[arg(long, conflicts_with = "everywhere")]
     pub quick: bool,
+    /// Run each mutant in all cells of its providers that it can change
+    #[arg(long)]
+    pub everywhere: bool,
+    /// Run only what depends on files that differ from a git revision: changed mutants, and the mutants that name a changed
+    /// cell, in this cell
+    #[arg(long, value_name = "REVISION", num_args = 0..=1, require_equals = true, default_missing_value = "HEAD")]
+    pub changed: Option<String>,
     /// The tier to run the cells on; a mutant may name another
     #[arg(long, default_value = "haiku")]
     pub tier: String,
@@ -57,6 +68,9 @@ pub struct Arguments {
     pub root: RootFlag,
 }
 
+/// The usual number of cells in which a mutant runs besides those that it names.
+const OTHERS: usize = 2;
+
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let project = arguments.root.open()?;
     let tier = TierId::new(&arguments.tier);
@@ -68,19 +82,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (mutants, mut faults) = mutant_files::read(&project);
     faults.extend(project.check(&[]));
     anyhow::ensure!(faults.is_empty(), InvalidFiles(faults));
-    let is_whole = arguments.filters.is_empty() && !arguments.quick;
-    let mutants = campaign::selected(mutants, &arguments.filters, arguments.quick);
+    let changed = arguments.changed.as_ref();
+    let changed = changed.map(|revision| changed_files(&project.root, revision));
+    let choice = Choice {
+        filters: arguments.filters.clone(),
+        quick: arguments.quick,
+        others: match (arguments.quick, arguments.everywhere) {
+            (true, _) => Some(0),
+            (_, true) => None,
+            _ => Some(OTHERS),
+        },
+        changed: changed.transpose()?,
+        tier: tier.clone(),
+    };
+    let is_whole = arguments.filters.is_empty() && !arguments.quick && choice.changed.is_none();
+    let chosen = choice.of(mutants, &project);
+    if let (true, Some(revision)) = (chosen.is_empty(), &arguments.changed) {
+        status!("no file that a mutant depends on differs from `{revision}`");
+        return Ok(ExitCode::SUCCESS);
+    }
     anyhow::ensure!(
-        !mutants.is_empty(),
+        !chosen.is_empty(),
         "no mutant matches; `compat mutants --list` shows all of them"
     );
     if arguments.list {
-        list(&mutants);
+        list(&chosen);
         return Ok(ExitCode::SUCCESS);
     }
     let start = Instant::now();
-    let outcome =
-        tokio::runtime::Runtime::new()?.block_on(run_campaign(&project, tier, &mutants, arguments.quick))?;
+    let outcome = tokio::runtime::Runtime::new()?.block_on(run_campaign(&project, tier, &chosen))?;
     let seconds = start.elapsed().as_secs_f64();
     match outcome {
         Ok(result) => {
@@ -104,8 +134,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn run_campaign(
     project: &Project,
     tier: TierId,
-    mutants: &[Arc<Mutant>],
-    quick: bool,
+    chosen: &[ChosenMutant],
 ) -> anyhow::Result<Result<CampaignResult, Vec<NotClean>>> {
     let environment = Environment::from_process();
     anyhow::ensure!(
@@ -129,28 +158,25 @@ async fn run_campaign(
         mutants: true,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;
-    let first_part = project.manifest.parts.first();
-    let first_part = first_part.map(|part| part.features.iter().cloned().collect());
     let campaign = Campaign {
         project,
         proxy_config: &proxy_config,
         session: &session,
         tier,
         known: &known,
-        rows: first_part.filter(|_| quick),
     };
-    let outcome = campaign.run(mutants, &Bar::new()).await;
+    let outcome = campaign.run(chosen, &Bar::new()).await;
     session.end().await;
     Ok(outcome)
 }
 
-fn list(mutants: &[Arc<Mutant>]) {
-    for mutant in mutants {
+fn list(chosen: &[ChosenMutant]) {
+    for mutant in chosen.iter().map(|chosen| &chosen.mutant) {
         let neutral = if mutant.is_neutral { " (neutral)" } else { "" };
         let quick = if mutant.quick { " (quick)" } else { "" };
         output!("{}{neutral}{quick}: {}", mutant.name, mutant.description);
     }
-    status!("{} mutants", mutants.len());
+    status!("{} mutants", chosen.len());
 }
 
 /// Shows progress on standard error: a bar on a terminal, and a line for each mutant.
@@ -214,6 +240,7 @@ fn not_clean(red: &[NotClean]) -> String {
 
 fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> String {
     let mut out: String = result.mutants.iter().map(mutant_text).collect();
+    out.push_str(&rows_text(&result.rows));
     let (mutants, trials) = (&result.mutants, result.trials);
     let percent = passed(mutants, None) * 100 / mutants.len().max(1);
     let counted = [(false, "mutants killed"), (true, "neutral mutants stayed green")];
@@ -235,6 +262,26 @@ fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> Str
             let _ = writeln!(out, "{what}: {}", names.len());
             out.extend(names.iter().map(|name| format!("  {name}\n")));
         }
+    }
+    out
+}
+
+/// A line for each row, and its survivors.
+fn rows_text(rows: &[RowScore]) -> String {
+    let width = rows.iter().map(|row| row.row.as_str().len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for row in rows {
+        let others = match row.others {
+            0 => String::new(),
+            others => format!(", {} of {others} others turned it red", row.others_red),
+        };
+        let neutral = match row.neutral {
+            0 => String::new(),
+            neutral => format!(", green under {} of {neutral} neutral", row.neutral_green),
+        };
+        let (name, killed, of) = (row.row.as_str(), row.killed, row.of);
+        let _ = writeln!(out, "{name:width$}  {killed:3} of {of:3} killed{others}{neutral}");
+        out.extend(row.survived.iter().map(|name| format!("  survived: {name}\n")));
     }
     out
 }
@@ -275,14 +322,18 @@ fn mutant_text(scored: &Scored) -> String {
             let _ = writeln!(out, "  {what}: {expectation} in {}", cells.join(", "));
         }
     }
-    for wrong in &scored.misjudged {
-        let headline = wrong.headline.as_deref().unwrap_or("no change on the wire");
-        let _ = writeln!(
-            out,
-            "  {wrong_report}: {} blames {}: {headline}",
-            wrong.cell,
-            wrong.cause.as_str()
-        );
+    let others = scored.stayed_green.iter().map(|cell| cell.0.to_string());
+    let others = others.collect::<Vec<_>>().join(", ");
+    if !scored.is_neutral && !others.is_empty() {
+        let _ = writeln!(out, "  not named, stayed green: {others}");
+    }
+    let wrong = scored.misjudged.iter().map(|report| (wrong_report, report));
+    // The reports of one bug begin alike.
+    let first = scored.reports.first().map(|report| ("report", report));
+    for (what, report) in wrong.chain(first) {
+        let headline = report.headline.as_deref().unwrap_or("no change on the wire");
+        let (cell, cause) = (&report.cell, report.cause.as_str());
+        let _ = writeln!(out, "  {what}: {cell} blames {cause}: {headline}");
     }
     if !scored.passed {
         let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
@@ -310,6 +361,7 @@ fn by_expectation(named: &[Named]) -> Vec<(&str, Vec<String>)> {
 fn json_of(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> serde_json::Value {
     json!({
         "mutants": result.mutants,
+        "rows": result.rows,
         "killed": passed(&result.mutants, Some(false)),
         "stayed_green": passed(&result.mutants, Some(true)),
         "of": result.mutants.len(),
@@ -324,7 +376,7 @@ mod tests {
     use super::*;
     use crate::ids::{CellId, FeatureId, ProviderId};
     use crate::mutants::MutantName;
-    use crate::mutants::score::Misjudged;
+    use crate::mutants::score::{CellName, CellReport};
     use crate::outcome::Cause;
 
     fn scored(class: &str, is_neutral: bool, passed: bool) -> Scored {
@@ -336,7 +388,7 @@ mod tests {
             cell: cell.clone(),
             expectation: "reply".to_owned(),
         }];
-        let red = Misjudged {
+        let red = CellReport {
             cell,
             cause: Cause::Gateway,
             headline: Some("reply 1: gone".to_owned()),
@@ -355,6 +407,8 @@ mod tests {
             also: if is_red { named } else { Vec::new() },
             missed_by: Vec::new(),
             wrongly_red: Vec::new(),
+            stayed_green: Vec::new(),
+            reports: Vec::new(),
             misjudged: if is_red { vec![red] } else { Vec::new() },
         }
     }
@@ -362,6 +416,7 @@ mod tests {
     fn shown(mutants: Vec<Scored>) -> String {
         let result = CampaignResult {
             mutants,
+            rows: Vec::new(),
             vacuous: Vacuous::default(),
             trials: 9,
         };
@@ -381,5 +436,47 @@ mod tests {
         let green = shown(vec![scored("neutral", true, true)]);
         assert!(green.ends_with("score: 1 of 1 neutral mutants stayed green, 100 % (9 trials, 1 s)\n"));
         assert!(shown(vec![scored("body", false, false)]).starts_with("SURVIVED body/one"));
+    }
+
+    #[test]
+    fn each_row_has_a_line_and_lists_its_survivors() {
+        let row = |name: &str| RowScore {
+            row: FeatureId::new(name),
+            killed: 1,
+            of: 1,
+            survived: Vec::new(),
+            others_red: 0,
+            others: 0,
+            neutral_green: 0,
+            neutral: 0,
+        };
+        let partly = RowScore {
+            of: 2,
+            survived: vec![MutantName::new("body", "one")],
+            others_red: 3,
+            others: 4,
+            neutral_green: 5,
+            neutral: 5,
+            ..row("tool_use")
+        };
+        let expected = "vision      1 of   1 killed\n\
+            tool_use    1 of   2 killed, 3 of 4 others turned it red, green under 5 of 5 neutral\n  \
+            survived: body/one\n";
+        assert_eq!(rows_text(&[row("vision"), partly]), expected);
+    }
+
+    #[test]
+    fn an_unnamed_cell_that_stays_green_is_shown() {
+        let mut killed = scored("body", false, true);
+        let cell = CellId {
+            feature: FeatureId::new("web_search"),
+            provider: ProviderId::new("anthropic"),
+        };
+        killed.stayed_green = vec![CellName(cell)];
+        let text = mutant_text(&killed);
+        assert!(
+            text.contains("  not named, stayed green: web_search::anthropic\n"),
+            "{text}"
+        );
     }
 }

@@ -22,6 +22,7 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
     let known = Known {
         providers: &providers,
         tiers: &tiers,
+        main_rows: &project.manifest.main_rows(),
         cells: &cells,
     };
     let mut mutants = Vec::new();

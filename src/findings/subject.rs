@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::FeatureId;
 use crate::text::listed;
-use crate::wire::Direction;
+use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Fate, Part};
 
 /// What a finding is about, without the numbers that differ from trial to trial.
@@ -21,7 +21,8 @@ pub enum Subject {
     Change {
         direction: Direction,
         part: Part,
-        /// The name of the changed thing; each number of a block or list is a `*`.
+        /// The name of the changed thing; each number of a block or list is a `*`. A field of a token count begins with
+        /// `count_tokens.`.
         path: String,
         fate: Fate,
     },
@@ -42,10 +43,15 @@ impl Subject {
             index if index.starts_with('[') => "[*]",
             _ => "block *",
         });
+        // A field that a token count loses is another finding than a field that a message loses.
+        let is_of_count = change.operation == Operation::CountTokens && what.part == Part::Field;
         Self::Change {
             direction: change.direction,
             part: what.part,
-            path: path.into_owned(),
+            path: match is_of_count {
+                true => format!("count_tokens.{path}"),
+                false => path.into_owned(),
+            },
             fate: what.fate,
         }
     }
@@ -243,6 +249,7 @@ mod tests {
         for text in [
             "request beta effort-2025-11-24 dropped",
             "request block messages[*] user block * (text) changed",
+            "request field count_tokens.thinking dropped",
             "reply stop_reason stop_reason changed",
             "expectation route",
             "expectation tool_use::tool_returned",

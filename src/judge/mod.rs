@@ -416,11 +416,8 @@ impl Evaluation {
         if let Some(change) = diff.without_key() {
             return Some(change);
         }
-        // A body in another encoding than its header says cannot be read: all else follows.
-        let mut changes = diff.changes.iter();
-        let is_encoding =
-            |change: &&Change| change.direction == Direction::Reply && change.what.path == "content-encoding";
-        if let Some(change) = changes.find(is_encoding) {
+        // A body that cannot be read: all else follows.
+        if let Some(change) = diff.changes.iter().find(|change| change.is_unreadable_body()) {
             return Some(change);
         }
         if self

@@ -74,6 +74,11 @@ fn on_texts(value: &mut Value, path: &Query, change: impl Fn(&str) -> String) ->
     })
 }
 
+/// Adds `text` to the end of the texts that `path` finds. Returns whether there are any.
+pub(super) fn append(value: &mut Value, path: &Query, text: &str) -> bool {
+    on_texts(value, path, |found| format!("{found}{text}"))
+}
+
 /// An integer stays an integer.
 fn on_numbers(value: &mut Value, path: &Query, change: impl Fn(f64) -> f64) -> bool {
     on_each(value, path, |found| {

@@ -60,8 +60,9 @@ pub struct MutantForm {
     /// `green` makes it a neutral mutant: no cell may fail under it. It has no `killed_by` and no `cause`.
     #[serde(default)]
     pub must_stay: Option<MustStay>,
-    /// The expectations that must fail, each with its cells: `feature::provider`, where `*` stands for all (of the mutant's
-    /// providers), and `feature` alone for `feature::*`. The name of an implied expectation is allowed too.
+    /// The expectations that must fail, each with its cells: `feature::provider`. `*` stands for all of the mutant's providers,
+    /// or for the features of the manifest's first `matrices` entry. `feature` alone means `feature::*`. The name of an implied
+    /// expectation is allowed too.
     #[serde(default)]
     #[schemars(extend("minProperties" = 1, "examples" = [{"result_came_back": ["tool_use"], "run": ["*::bedrock_invoke"]}]))]
     pub killed_by: IndexMap<String, Vec<String>>,
@@ -141,6 +142,8 @@ pub struct RequestChange {
     pub body: Vec<Edit>,
     /// A change of its path and query, in their percent-encoded form.
     pub path: Option<TextEdit>,
+    /// Copy the value of a header, such as the caller's key. The copy comes before the other changes.
+    pub copy_header: Option<HeaderCopy>,
     /// Reverse the order of its headers.
     pub reverse_headers: bool,
     /// Write the names of its headers in title case, as in `Content-Type`.
@@ -252,6 +255,31 @@ pub enum HeaderEdit {
         /// The replacement; `$1` stands for the first group.
         with: String,
     },
+}
+
+/// A header whose value is copied to another place of the request.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderCopy {
+    pub name: HeaderName,
+    /// Where the copy stands.
+    pub to: CopyTarget,
+}
+
+/// Where a copy of a header's value stands.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[schemars(transform = one_key)]
+pub enum CopyTarget {
+    /// In another header.
+    #[schemars(extend("examples" = ["x-api-key"]))]
+    Header(HeaderName),
+    /// In this parameter of the query.
+    #[schemars(extend("examples" = ["key"]))]
+    Query(String),
+    /// At the end of the texts of the JSON body that a JSONPath (RFC 9535) finds.
+    #[schemars(extend("examples" = ["$.messages[-1].content[-1].text"]))]
+    Text(Query),
 }
 
 /// The name of a header.

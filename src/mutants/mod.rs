@@ -14,6 +14,7 @@ mod reachability;
 mod reply;
 mod request;
 mod resolve;
+mod row_score;
 pub mod score;
 mod stream;
 
@@ -27,10 +28,11 @@ pub use headers::Headers;
 pub use reply::ReplyHead;
 pub use request::PassingRequest;
 pub use resolve::{Known, resolve};
+pub use row_score::RowScore;
 pub use stream::{Step, StreamChanger};
 
 use crate::document::{Form, Place};
-use crate::ids::{CellId, FeatureId, ProviderId, TierId};
+use crate::ids::{CellId, ProviderId, TierId};
 use crate::outcome::Cause;
 
 /// The form of `mutants/<class>/<name>.yaml`.
@@ -91,19 +93,21 @@ pub struct SideChange {
     pub reply: ReplyChange,
 }
 
-/// Cells that must fail because of a mutant, and the expectation that must fail there.
+/// A cell that must fail because of a mutant, and the expectation that must fail there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedKill {
-    /// The row; `None` for any.
-    pub feature: Option<FeatureId>,
-    /// The column; `None` for any of the mutant's providers.
-    pub provider: Option<ProviderId>,
+    pub cell: CellId,
     pub expectation: String,
     /// Where the mutant's file names it.
     pub place: Place,
 }
 
 impl Mutant {
+    /// Whether `killed_by` names `cell`.
+    pub fn claims(&self, cell: &CellId) -> bool {
+        self.killed_by.iter().any(|kill| kill.cell == *cell)
+    }
+
     /// Whether `line` of a wire diff is about the side that it changes: requests, or replies. An answer that it makes up
     /// is a reply, and also a request that the provider never sees.
     pub fn changes_what(&self, line: &str) -> bool {
@@ -115,16 +119,5 @@ impl Mutant {
                 false => side.request != RequestChange::default(),
             }
         })
-    }
-}
-
-impl ExpectedKill {
-    /// Whether it names `cell`.
-    pub fn names(&self, cell: &CellId) -> bool {
-        let (feature, provider) = (&self.feature, &self.provider);
-        feature.as_ref().is_none_or(|feature| *feature == cell.feature)
-            && provider
-                .as_ref()
-                .is_none_or(|provider| *provider == cell.provider)
     }
 }

@@ -1,8 +1,10 @@
 //! Applies a mutant to a request.
 
 use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 
+use super::form::{CopyTarget, HeaderCopy};
 use super::headers::{self, Headers};
 use super::{SideChange, edit};
 use crate::wire::Operation;
@@ -31,7 +33,10 @@ impl SideChange {
     /// reply. A body that is not JSON stays unchanged.
     pub fn change_request(&self, request: &mut PassingRequest) -> bool {
         let change = &self.request;
-        let mut changed = false;
+        let mut changed = change
+            .copy_header
+            .as_ref()
+            .is_some_and(|copy| copy.apply(request));
         if !change.body.is_empty()
             && let Ok(mut body) = serde_json::from_slice::<Value>(&request.body)
             && edit::apply_all(&change.body, &mut body)
@@ -54,5 +59,64 @@ impl SideChange {
         }
         changed |= change.reverse_headers || change.title_case_headers;
         changed || change.delay_ms > 0 || change.send_twice || change.answer.is_some()
+    }
+}
+
+impl HeaderCopy {
+    /// Applies it. Returns whether anything changed: a request without the header stays as it is.
+    fn apply(&self, request: &mut PassingRequest) -> bool {
+        let mut headers = request.headers.iter();
+        let Some((_, value)) = headers.find(|(name, _)| *name == self.name.0) else {
+            return false;
+        };
+        let value = value.clone();
+        match &self.to {
+            CopyTarget::Header(name) => request.headers.push((name.0.clone(), value)),
+            CopyTarget::Query(name) => {
+                let separator = if request.path.contains('?') { '&' } else { '?' };
+                let value = percent_encode(&value, NON_ALPHANUMERIC);
+                request.path.push_str(&format!("{separator}{name}={value}"));
+            }
+            CopyTarget::Text(path) => {
+                let value = String::from_utf8_lossy(&value);
+                let Ok(mut body) = serde_json::from_slice::<Value>(&request.body) else {
+                    return false;
+                };
+                if !edit::append(&mut body, path, &value) {
+                    return false;
+                }
+                request.body = body.to_string().into();
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_value_of_a_header_is_copied() {
+        let copied = |name: &str, to: Value| {
+            let copy: HeaderCopy = serde_json::from_value(json!({"name": name, "to": to})).unwrap();
+            let mut request = PassingRequest {
+                path: "/v1/messages?beta=true".to_owned(),
+                headers: vec![("authorization".to_owned(), b"Bearer sk-1".to_vec())],
+                body: json!({"system": [{"text": "a"}]}).to_string().into(),
+            };
+            copy.apply(&mut request).then_some(request)
+        };
+        let changed = |to: Value| copied("Authorization", to).unwrap();
+        let headers = changed(json!({"header": "X-Key"})).headers;
+        assert_eq!(headers[1], ("x-key".to_owned(), b"Bearer sk-1".to_vec()));
+        let path = changed(json!({"query": "key"})).path;
+        assert_eq!(path, "/v1/messages?beta=true&key=Bearer%20sk%2D1");
+        let body = changed(json!({"text": "$.system[0].text"})).body;
+        assert_eq!(body, json!({"system": [{"text": "aBearer sk-1"}]}).to_string());
+        assert_eq!(copied("authorization", json!({"text": "$.nothing"})), None);
+        assert_eq!(copied("x-api-key", json!({"query": "key"})), None);
     }
 }

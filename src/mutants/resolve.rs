@@ -19,6 +19,8 @@ pub struct Known<'a> {
     /// The columns that have cells to run, in order.
     pub providers: &'a [ProviderId],
     pub tiers: &'a [TierId],
+    /// The rows that `*` stands for.
+    pub main_rows: &'a [FeatureId],
     /// The cells to run, each with the names of its expectations; `None` if the cell has errors.
     pub cells: &'a [(CellId, Option<Vec<String>>)],
 }
@@ -254,27 +256,27 @@ impl Resolver<'_> {
         expectation: &str,
         cell: &str,
         providers: &[ProviderId],
-    ) -> Option<ExpectedKill> {
+    ) -> Vec<ExpectedKill> {
         let (feature, provider) = cell.split_once("::").unwrap_or((cell, "*"));
-        let named = |name: &str| (name != "*").then(|| name.to_owned());
-        let kill = ExpectedKill {
-            feature: named(feature).map(FeatureId::new),
-            provider: named(provider).map(ProviderId::new),
-            expectation: expectation.to_owned(),
-            place: self.reader.node.span_at(&at.then(index).0).place(),
-        };
         let tried = || {
             let cells = self.known.cells.iter();
             cells.filter(|(cell, _)| providers.contains(&cell.provider))
         };
-        let cells: Vec<_> = tried().filter(|(cell, _)| kill.names(cell)).collect();
+        let is_named = |cell: &CellId| {
+            let has_row = match feature {
+                "*" => self.known.main_rows.contains(&cell.feature),
+                feature => cell.feature.as_str() == feature,
+            };
+            has_row && ["*", cell.provider.as_str()].contains(&provider)
+        };
+        let cells: Vec<_> = tried().filter(|(cell, _)| is_named(cell)).collect();
         if cells.is_empty() {
             let names: Vec<String> = tried().map(|(cell, _)| cell.to_string()).collect();
             let message = format!("the mutant runs in no cell `{cell}`");
             let diagnostic = self.reader.at(&at.then(index), message);
             let names = names.iter().map(String::as_str);
             self.reader.report(diagnostic.did_you_mean(cell, names));
-            return None;
+            return Vec::new();
         }
         let unknown = cells.iter().find_map(|(cell, names)| {
             let names = names.as_ref()?;
@@ -288,8 +290,14 @@ impl Resolver<'_> {
                 .allowed(listed(names.clone()))
                 .did_you_mean(expectation, names);
             self.reader.report(diagnostic);
-            return None;
+            return Vec::new();
         }
-        Some(kill)
+        let place = self.reader.node.span_at(&at.then(index).0).place();
+        let kill = |(cell, _): &(CellId, _)| ExpectedKill {
+            cell: cell.clone(),
+            expectation: expectation.to_owned(),
+            place: place.clone(),
+        };
+        cells.into_iter().map(kill).collect()
     }
 }

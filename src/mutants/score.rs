@@ -29,9 +29,9 @@ pub struct CellRun {
     pub blame: Option<(Cause, Option<String>)>,
 }
 
-/// A red cell with a wrong report.
+/// What the report of a red cell says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Misjudged {
+pub struct CellReport {
     #[serde(serialize_with = "as_text")]
     pub cell: CellId,
     pub cause: Cause,
@@ -73,21 +73,26 @@ pub struct Scored {
     pub missed_by: Vec<Named>,
     /// What did not hold in cells that it did not touch.
     pub wrongly_red: Vec<Named>,
+    /// The cells that it changed something for and that stayed green. `killed_by` does not name them.
+    pub stayed_green: Vec<CellName>,
     /// The red cells whose report blames another part, or does not begin with the mutant's change. Of a neutral mutant, all
     /// red cells.
-    pub misjudged: Vec<Misjudged>,
+    pub misjudged: Vec<CellReport>,
+    /// The reports of the other red cells that it changed something for.
+    pub reports: Vec<CellReport>,
 }
+
+/// A cell, as text in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CellName(#[serde(serialize_with = "as_text")] pub CellId);
 
 /// Scores one mutant by its `cells`, of which those were run that it could touch.
 pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
-    let wanted: Vec<Named> = mutant
-        .killed_by
-        .iter()
-        .flat_map(|kill| {
-            cells.iter().filter(|cell| kill.names(cell)).map(|cell| Named {
-                cell: cell.clone(),
-                expectation: kill.expectation.clone(),
-            })
+    let wanted = mutant.killed_by.iter().filter(|kill| cells.contains(&kill.cell));
+    let wanted: Vec<Named> = wanted
+        .map(|kill| Named {
+            cell: kill.cell.clone(),
+            expectation: kill.expectation.clone(),
         })
         .collect();
     let broken = |touched: bool| {
@@ -106,7 +111,13 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         .filter(|named| !caught_by.contains(named))
         .collect();
     let wrongly_red: Vec<Named> = broken(false).collect();
-    let misjudged: Vec<Misjudged> = runs.iter().filter_map(|run| run.misjudged(mutant)).collect();
+    let reports = runs.iter().filter_map(CellRun::report);
+    let (reports, misjudged): (Vec<_>, Vec<_>) = reports.partition(|report| report.is_right(mutant));
+    let stayed_green = runs
+        .iter()
+        .filter(|run| run.touched && run.broken.is_empty() && !mutant.claims(&run.cell))
+        .map(|run| CellName(run.cell.clone()))
+        .collect();
     let touched = runs.iter().filter(|run| run.touched).count();
     let is_caught = !caught_by.is_empty() && misjudged.is_empty();
     let is_green = touched > 0 && also.is_empty();
@@ -125,21 +136,32 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         also,
         missed_by,
         wrongly_red,
+        stayed_green,
         misjudged,
+        reports,
     }
 }
 
 impl CellRun {
-    /// The wrong report of a red cell: it names another cause, or does not begin with the mutant's change.
-    fn misjudged(&self, mutant: &Mutant) -> Option<Misjudged> {
+    fn report(&self) -> Option<CellReport> {
         let (cause, headline) = self.blame.as_ref().filter(|_| self.touched)?;
-        // Without a change on the wire, the report begins with the expectation itself, such as the model that arrived.
-        let is_named = headline.as_ref().is_none_or(|line| mutant.changes_what(line));
-        (mutant.is_neutral || *cause != mutant.cause || !is_named).then(|| Misjudged {
+        Some(CellReport {
             cell: self.cell.clone(),
             cause: *cause,
             headline: headline.clone(),
         })
+    }
+}
+
+impl CellReport {
+    /// Whether it names the mutant's cause, and begins with the mutant's change.
+    fn is_right(&self, mutant: &Mutant) -> bool {
+        // Without a change on the wire, the report begins with the expectation itself, such as the model that arrived.
+        let is_named = self
+            .headline
+            .as_ref()
+            .is_none_or(|line| mutant.changes_what(line));
+        !mutant.is_neutral && self.cause == mutant.cause && is_named
     }
 }
 
@@ -170,7 +192,7 @@ pub fn vacuous(judgeable: &[Judgeable], runs: &[(Arc<Mutant>, Vec<CellRun>)]) ->
             let names_it = mutant
                 .killed_by
                 .iter()
-                .any(|kill| kill.expectation == name && kill.names(cell));
+                .any(|kill| kill.expectation == name && kill.cell == *cell);
             runs.iter().filter(|run| run.cell == *cell).any(|run| {
                 let has = |name: &str| run.broken.iter().any(|broken| broken == name);
                 has(name) && (names_it || !has(RUN))
@@ -241,8 +263,7 @@ mod tests {
             cause: Cause::Gateway,
             quick: false,
             killed_by: vec![ExpectedKill {
-                feature: Some(FeatureId::new("tool_use")),
-                provider: None,
+                cell: cell("tool_use"),
                 expectation: "result_came_back".into(),
                 place: Place::default(),
             }],
@@ -271,6 +292,10 @@ mod tests {
 
         let not_run = score(&mutant(), &cells, &[clean]);
         assert_eq!((not_run.passed, not_run.missed_by.len()), (false, 1));
+
+        let elsewhere = score(&mutant(), &cells, &[caught.clone(), run("vision", &[], true)]);
+        assert!(elsewhere.passed);
+        assert_eq!(elsewhere.stayed_green, [CellName(cell("vision"))]);
 
         let wrong_cell = score(&mutant(), &cells, &[caught, run("vision", &["reply"], false)]);
         assert!(!wrong_cell.passed);

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use serde_json::Value;
 
 use super::rules::size_limit;
-use crate::wire::exchange::{Body, RecordedRequest};
+use crate::wire::exchange::{Body, RecordedRequest, TOO_LARGE};
 use crate::wire::message::MessageRequest;
 use crate::wire::secrets::Secrets;
 use crate::wire::sigv4::SignedParts;
@@ -40,7 +40,7 @@ impl Incoming {
         let bytes = bytes.unwrap_or_default();
         let body = match size <= size_limit(target.route.unwrap_or(Route::Anthropic)) {
             true => read_body(&target, &bytes),
-            false => Body::Text("[too large to record]".to_owned()),
+            false => Body::Text(TOO_LARGE.to_owned()),
         };
         let is_converse = is_converse(&target, body.json());
         let prompt = body

@@ -1,5 +1,5 @@
-//! A campaign of mutants: a clean pass without mutants, then each mutant in the cells of its providers. All trials share one
-//! session.
+//! A campaign of mutants: a clean pass without mutants, then each mutant in the cells that it names, and in a few others. All
+//! trials share one session.
 //!
 //! It runs and counts. `mutants::score` decides which expectations caught a mutant.
 
@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::choice::ChosenMutant;
 use super::trial::TrialTask;
-use crate::cells::{CellBody, ProxyConfig};
+use crate::cells::ProxyConfig;
 use crate::evidence::Evidence;
 use crate::files::Project;
 use crate::files::evidence_files;
 use crate::findings::{KnownFindings, KnownForRun};
-use crate::ids::{CellId, FeatureId, TierId, TrialName};
-use crate::mutants::Mutant;
+use crate::ids::{CellId, TierId, TrialName};
 use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
+use crate::mutants::{Mutant, RowScore};
 use crate::outcome::{Failure, Verdict};
 use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
@@ -37,8 +38,6 @@ pub struct Campaign<'a> {
     pub tier: TierId,
     /// What the gateway is known to break. It proves nothing about a mutant.
     pub known: &'a KnownFindings,
-    /// The rows to run mutants in; `None` for all.
-    pub rows: Option<HashSet<FeatureId>>,
 }
 
 /// Receives the progress of a campaign.
@@ -59,6 +58,7 @@ pub struct NotClean {
 #[derive(Clone, Debug)]
 pub struct CampaignResult {
     pub mutants: Vec<Scored>,
+    pub rows: Vec<RowScore>,
     pub vacuous: Vacuous,
     /// The number of trials that ran, including the clean pass.
     pub trials: usize,
@@ -81,13 +81,14 @@ impl Campaign<'_> {
     /// Runs the clean pass, and then every mutant if no trial failed.
     pub async fn run(
         &self,
-        mutants: &[Arc<Mutant>],
+        chosen: &[ChosenMutant],
         listener: &impl CampaignListener,
     ) -> Result<CampaignResult, Vec<NotClean>> {
-        let every: Vec<Job> = mutants
-            .iter()
-            .enumerate()
-            .flat_map(|(index, mutant)| self.jobs(index, mutant))
+        let mutants: Vec<Arc<Mutant>> = chosen.iter().map(|one| Arc::clone(&one.mutant)).collect();
+        let mutants = &mutants;
+        let every = chosen.iter().enumerate();
+        let every: Vec<Job> = every
+            .flat_map(|(index, chosen)| self.jobs(index, chosen))
             .collect();
         let clean = self.clean(&every);
         let clean_trials = clean.len();
@@ -110,26 +111,26 @@ impl Campaign<'_> {
             let Some(index) = finished.job.mutant else {
                 continue;
             };
-            let (mutant, cells) = &mut runs[index];
-            cells.push(finished.cell_run());
+            let (mutant, runs) = &mut runs[index];
+            runs.push(finished.cell_run());
             open[index] -= 1;
             if open[index] == 0 {
-                cells.sort_by_key(|run| self.position(&run.cell));
-                listener.mutant_scored(&self.score(mutant, cells));
+                runs.sort_by_key(|run| self.position(&run.cell));
+                listener.mutant_scored(&score::score(mutant, &chosen[index].cells, runs));
             }
         }
+        let scored: Vec<Scored> = runs
+            .iter()
+            .zip(chosen)
+            .map(|((mutant, runs), chosen)| score::score(mutant, &chosen.cells, runs))
+            .collect();
+        let rows = self.project.manifest.features.iter().map(|row| row.id.clone());
         Ok(CampaignResult {
-            mutants: runs
-                .iter()
-                .map(|(mutant, cells)| self.score(mutant, cells))
-                .collect(),
+            rows: RowScore::of_rows(rows, &scored),
+            mutants: scored,
             vacuous: score::vacuous(&judgeable, &runs),
             trials,
         })
-    }
-
-    fn score(&self, mutant: &Mutant, runs: &[CellRun]) -> Scored {
-        score::score(mutant, &self.cells(mutant), runs)
     }
 
     /// The position of a cell in the manifest's order.
@@ -137,27 +138,12 @@ impl Campaign<'_> {
         self.project.cells().iter().position(|other| other == cell)
     }
 
-    fn jobs(&self, index: usize, mutant: &Mutant) -> Vec<Job> {
-        let tier = mutant.tier.as_ref().unwrap_or(&self.tier);
-        self.cells(mutant)
-            .into_iter()
+    fn jobs(&self, index: usize, chosen: &ChosenMutant) -> Vec<Job> {
+        let tier = chosen.mutant.tier.as_ref().unwrap_or(&self.tier);
+        let cells = chosen.cells.iter();
+        cells
             .filter_map(|cell| self.job(cell.trial(tier), Some(index)))
             .collect()
-    }
-
-    /// The cells of the mutant's providers that can run.
-    fn cells(&self, mutant: &Mutant) -> Vec<CellId> {
-        let is_test = |cell: &CellId| {
-            let read = self.project.cell(cell);
-            !read.is_ok_and(|cell| matches!(cell.body, CellBody::NotApplicable(_)))
-        };
-        let mut cells = self.project.cells();
-        cells.retain(|cell| mutant.providers.contains(&cell.provider) && self.has_row(cell) && is_test(cell));
-        cells
-    }
-
-    fn has_row(&self, cell: &CellId) -> bool {
-        self.rows.as_ref().is_none_or(|rows| rows.contains(&cell.feature))
     }
 
     fn job(&self, name: TrialName, mutant: Option<usize>) -> Option<Job> {
@@ -300,14 +286,4 @@ impl FinishedJob {
             touched: self.touched,
         }
     }
-}
-
-/// The mutants whose name contains one of `filters`; all if there are none.
-pub fn selected(mutants: Vec<Arc<Mutant>>, filters: &[String], quick: bool) -> Vec<Arc<Mutant>> {
-    let contains = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));
-    mutants
-        .into_iter()
-        .filter(|mutant| filters.is_empty() || contains(mutant.name.as_str()))
-        .filter(|mutant| mutant.quick || !quick)
-        .collect()
 }

@@ -5,6 +5,7 @@
 pub mod bisect;
 mod budget;
 pub mod campaign;
+pub mod choice;
 mod gateway_name;
 pub mod history;
 mod interrupt;

@@ -312,11 +312,13 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
     let version = pin.version;
     let label = format!("starting LiteLLM {version}");
     progress.begin(&label);
+    let mut providers = simulator.credentials().for_gateway(provider_url);
+    providers.extend(env::LITELLM_SHORT_WAITS.map(|(name, value)| (name.into(), value.into())));
     let options = GatewayOptions {
         config: &boot.root.join(PROXY_CONFIG),
         folder: &boot.scratch.join("gateway"),
         environment: boot.environment,
-        providers: simulator.credentials().for_gateway(provider_url),
+        providers,
         run: boot.run,
     };
     let gateway = gateway::start_litellm(&options, &install).await;

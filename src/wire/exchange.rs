@@ -118,6 +118,9 @@ impl RecordedRequest {
     }
 }
 
+/// Stands for a body over the provider's limit.
+pub const TOO_LARGE: &str = "[too large to record]";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::conversation::{self, Prompt};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
-use crate::wire::exchange::{ProviderExchange, RecordedRequest};
+use crate::wire::exchange::{Body, ProviderExchange, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
 use crate::wire::{Operation, Route, messages, pointer, target};
 
@@ -24,6 +24,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(place(exchange));
     found.extend(betas(&pair.passage.request, exchange));
     found.extend(query(&pair.passage.request, &exchange.request));
+    found.extend(unreadable(&pair.passage.request, &exchange.request));
     let body = exchange.request.body.json();
     let body = body.and_then(|body| target::prompt(exchange.operation, exchange.route, body));
     let (sent, arrived) = (pair.passage.request.body.json(), body.as_ref());
@@ -40,6 +41,21 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(conversation::differences(sent, arrived));
     }
     found
+}
+
+/// The gateway made another body of a JSON body, such as a compressed one.
+fn unreadable(sent: &RecordedRequest, arrived: &RecordedRequest) -> Option<Difference> {
+    let is_other = match &arrived.body {
+        Body::Json(_) => false,
+        Body::Empty => true,
+        Body::Text(text) => text != TOO_LARGE,
+    };
+    let encoding: Vec<&str> = arrived.header("content-encoding").collect();
+    let after = match encoding[..] {
+        [] => "no JSON".to_owned(),
+        _ => format!("no JSON; `content-encoding` is {}", encoding.join(", ")),
+    };
+    (sent.body.json().is_some() && is_other).then(|| Difference::of(Part::Field, "body", "JSON", after))
 }
 
 /// Compares the parameters of the query, decoded, in any order.

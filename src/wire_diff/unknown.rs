@@ -5,41 +5,26 @@ use serde_json::{Map, Value};
 
 use super::{Difference, Part, values};
 
-/// The keys of a block that `conversation` reads. It compares blocks of other types whole.
-const BLOCK: [&str; 13] = [
-    "type",
-    "text",
-    "source",
-    "thinking",
-    "signature",
-    "data",
-    "id",
-    "name",
-    "input",
-    "tool_use_id",
-    "content",
-    "is_error",
-    "cache_control",
-];
-
-/// The types of the blocks that `conversation` compares by these keys.
-const BLOCKS: [&str; 7] = [
-    "text",
-    "image",
-    "document",
-    "thinking",
-    "redacted_thinking",
-    "tool_use",
-    "tool_result",
+/// The types of the blocks that `conversation` compares by some keys, and these keys. It compares blocks of other types whole.
+const BLOCKS: [(&str, &[&str]); 7] = [
+    ("text", &["text"]),
+    ("image", &["source"]),
+    ("document", &["source"]),
+    ("thinking", &["thinking", "signature"]),
+    ("redacted_thinking", &["data"]),
+    ("tool_use", &["id", "name", "input"]),
+    ("tool_result", &["tool_use_id", "content", "is_error"]),
 ];
 
 /// Compares the keys of a block, of its source, of its cache breakpoint and of the blocks in a tool result.
 pub(super) fn of_block(label: &str, sent: &Value, arrived: &Value) -> Vec<Difference> {
     let mut found = of_breakpoint(label, sent, arrived);
-    if !(sent.is_object() && arrived.is_object() && BLOCKS.iter().any(|kind| sent["type"] == *kind)) {
+    let form = BLOCKS.iter().find(|(kind, _)| sent["type"] == *kind);
+    let Some((_, keys)) = form.filter(|_| sent.is_object() && arrived.is_object()) else {
         return found;
-    }
-    found.extend(differences(Part::Block, label, sent, arrived, &BLOCK));
+    };
+    let known = [*keys, &["type", "cache_control"]].concat();
+    found.extend(differences(Part::Block, label, sent, arrived, &known));
     if sent["source"]["type"] == "base64" {
         let label = format!("{label}.source");
         let known = ["type", "media_type", "data"];

@@ -95,6 +95,14 @@ fn place(turns: &[usize], change: &Change) -> String {
 }
 
 impl Change {
+    /// Whether nobody could read a whole body: a request that is no JSON, or a reply in another encoding than its header says.
+    pub fn is_unreadable_body(&self) -> bool {
+        match self.direction {
+            Direction::Request => self.what.part == Part::Field && self.what.path == "body",
+            Direction::Reply => self.what.path == "content-encoding",
+        }
+    }
+
     /// With its place: ``request 1: header `x-app` dropped: "cli"``.
     pub fn line(&self) -> String {
         format!("{}: {}", place(&[self.turn], self), self.sentence())

@@ -18,8 +18,8 @@ use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::json;
 
 use crate::support::evidence::{
-    Builder as _, equals, expectation, gateway_exchange, judge, judge_known, nothing, pong, refused, stream,
-    test, text_exchange, verdict_of,
+    Builder as _, equals, expectation, gateway_exchange, judge, judge_known, nothing, pong, refused,
+    scripted_error, stream, test, text_exchange, verdict_of,
 };
 use crate::support::provider_client::{message, script};
 use crate::support::text::{assert_has, assert_starts};
@@ -311,4 +311,23 @@ fn a_tool_that_claude_code_does_not_offer_is_the_cells_fault() {
             );
         }
     }
+}
+
+#[test]
+fn repeating_after_a_failure_of_the_provider_is_right() {
+    let cell = test(Check::Text(TextCheck(equals("pong"))));
+    let judged = |evidence: Evidence| verdict_of(WORKAROUNDS, &judge(&cell, &evidence));
+    let stream = "API error: retrying streaming";
+    let betas = "API error: sending the request again without betas";
+    assert_eq!(judged(pong().logged(stream)), Some(BROKEN));
+    assert_eq!(judged(pong().retried(Some(529), "overloaded")), Some(BROKEN));
+    let failed = || pong().reached(scripted_error(529));
+    assert_eq!(judged(failed().logged(stream)), Some(HELD));
+    assert_eq!(judged(failed().retried(Some(529), "overloaded")), Some(HELD));
+    // No failure of the provider explains a reduced request.
+    assert_eq!(judged(failed().logged(betas)), Some(BROKEN));
+    // The provider broke the reply off.
+    let mut cut = text_exchange();
+    cut.reply.message = None;
+    assert_eq!(judged(pong().reached(cut).logged(stream)), Some(HELD));
 }

@@ -61,6 +61,18 @@ fn an_expectation_of_all_tiers_is_listed_once() {
 }
 
 #[test]
+fn a_star_stands_for_the_main_rows() {
+    let request = "request: { send_twice: true }";
+    let named = |cells: &str| {
+        let mutant = mutant(&format!("{request}\nkilled_by: {{ run: [{cells}] }}")).unwrap();
+        let cells = mutant.killed_by.iter().map(|kill| kill.cell.to_string());
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(named("\"*::anthropic\""), "tool_use::anthropic vision::anthropic");
+    assert_eq!(named("web_search"), "web_search::anthropic");
+}
+
+#[test]
 fn each_mistake_in_a_mutant_has_its_line() {
     let killed = "killed_by: { called: [tool_use] }";
     let cases = [

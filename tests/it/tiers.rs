@@ -1,5 +1,6 @@
-//! Sets of tiers, and named parts of the matrix.
+//! Sets of tiers, named parts of the matrix, and the trials of a live run.
 
+use compat_matrix::env;
 use compat_matrix::files::Project;
 use compat_matrix::ids::TierId;
 use compat_matrix::matrix::Details;
@@ -10,6 +11,7 @@ use compat_matrix::results::{Results, StatusWord};
 
 use crate::support::root;
 use crate::support::sample_run::{manifest, run, time, trial};
+use crate::support::small_project::Small;
 
 #[test]
 fn a_run_takes_one_set_of_tiers_or_a_named_part() {
@@ -92,4 +94,22 @@ fn a_set_of_tiers_without_a_result_was_not_run() {
         statuses(&passed(&["haiku", "opus_6"])),
         (StatusWord::NotTested, all)
     );
+}
+
+#[tokio::test]
+async fn a_live_run_leaves_out_trials_with_a_subscription() {
+    let mut small = Small::new();
+    small.write(
+        "cells/text/anthropic.yaml",
+        "subscription: true\nexpect:\n  asked_once:\n    requests: { count: 1 }\n",
+    );
+    let list = ["--list", "--format", "terse", "--provider", "anthropic"];
+    assert_eq!(small.run(&list).await.listed().len(), 4);
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9");
+    let live = small.run(&list).await;
+    let expected = ["words::anthropic::haiku", "words::anthropic::opus"];
+    assert_eq!(live.listed(), expected.into());
+    // With the simulator behind the gateway, they run.
+    small.set(env::COMPAT_PROVIDER_URL, "http://127.0.0.1:9");
+    assert_eq!(small.run(&list).await.listed().len(), 4);
 }

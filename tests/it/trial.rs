@@ -516,3 +516,40 @@ async fn a_live_model_that_did_not_follow_gets_a_second_attempt() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_token_count_keeps_the_system_prompt_of_its_cell() {
+    let simulator = simulator().await;
+    let session = session_on(&simulator).await;
+    let systems = [
+        Value::Null,
+        json!("be brief"),
+        json!([{"type": "text", "text": "be brief"}]),
+    ];
+    for system in systems {
+        let mut test = text_test();
+        let mut body = json!({"messages": [{"role": "user", "content": "ping"}]});
+        if !system.is_null() {
+            body["system"] = system.clone();
+        }
+        test.count_tokens = Some(body);
+        let finished = Finished::in_session(&test, ALIAS, &session).await;
+        finished.passes();
+        let exchanges = finished.evidence("exchanges.jsonl");
+        let exchanges = exchanges
+            .lines()
+            .map(|line| serde_json::from_str::<ProviderExchange>(line).unwrap());
+        let count = exchanges.filter(|exchange| exchange.operation == Operation::CountTokens);
+        let counts: Vec<ProviderExchange> = count.collect();
+        let arrived = &counts[0].request.body.json().unwrap()["system"];
+        let texts: Vec<&str> = match arrived {
+            Value::Array(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
+            text => text.as_str().unwrap().lines().collect(),
+        };
+        assert!(texts[0].starts_with("Session "), "{texts:?}");
+        let own: &[&str] = if system.is_null() { &[] } else { &["be brief"] };
+        assert_eq!(texts[1..], *own);
+        assert_eq!(arrived.is_array(), system.is_array());
+    }
+    session.end().await;
+}

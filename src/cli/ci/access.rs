@@ -1,21 +1,20 @@
 //! Which repository and which services a command asks, and with which tokens.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use crate::ci_client::{Api, CiClient, CircleCi, GitHubActions, RunTarget};
+use crate::cli::git::git as in_folder;
+use crate::cli::project::current_dir;
 use crate::env::{self, Environment, Secret};
 use crate::github::Repository;
 use crate::http::{RetryPolicy, parse_url};
-use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::publish::credentials::SecretSource;
 
 const PUBLIC_CIRCLECI: &str = "https://circleci.com";
 const PUBLIC_GITHUB: &str = "https://api.github.com";
-const GIT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The services that run a repository's CI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -141,18 +140,8 @@ fn repository_of(slug: &str) -> anyhow::Result<Repository> {
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<String> {
-    let launch = Launch::new("git", ProcessTag::run(RunId::mint()))
-        .arguments(arguments)
-        .environment(Environment::from_process().inherited())
-        .directory(crate::cli::project::current_dir()?);
-    let output = process::output_blocking(&launch, b"", GIT_DEADLINE)?;
-    ensure!(
-        output.is_success(),
-        "`git {}`: {}",
-        arguments.join(" "),
-        output.stderr_text().trim()
-    );
-    Ok(output.stdout_text().trim().to_owned())
+    let output = in_folder(&current_dir()?, arguments)?;
+    Ok(output.trim().to_owned())
 }
 
 #[derive(Args, Debug)]

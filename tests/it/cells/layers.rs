@@ -4,6 +4,7 @@ use compat_matrix::cells::Test;
 use compat_matrix::expectation::Check;
 use compat_matrix::ids::TierId;
 use compat_matrix::plan::Planned;
+use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::json;
 
 use crate::support::cell::{GOOD, brief, diagnostics, found, with};
@@ -292,4 +293,23 @@ fn not_applicable_cannot_be_shared() {
         &found,
         "_shared.yaml 1:1 not_applicable: `not_applicable` cannot be shared",
     );
+}
+
+#[test]
+fn a_repeated_text_of_a_reply_is_written_out() {
+    let folder = two_features();
+    let repeat = |text: &str, times: usize| {
+        format!(
+            "prompt: Say pong\nreplies:\n  - content: [{{ repeat: {{ text: {text}, times: {times} }} }}]\nexpect:\n  reply:\n    \
+             text: {{ contains: pong }}\n"
+        )
+    };
+    folder.write("cells/first/here.yaml", &repeat("pong", 3));
+    let script = test(&folder, "one").script;
+    let Reply::Message(message) = &script.replies[0] else {
+        panic!("{script:?}")
+    };
+    assert_eq!(message.content, [ReplyBlock::Text("pongpongpong".into())]);
+    let found = found(&repeat("heron heron heron heron", 1_000_000));
+    assert_has(&found, "the whole text has 23000000 bytes");
 }

@@ -464,3 +464,35 @@ async fn thinking_lost_in_a_tool_loop_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_token_of_a_subscription_needs_its_beta() {
+    let gateway = Gateway::start().await;
+    let token = gateway.simulator.credentials().oauth_token();
+    let ask = async |token: &str, beta: Option<&str>| {
+        let key = gateway.trial([text("ok")]);
+        let mut body = sane();
+        body["model"] = json!(MODEL);
+        list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
+        let mut request = gateway.post("/v1/messages", &body);
+        request = request
+            .bearer_auth(token)
+            .header("anthropic-version", "2023-06-01");
+        if let Some(beta) = beta {
+            request = request.header("anthropic-beta", beta);
+        }
+        let reply = request.send().await.unwrap();
+        let status = reply.status().as_u16();
+        let error: Value = reply.json().await.unwrap();
+        (status, error["error"]["message"].as_str().map(str::to_owned))
+    };
+    assert_eq!(ask(&token, Some("oauth-2025-04-20")).await, (200, None));
+    let refused = (
+        401,
+        Some("OAuth authentication is currently not supported.".to_owned()),
+    );
+    assert_eq!(ask(&token, None).await, refused);
+    assert_eq!(ask(&token, Some("context-1m-2025-08-07")).await, refused);
+    let (status, message) = ask("sk-ant-oat01-other", Some("oauth-2025-04-20")).await;
+    assert_eq!((status, message.as_deref()), (401, Some("Invalid bearer token")));
+}

@@ -2,11 +2,13 @@
 
 use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
-use compat_matrix::expectation::kinds::{CacheCheck, RequestCheck, TextCheck, UnchangedCheck};
+use compat_matrix::expectation::kinds::{
+    CacheCheck, GatewayRequestCheck, RequestCheck, TextCheck, UnchangedCheck,
+};
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::FindingStatus;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::wire::exchange::SentEvent;
+use compat_matrix::wire::exchange::{Body, SentEvent};
 use compat_matrix::wire::{Direction, Operation};
 use serde_json::json;
 
@@ -233,5 +235,65 @@ fn each_change_is_one_finding_known_or_new() {
     assert_eq!(
         request_unchanged(Wire::one(), max_tokens),
         (Verdict::Held, vec![])
+    );
+}
+
+#[test]
+fn a_wrong_list_of_models_is_the_gateways_answer() {
+    let mut wire = Wire::one();
+    let mut listed = wire.sent[0].clone();
+    listed.operation = Operation::Unknown;
+    listed.turn = None;
+    listed.request.method = "GET".into();
+    listed.request.path = "/v1/models".into();
+    wire.sent.push(listed);
+    let check = |path: &str| {
+        Check::GatewayRequest(GatewayRequestCheck {
+            method: "GET".into(),
+            path: path.into(),
+            status: equals(404),
+            body: Vec::new(),
+        })
+    };
+    let evidence = || nothing().answered(text_message("a b c")).ended("a b c");
+    let (cause, rule, why) = cause_of(check("/v1/models"), wire, evidence());
+    assert_eq!((cause, rule), (Cause::Gateway, "answered_otherwise"));
+    assert_eq!(
+        why,
+        "claude asked the gateway itself, and the gateway's answer is not the expected one"
+    );
+    // Claude Code never asked.
+    let (cause, rule, _) = cause_of(check("/v1/models"), Wire::one(), evidence());
+    assert_ne!((cause, rule), (Cause::Gateway, "answered_otherwise"));
+}
+
+#[test]
+fn a_body_that_nobody_can_read_heads_the_report() {
+    let mut wire = Wire::one();
+    let request = &mut wire.exchanges[0].request;
+    request.body = Body::Text("\u{1f}".into());
+    request.headers.push(("content-encoding".into(), "gzip".into()));
+    wire.exchanges[0].message = None;
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().ended_with_error(Some(400), "API Error: 400 no")
+    };
+    let mut test = test(request_check("$.max_tokens"));
+    let model = Check::Request(RequestCheck {
+        turn: Turn::Every,
+        operation: Operation::Messages,
+        route: None,
+        model: Some(equals("alias")),
+        stream: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+    });
+    test.expectations.push(expectation("model", model));
+    let judgement = judge(&test, &evidence);
+    let failure = cause::failure_of_trial(&evidence, &judgement);
+    assert_eq!(
+        failure.headline.as_deref(),
+        Some("request 1: field `body` changed: \"JSON\" → \"no JSON; `content-encoding` is gzip\"")
     );
 }

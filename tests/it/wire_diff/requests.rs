@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::wire::exchange::Body;
+use compat_matrix::wire::exchange::{Body, TOO_LARGE};
 use compat_matrix::wire::place::ProcessingPlace;
 use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
@@ -104,7 +104,7 @@ fn each_change_of_a_request_has_its_path() {
 #[test]
 fn keys_that_nothing_reads_are_compared_too() {
     type Edit = fn(&mut Value);
-    let rows: [(Edit, &str); 7] = [
+    let rows: [(Edit, &str); 9] = [
         (
             |body| body["messages"][0]["content"][0]["citations"] = json!(null),
             "",
@@ -116,6 +116,14 @@ fn keys_that_nothing_reads_are_compared_too() {
         (
             |body| body["tools"][1]["cache_control"] = json!({"type": "ephemeral", "scope": "all"}),
             "request 1: cache breakpoint `tool Read` added: {\"ttl\":\"5m\"}",
+        ),
+        (
+            |body| body["system"][0]["name"] = json!("gateway"),
+            "request 1: block `system[0] (text).name` added: \"gateway\"",
+        ),
+        (
+            |body| body["messages"][2]["content"][1]["id"] = json!(1),
+            "request 1: block `messages[2] user block 1 (image).id` added: 1",
         ),
         (
             |body| body["messages"][1]["reasoning_content"] = json!("hm"),
@@ -138,6 +146,27 @@ fn keys_that_nothing_reads_are_compared_too() {
         let changes = Wire::one().arrives(edit).changes();
         assert_eq!(changes.join("\n"), expected);
     }
+}
+
+#[test]
+fn a_body_that_is_no_json_is_a_difference() {
+    let arrives = |body: Body, encoding: Option<&str>| {
+        let mut wire = Wire::one();
+        let request = &mut wire.exchanges[0].request;
+        request.body = body;
+        let header = encoding.map(|name| ("content-encoding".to_owned(), name.to_owned()));
+        request.headers.extend(header);
+        wire.changes()
+    };
+    assert_eq!(
+        arrives(Body::Text("\u{1f}".into()), Some("gzip")),
+        ["request 1: field `body` changed: \"JSON\" → \"no JSON; `content-encoding` is gzip\""]
+    );
+    assert_eq!(
+        arrives(Body::Empty, None),
+        ["request 1: field `body` changed: \"JSON\" → \"no JSON\""]
+    );
+    assert_eq!(arrives(Body::Text(TOO_LARGE.into()), None), [""; 0]);
 }
 
 #[test]
