@@ -438,10 +438,9 @@ impl Environment {
 
     /// The variable with the proxy of downloads, and its value. `None` if there are exceptions (`NO_PROXY`).
     pub fn proxy(&self) -> Option<(&'static str, &str)> {
-        let get = |name: &'static str| Some((name, self.get(name)?));
-        let is_everywhere = ["NO_PROXY", "no_proxy"].into_iter().find_map(get).is_none();
-        let mut names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].into_iter();
-        names.find_map(get).filter(|_| is_everywhere)
+        let mut names = "NO_PROXY no_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY".split(' ');
+        let first = names.find_map(|name| Some((name, self.get(name)?)))?;
+        (!first.0.eq_ignore_ascii_case(NO_PROXY)).then_some(first)
     }
 
     pub fn path(&self, name: &str) -> Option<PathBuf> {

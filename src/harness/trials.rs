@@ -37,12 +37,11 @@ pub(super) fn filtered_out(count: usize) -> impl Iterator<Item = Trial> {
 }
 
 fn completion(end: TrialEnd) -> Result<Completion, Failed> {
+    use TrialEnd::{Failed as Red, Known, NotApplicable, NotStarted, Passed};
     match end {
-        TrialEnd::Passed => Ok(Completion::Completed),
-        TrialEnd::NotApplicable(reason) | TrialEnd::Known(reason) | TrialEnd::NotStarted(reason) => {
-            Ok(Completion::ignored_with(reason))
-        }
-        TrialEnd::Failed(report) => Err(Failed::from(report)),
+        Passed => Ok(Completion::Completed),
+        NotApplicable(why) | Known(why) | NotStarted(why) => Ok(Completion::ignored_with(why)),
+        Red(report) => Err(Failed::from(report)),
     }
 }
 

@@ -69,7 +69,7 @@ fn indent(line: &str) -> String {
         _ => 0,
     };
     match rest.strip_prefix("| ") {
-        Some(_) => format!("{:own$}| {:1$}", "", label.saturating_sub(2)),
+        Some(_) => format!("{:own$}| {}", "", " ".repeat(label.saturating_sub(2))),
         None => " ".repeat(own + label),
     }
 }

@@ -10,6 +10,7 @@ mod gateway_name;
 pub mod history;
 mod interrupt;
 mod options;
+mod orphans;
 mod order;
 mod pace;
 mod place;
@@ -21,8 +22,7 @@ mod status;
 pub mod trial;
 pub mod versioned;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -38,7 +38,7 @@ use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::files::project::broken_project;
 use crate::files::run_folders;
-use crate::findings::{FindingStatus, KnownFindings, KnownForRun};
+use crate::findings::{KnownFindings, KnownForRun};
 use crate::gateway::{CatalogueGateway, WantedTools};
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
@@ -54,7 +54,6 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::{self, PreflightReport};
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::wire::Operation;
 use budget::Budget;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
@@ -66,7 +65,8 @@ use recorder::Recorder;
 pub use selected::SelectedTrials;
 use shared::SharedResults;
 use start::{
-    compat_program, ensure_same_conditions, executed, executes_nothing, not_applicable, read_baseline, record,
+    compat_program, ensure_same_conditions, executed, executes_nothing, mismatch_of_fault, not_applicable,
+    read_baseline, record,
 };
 use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
@@ -511,7 +511,10 @@ impl MatrixRun {
             self.recorder.place().prune(name);
         }
         self.progress.trials(None);
-        let mut warnings = self.orphan_warnings();
+        let mut warnings = orphans::warnings(
+            self.session.get().and_then(|session| session.as_ref().ok()),
+            &self.runtime,
+        );
         if let Some(Ok(session)) = self.session.get()
             && let Some(gateway) = session.gateway.watched()
         {
@@ -588,47 +591,6 @@ impl MatrixRun {
             .filter(|stale| !self.is_shared || is_own(stale))
             .map(|stale| format!("error: {stale}"))
             .collect()
-    }
-
-    /// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
-    fn orphan_warnings(&self) -> Vec<String> {
-        let session = self.session.get().and_then(|session| session.as_ref().ok());
-        let Some(provider) = session.and_then(|session| session.provider.as_ref()) else {
-            return Vec::new();
-        };
-        // If the provider has ended, the trials report it.
-        let orphans = self.runtime.block_on(provider.orphans()).unwrap_or_default();
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        // A gateway shares access tokens between trials.
-        let unexpected = orphans
-            .iter()
-            .filter(|orphan| orphan.operation != Operation::OauthToken);
-        for orphan in unexpected {
-            let (request, status) = (&orphan.request, orphan.reply.status);
-            let path = session.map_or(Cow::Borrowed(request.path.as_str()), |session| {
-                session.secrets.removed(&request.path)
-            });
-            let request = format!("{} {path} → {status}", request.method);
-            *counts.entry(request).or_default() += 1;
-        }
-        let warning = |(request, count)| match count {
-            1 => format!("the provider received a request that belongs to no trial: {request}"),
-            _ => format!("the provider received {count} requests that belong to no trial: {request}"),
-        };
-        counts.into_iter().map(warning).collect()
-    }
-}
-
-fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
-    Mismatch {
-        expectation: fault.path.clone(),
-        clause: None,
-        place: Some(fault.place.clone()),
-        status: FindingStatus::New,
-        summary: fault.message.clone(),
-        expected: fault.allowed.clone().unwrap_or_default(),
-        actual: fault.found.clone().unwrap_or_default(),
-        evidence: None,
     }
 }
 

@@ -287,8 +287,12 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
     }
 }
 
+/// Whether no live run can have the trial. The token of a subscription is the simulator's.
 fn needs_script(project: &Project, name: &TrialName) -> bool {
-    matches!(project.plan(None, name), Planned::Run(planned) if planned.test().needs_script.is_some())
+    let Planned::Run(planned) = project.plan(None, name) else {
+        return false;
+    };
+    planned.test().needs_script.is_some() || planned.test().subscription
 }
 
 /// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,

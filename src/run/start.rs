@@ -8,13 +8,15 @@ use super::trial::not_run;
 use super::{RunOptions, SelectedTrials};
 use crate::cells::ProxyConfig;
 use crate::claude::ClientFormat;
+use crate::document::Diagnostic;
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
+use crate::findings::FindingStatus;
 use crate::ids::TrialName;
 use crate::matrix::baseline::Baseline;
 use crate::matrix::details::DETAILS;
 use crate::matrix::{Details, Matrix};
-use crate::outcome::Outcome;
+use crate::outcome::{Mismatch, Outcome};
 use crate::plan::Planned;
 use crate::results::json::JsonError;
 use crate::results::{GatewayRecord, RunRecord, TrialRecord, merge};
@@ -127,5 +129,19 @@ pub(super) fn compat_program(built: Option<&'static str>) -> anyhow::Result<Path
             let own = std::env::current_exe().context("cannot find this program")?;
             Ok(own.with_file_name("compat"))
         }
+    }
+}
+
+/// A fault of a broken cell, as the report of its trials has it.
+pub(super) fn mismatch_of_fault(fault: &Diagnostic) -> Mismatch {
+    Mismatch {
+        expectation: fault.path.clone(),
+        clause: None,
+        place: Some(fault.place.clone()),
+        status: FindingStatus::New,
+        summary: fault.message.clone(),
+        expected: fault.allowed.clone().unwrap_or_default(),
+        actual: fault.found.clone().unwrap_or_default(),
+        evidence: None,
     }
 }
