@@ -1,8 +1,8 @@
 //! The matrix: building, comparing, rendering.
 
-use compat_matrix::cells::Manifest;
 use std::path::Path;
 
+use compat_matrix::cells::Manifest;
 use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
 use compat_matrix::matrix::builder::{Stamp, build};
@@ -13,11 +13,12 @@ use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schem
 use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::report::Paint;
 use compat_matrix::results::{CellStatus, Results};
+use compat_matrix::toolchain::{Lock, lock};
 use unicode_width::UnicodeWidthStr;
 
 use crate::support::sample_run::{failure, manifest, results, run, time, trial};
 use crate::support::text::{assert_has, assert_starts};
-use crate::support::{MATRIX, RESULTS};
+use crate::support::{MATRIX, RESULTS, root};
 
 pub fn stamp() -> Stamp {
     Stamp {
@@ -544,4 +545,13 @@ fn the_example_of_the_docs_page_is_one_simulated_run() {
     assert!(details.belongs_to(&matrix));
     assert!(details.complete);
     assert_eq!(details.evidence, Behind::Simulated);
+    let renew = "the example is stale: docs/site/README.md says how to renew it";
+    let lock = Lock::read(&root().join(lock::FOLDER)).unwrap();
+    assert_eq!(matrix.claude_code_version, lock.claude.version, "{renew}");
+    assert_eq!(matrix.litellm_version, format!("v{}", lock.litellm.version), "{renew}");
+    let manifest = std::fs::read(root().join("manifest.yaml")).unwrap();
+    let manifest = Manifest::parse(Path::new("manifest.yaml"), &manifest).unwrap();
+    let rows: Vec<&FeatureId> = matrix.features.iter().map(|row| &row.id).collect();
+    assert_eq!(rows, manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(), "{renew}");
+    assert_eq!(matrix.providers, manifest.providers, "{renew}");
 }
