@@ -185,7 +185,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, last));
         }
         // A broken reply makes Claude Code ask again, so the later requests follow from it.
-        Matched::Unmatched { .. } if traces::diverged(judgement).is_some() => {}
+        Matched::Unmatched { .. } if traces::diverged(evidence, judgement).is_some() => {}
         Matched::Unmatched { .. } => {
             return Diagnosis::proven(
                 Cause::Assertion,
@@ -202,7 +202,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     // An error that the provider gave earlier, and no longer, did not end the run.
     let overcome = |status: u16| sent == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
     let error = error.filter(|error| !error.status.is_some_and(overcome));
-    if let Some(diverged) = traces::diverged(judgement) {
+    if let Some(diverged) = traces::diverged(evidence, judgement) {
         return diverged;
     }
     match error {

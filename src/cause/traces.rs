@@ -18,8 +18,12 @@ pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagn
         .iter()
         .filter_map(|trace| {
             cannot_match(evidence, judgement, trace)
-                .or_else(|| judgement.never_arrived(trace).map(|change| lost(Some(change))))
-                .or_else(|| of_trace(trace, diff))
+                .or_else(|| {
+                    judgement
+                        .never_arrived(trace)
+                        .map(|change| lost(evidence, Some(change)))
+                })
+                .or_else(|| of_trace(evidence, trace, diff))
         })
         .collect();
     if let Some(swapped) = found.iter().find(|diagnosis| diagnosis.rule == OTHER_MODEL) {
@@ -36,13 +40,13 @@ pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagn
 }
 
 /// The gateway's first change that explains the failure.
-pub(super) fn diverged(judgement: &Evaluation) -> Option<Diagnosis> {
+pub(super) fn diverged(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let change = judgement
         .first_divergence()
         .filter(|change| change.what.part != Part::Pace)?;
     Some(match change.direction {
         _ if change.what.part == Part::Credential => credential_passed_on(change),
-        Direction::Request => lost(Some(change)),
+        Direction::Request => lost(evidence, Some(change)),
         Direction::Reply => changed_on_the_way_back(change),
     })
 }
@@ -137,7 +141,7 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
     ))
 }
 
-fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
+fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     if trace.interest.is_of_model() && trace.held_before == Some(true) {
         return Some(other_model());
     }
@@ -146,9 +150,9 @@ fn of_trace(trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     }
     let nearest = trace.interest.of_diff(diff).first().copied();
     match (trace.interest.direction, trace.held_before) {
-        (Direction::Request, Some(true)) => Some(lost(nearest)),
+        (Direction::Request, Some(true)) => Some(lost(evidence, nearest)),
         (Direction::Request, Some(false)) => Some(never_sent(diff)),
-        (Direction::Request, None) => nearest.map(|change| lost(Some(change))),
+        (Direction::Request, None) => nearest.map(|change| lost(evidence, Some(change))),
         (Direction::Reply, held) => match nearest {
             Some(change) => Some(changed_on_the_way_back(change)),
             None => held.filter(|held| *held).map(|_| altered_by_claude()),
@@ -190,12 +194,12 @@ fn answered_otherwise() -> Diagnosis {
     )
 }
 
-/// In Claude Code's request, absent or changed at the provider.
-fn lost(change: Option<&Change>) -> Diagnosis {
+/// In a request to the gateway, absent or changed at the provider.
+fn lost(evidence: &Evidence, change: Option<&Change>) -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         "lost_on_the_way",
-        with_change(loss_in_words(change), change),
+        with_change(&loss_in_words(evidence, change), change),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     )
 }
@@ -243,11 +247,17 @@ fn altered_by_claude() -> Diagnosis {
     )
 }
 
-fn loss_in_words(change: Option<&Change>) -> &'static str {
+fn loss_in_words(evidence: &Evidence, change: Option<&Change>) -> String {
+    let sent = change.and_then(|change| evidence.sent.get(change.sent.checked_sub(1)?));
+    // A cell's direct request and its token count come from the harness.
+    let sender = match sent {
+        Some(sent) if sent.request.is_of_harness() => "the harness",
+        _ => "claude",
+    };
     match change.map(|change| change.what.fate) {
-        Some(Fate::Dropped) => "sent by claude, absent at the provider",
-        Some(Fate::Added) => "not sent by claude, present at the provider",
-        _ => "sent by claude, absent or changed at the provider",
+        Some(Fate::Dropped) => format!("sent by {sender}, absent at the provider"),
+        Some(Fate::Added) => format!("not sent by {sender}, present at the provider"),
+        _ => format!("sent by {sender}, absent or changed at the provider"),
     }
 }
 

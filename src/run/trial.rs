@@ -24,6 +24,7 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
+use crate::wire::exchange::HARNESS_AGENT;
 use crate::wire::{self, Usage};
 use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
@@ -341,6 +342,7 @@ impl TrialTask<'_> {
             .post(format!("{}{path}", session.entrance()))
             .bearer_auth(session.token(key).expose())
             .header("anthropic-version", "2023-06-01")
+            .header("user-agent", HARNESS_AGENT)
             .header("x-claude-code-session-id", key.to_string())
             .timeout(DIRECT_PATIENCE)
             .json(&body);

@@ -116,7 +116,15 @@ impl RecordedRequest {
             .filter(move |(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
+
+    /// Whether the harness itself sent it: a cell's direct request or token count.
+    pub fn is_of_harness(&self) -> bool {
+        self.header("user-agent").any(|agent| agent == HARNESS_AGENT)
+    }
 }
+
+/// The `user-agent` of the harness's own requests.
+pub const HARNESS_AGENT: &str = "compat-matrix";
 
 /// Stands for a body over the provider's limit.
 pub const TOO_LARGE: &str = "[too large to record]";

@@ -8,7 +8,7 @@ use compat_matrix::expectation::kinds::{
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::FindingStatus;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::wire::exchange::{Body, SentEvent};
+use compat_matrix::wire::exchange::{Body, HARNESS_AGENT, SentEvent};
 use compat_matrix::wire::{Direction, Operation};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use super::{Wire, remove};
 use crate::support::evidence::{
     Builder, equals, expectation, judge, judge_known, nothing, query, refused, test, text_message,
 };
+use crate::support::text::assert_starts;
 
 /// The cause that a broken `check` has.
 fn cause_of(check: Check, wire: Wire, evidence: Evidence) -> (Cause, &'static str, String) {
@@ -147,6 +148,16 @@ fn the_reason_names_the_nearest_difference() {
         why,
         "sent by claude, absent or changed at the provider: request 1: field `max_tokens` changed: 100 → 1"
     );
+}
+
+#[test]
+fn a_request_of_the_harness_is_not_sent_by_claude() {
+    let mut wire = Wire::one().arrives(|body| body["max_tokens"] = json!(1));
+    let agent = ("user-agent".to_owned(), HARNESS_AGENT.to_owned());
+    wire.sent[0].request.headers.push(agent);
+    let evidence = nothing().answered(text_message("a b c")).ended("a b c");
+    let (_, _, why) = cause_of(request_check("$.max_tokens"), wire, evidence);
+    assert_starts(&why, "sent by the harness, absent or changed at the provider: ");
 }
 
 #[test]
