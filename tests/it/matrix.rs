@@ -534,7 +534,13 @@ fn the_feed_has_an_entry_for_each_change() {
     let [first, second] =
         [row(&[("a", "+"), ("b", "!x")]), row(&[("a", "!x"), ("c", "?")])].map(|matrix| matrix.to_text());
     let history = History::new([("c1", &*first), ("c2", &*first), ("c3", &*second)]);
-    insta::assert_snapshot!(feed::of_history(&history, "https://docs.example.org/matrix"));
+    insta::assert_snapshot!(feed::of_history(
+        &history,
+        false,
+        "https://docs.example.org/matrix"
+    ));
+    let cut = feed::of_history(&history, true, "https://docs.example.org/matrix");
+    assert!(!cut.contains("the first matrix") && cut.contains("#c3"), "{cut}");
 }
 
 #[test]
@@ -548,10 +554,18 @@ fn the_example_of_the_docs_page_is_one_simulated_run() {
     let renew = "the example is stale: docs/site/README.md says how to renew it";
     let lock = Lock::read(&root().join(lock::FOLDER)).unwrap();
     assert_eq!(matrix.claude_code_version, lock.claude.version, "{renew}");
-    assert_eq!(matrix.litellm_version, format!("v{}", lock.litellm.version), "{renew}");
+    assert_eq!(
+        matrix.litellm_version,
+        format!("v{}", lock.litellm.version),
+        "{renew}"
+    );
     let manifest = std::fs::read(root().join("manifest.yaml")).unwrap();
     let manifest = Manifest::parse(Path::new("manifest.yaml"), &manifest).unwrap();
     let rows: Vec<&FeatureId> = matrix.features.iter().map(|row| &row.id).collect();
-    assert_eq!(rows, manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(), "{renew}");
+    assert_eq!(
+        rows,
+        manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(),
+        "{renew}"
+    );
     assert_eq!(matrix.providers, manifest.providers, "{renew}");
 }
