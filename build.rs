@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 const SOURCE: [&str; 2] = ["src", "Cargo.lock"];
 
 /// The project that `compat run` uses where there is none.
-const PROJECT: [&str; 5] = [
+const PROJECT: [&str; 8] = [
     "manifest.yaml",
     "proxy_config.yaml",
+    "prices.yaml",
+    "docs/findings",
+    "docs/why-red.md",
     "cells",
     "gateways",
     "toolchain",

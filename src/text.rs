@@ -123,14 +123,20 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// `character`, or a visible one in place of a control character, which could control the reader's terminal.
+/// `character`, or a visible one in place of a control character, which could control the reader's terminal, or reorder
+/// the text around it.
 pub fn visible(character: char) -> char {
     match character {
         '\n' => '↵',
         '\t' => '→',
-        character if character.is_control() => '\u{fffd}',
+        character if character.is_control() || is_direction(character) => '\u{fffd}',
         character => character,
     }
+}
+
+/// Whether `character` changes the order in which a reader sees its neighbours (Unicode Standard Annex 9, section 2).
+fn is_direction(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` as a name, if possible: `Tool Use` becomes `tool_use`.
@@ -158,6 +164,13 @@ mod tests {
     #[test]
     fn escape_sequences_are_removed() {
         assert_eq!(printable("a\u{1b}[31mb\tc\r\nd\u{7}"), "ab c \nd");
+    }
+
+    #[test]
+    fn characters_that_reorder_text_are_replaced() {
+        for hidden in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}".chars() {
+            assert_eq!(printable(&format!("a{hidden}b")), "a\u{fffd}b");
+        }
     }
 
     #[test]

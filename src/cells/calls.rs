@@ -51,14 +51,14 @@ const CLAUDE_TOOLS: [&str; 38] = [
 ];
 
 impl Resolver<'_> {
-    /// Reports a placeholder in the arguments of a call, which are sent as they are. Other texts may hold `${`, as a shell does.
+    /// Reports a placeholder in a text that is sent as it is, such as the arguments of a call. Other texts may hold `${`, as a shell does.
     pub(super) fn no_placeholders(&mut self, path: &KeyPath, value: &Value) {
         match value {
             Value::String(text) => {
                 let similar = |name: &&str| closest(name, PLACEHOLDERS).is_some();
                 if let Some(name) = placeholders_in(text).find(similar) {
                     let message = format!(
-                        "the arguments of a call take no placeholder, and `{}` looks like one",
+                        "this text is sent as it is, and `{}` looks like a placeholder",
                         quotable(name)
                     );
                     self.reader.hinted(

@@ -32,18 +32,24 @@ impl Resolver<'_> {
         expectations
     }
 
-    /// Reports an expectation of the cell's own file that is named almost like one of the feature's: it overrides nothing.
+    /// Reports an expectation of the cell's own file that is named almost like one of a shared file: it overrides
+    /// nothing.
     fn overrides(&mut self) {
-        let (own, feature) = (self.own, self.feature);
-        let (Some(own), Some(shared)) = (expected(own), expected(feature)) else {
+        let Some(own) = expected(self.own) else {
             return;
         };
+        let shared: Vec<&Entry> = self
+            .shared
+            .iter()
+            .filter_map(|file| expected(Some(file)))
+            .flatten()
+            .collect();
         let digits = |name: &str| -> String {
             name.trim_end_matches(|last: char| last.is_ascii_digit())
                 .to_owned()
         };
         for entry in own {
-            let is_near = |other: &&Entry| {
+            let is_near = |other: &&&Entry| {
                 strsim::damerau_levenshtein(&entry.key, &other.key) <= 2
                     && digits(&entry.key) != digits(&other.key)
             };
@@ -55,12 +61,15 @@ impl Resolver<'_> {
             else {
                 continue;
             };
+            let file = near.key_span.place().file;
             let message = format!(
-                "`{}` overrides nothing, and is named almost like `{}` of `_shared.yaml`",
-                entry.key, near.key
+                "`{}` overrides nothing, and is named almost like `{}` of `{}`",
+                entry.key,
+                near.key,
+                file.display()
             );
             let error = Diagnostic::at(&entry.key_span, message).path(format!("expect.{}", entry.key));
-            let error = error.related(near.key_span.place(), "the expectation of all providers");
+            let error = error.related(near.key_span.place(), "the shared expectation");
             self.reader
                 .report(error.hint(format!("write `{}`, or choose a less similar name", near.key)));
         }

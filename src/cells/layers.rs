@@ -68,6 +68,16 @@ pub struct Layers<'a> {
     pub feature: Option<&'a Layer>,
 }
 
+impl<'a> Layers<'a> {
+    /// The files, the nearest to the cell first.
+    pub(super) fn nodes(self) -> impl Iterator<Item = &'a Node> {
+        [self.feature, self.provider, self.project]
+            .into_iter()
+            .flatten()
+            .map(Layer::node)
+    }
+}
+
 /// A cell's own file, parsed, and the errors of form in it.
 pub(super) struct OwnFile {
     pub(super) node: Node,

@@ -113,6 +113,10 @@ impl Resolver<'_> {
                 self.reader.hinted(&path.then(key), message, hint);
             }
         }
+        self.no_placeholders(
+            &path.then("error").then("message"),
+            &Value::from(error.message.clone()),
+        );
         Reply::Error(ReplyError {
             status: error.status,
             kind: error.kind.clone(),
@@ -238,6 +242,7 @@ impl Resolver<'_> {
                     "use printable ASCII characters",
                 );
             }
+            self.no_placeholders(&path, &Value::from(value.clone()));
         }
         headers
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -366,6 +371,7 @@ impl Resolver<'_> {
                 .at_key(&path.then("tool_use_id"), "the simulator sets `tool_use_id`");
             self.reader.report(error.hint("remove it"));
         }
+        self.no_placeholders(&path, &Value::Object(result.clone()));
         ReplyBlock::ServerToolResult(Value::Object(result.clone()))
     }
 

@@ -209,7 +209,12 @@ impl<'a> UsedFlag<'a> {
                 format!("`{name}` is there twice"),
                 "`claude` uses only the last one: keep one",
             ),
-            _ => return self.wrong_choice(flag).or_else(|| self.wrong_json()),
+            _ => {
+                return self
+                    .wrong_choice(flag)
+                    .or_else(|| self.wrong_number())
+                    .or_else(|| self.wrong_json());
+            }
         };
         Some(self.with(message, hint))
     }
@@ -239,6 +244,23 @@ impl<'a> UsedFlag<'a> {
         })
     }
 
+    /// The error in a value that must be a number (`claude --help`, version 2.1.327). Only a sum of dollars has a fraction.
+    fn wrong_number(&self) -> Option<FlagError> {
+        let value = self.value()?;
+        let is_number = match self.name {
+            "--max-turns" | "--max-thinking-tokens" => value.parse::<u32>().is_ok(),
+            "--max-budget-usd" => value.parse::<f64>().is_ok_and(|sum| sum.is_finite() && sum > 0.0),
+            _ => true,
+        };
+        (!is_number).then(|| FlagError {
+            index: self.index + usize::from(self.inline.is_none()),
+            ..self.with(
+                format!("`{}` does not take `{value}`", self.name),
+                "write a number",
+            )
+        })
+    }
+
     /// The error in a value that must be JSON. `--mcp-config` and `--settings` also take the name of a file.
     fn wrong_json(&self) -> Option<FlagError> {
         let value = self.value()?;
@@ -247,12 +269,16 @@ impl<'a> UsedFlag<'a> {
             "--mcp-config" | "--settings" => value.trim_start().starts_with('{'),
             _ => false,
         };
-        let error = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(value).err();
-        let error = error.filter(|_| is_json)?;
+        let what = match serde_json::from_str::<serde_json::Value>(value) {
+            _ if !is_json => return None,
+            Ok(serde_json::Value::Object(_)) => return None,
+            Ok(_) => "is no JSON object".to_owned(),
+            Err(error) => format!("is not JSON: {error}"),
+        };
         let hint = "write a JSON object, in single quotes or as a block of text (`>-`)";
         Some(FlagError {
             index: self.index + usize::from(self.inline.is_none()),
-            ..self.with(format!("the value of `{}` is not JSON: {error}", self.name), hint)
+            ..self.with(format!("the value of `{}` {what}", self.name), hint)
         })
     }
 
@@ -271,7 +297,7 @@ impl<'a> UsedFlag<'a> {
             _ if name.contains(' ') => ONE_WORD.to_owned(),
             Some(close) => format!("did you mean `{close}`?"),
             None => {
-                "`claude --help` lists the flags; a new one belongs in `src/cells/reserved.rs`".to_owned()
+                "`claude --help` lists the flags; this program does not know newer ones than its own version of Claude Code".to_owned()
             }
         };
         let usable = Flag::all().filter(|flag| flag.stance == Free);

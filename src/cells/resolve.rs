@@ -71,6 +71,7 @@ pub fn cell(
         id,
         own: own_node,
         feature: known_layers.feature.map(layers::Layer::node),
+        shared: known_layers.nodes().collect(),
         reader: Reader::new(&node),
         form: &form,
         tiers: manifest
@@ -121,6 +122,7 @@ pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
         id: &id,
         own: None,
         feature: None,
+        shared: Vec::new(),
         reader: Reader::new(&node),
         form: &form,
         tiers: Vec::new(),
@@ -143,6 +145,8 @@ pub(super) struct Resolver<'a> {
     id: &'a CellId,
     pub(super) own: Option<&'a Node>,
     pub(super) feature: Option<&'a Node>,
+    /// The files from which the cell inherits, the nearest first.
+    pub(super) shared: Vec<&'a Node>,
     pub(super) reader: Reader<'a>,
     pub(super) form: &'a CellForm,
     /// The manifest's tiers, each with its model.

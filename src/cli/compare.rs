@@ -45,8 +45,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
     /// The most columns of the text [default: those of the terminal, else 80]
-    #[arg(long, value_name = "COLUMNS")]
-    width: Option<usize>,
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
     /// The harness to run instead of `cargo test --test compat`
     #[arg(long, value_name = "PROGRAM", hide = true)]
     harness: Option<PathBuf>,

@@ -10,8 +10,10 @@ use anyhow::{Context as _, bail};
 
 use super::project::RootFlag;
 use crate::document::render;
+use crate::files::project::MANIFEST;
 use crate::files::{atomic_write, run_folders};
 use crate::matrix::ManifestView;
+use crate::results::Results;
 use crate::results::json::{JsonError, JsonPosition};
 use crate::text::suggestion;
 
@@ -50,11 +52,12 @@ fn width_of(stream: &impl IsTerminal) -> usize {
 
 impl Output {
     /// The columns for a text: `asked`, or those of the terminal.
-    pub fn width(&self, asked: Option<usize>) -> usize {
-        asked.unwrap_or_else(|| match self {
-            Self::Standard => width_of(&std::io::stdout()),
-            Self::File(_) => WIDTH,
-        })
+    pub fn width(&self, asked: Option<u16>) -> usize {
+        match (asked, self) {
+            (Some(columns), _) => usize::from(columns),
+            (None, Self::Standard) => width_of(&std::io::stdout()),
+            (None, Self::File(_)) => WIDTH,
+        }
     }
 
     /// Writes `text`, without colours if the destination is not a terminal.
@@ -91,13 +94,37 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The file of results that `path` names: a file, or a kept run of the project.
-pub fn results_file(path: &Path) -> anyhow::Result<PathBuf> {
+pub fn results_file(path: &Path, root: &RootFlag) -> anyhow::Result<PathBuf> {
     let is_plain = path.components().count() == 1 && path.extension().is_none() && path != Path::new("-");
     match (is_plain && !path.exists(), path.to_str()) {
-        (true, Some(name)) => run_folders::results(&RootFlag::default().find()?, name)
-            .with_context(|| format!("there is no file `{name}`")),
-        _ => Ok(path.to_owned()),
+        (true, Some(name)) => {
+            run_folders::results(&root.find()?, name).with_context(|| format!("there is no file `{name}`"))
+        }
+        _ => Ok(of_project(path, run_folders::RESULTS)),
     }
+}
+
+/// `path`, or the file of the nearest project upwards if `path` is the plain `name` and is not here.
+pub fn of_project(path: &Path, name: &str) -> PathBuf {
+    match RootFlag::default().find() {
+        Ok(root) if path == Path::new(name) && !path.exists() => root.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Reads the results at `path`. A missing file has a way out.
+pub fn read_results(path: &Path) -> anyhow::Result<Results> {
+    Results::parse(&results_text(path)?).map_err(|error| placed(path, &error))
+}
+
+pub fn results_text(path: &Path) -> anyhow::Result<String> {
+    if path != Path::new("-") && !path.exists() {
+        bail!(
+            "there are no results in `{}`: `cargo test --test compat` writes them",
+            path.display()
+        );
+    }
+    text(path)
 }
 
 /// The error in `path`'s text, as `file:line:column: what`.
@@ -111,6 +138,7 @@ pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
 
 /// The manifest at `path`, or its part `name`.
 pub fn manifest(path: &Path, name: Option<&str>) -> anyhow::Result<ManifestView> {
+    let path = &*of_project(path, MANIFEST);
     let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
     let manifest = Manifest::parse(path, &bytes).map_err(|faults| {
         let shown = render::render(&faults, render::Format::Text, false);

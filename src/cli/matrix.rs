@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::files::{self, Output};
 use super::git::git;
 use super::print::status;
+use super::project::RootFlag;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::details::DETAILS;
 use crate::matrix::diff::Diff;
@@ -104,8 +105,8 @@ struct Compare {
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
     /// The most columns of the text [default: those of the terminal, else 80]
-    #[arg(long, value_name = "COLUMNS")]
-    width: Option<usize>,
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
 }
 
 /// Show a matrix
@@ -129,8 +130,8 @@ struct Show {
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: Output,
     /// The most columns of the text [default: those of the terminal, else 80]
-    #[arg(long, value_name = "COLUMNS")]
-    width: Option<usize>,
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
 }
 
 /// Write each cell's history from the git history of the matrix file
@@ -146,8 +147,8 @@ struct PastMatrices {
     /// The matrix file, in a git repository
     matrix: PathBuf,
     /// The number of newest revisions to read
-    #[arg(long, value_name = "NUMBER", default_value_t = 90)]
-    last: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
+    last: u32,
     /// The format
     #[arg(long, value_enum, default_value_t = HistoryFormat::Json)]
     format: HistoryFormat,
@@ -199,9 +200,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
-    arguments.results = files::results_file(&arguments.results)?;
+    arguments.results = files::results_file(&arguments.results, &RootFlag::default())?;
     let manifest = files::manifest(&arguments.manifest, arguments.matrix.as_deref())?;
-    let text = files::text(&arguments.results)?;
+    let text = files::results_text(&arguments.results)?;
     let of_results = |error: &JsonError| files::placed(&arguments.results, error);
     let of_build = |error: BuildError| {
         of_results(&JsonError {
@@ -240,7 +241,8 @@ fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
         if !results.is_whole() {
             let (finished, trials) = (results.results.len(), results.run.trials);
             status!(
-                "note: {finished} of {trials} trials were run: cells without all their tiers are `not_tested`"
+                "note: {finished} of {} were run: cells without all their tiers are `not_tested`",
+                text::counted(trials, "trial")
             );
         }
         let source = arguments.results.display();
@@ -313,7 +315,8 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     let name = arguments.matrix.file_name().context("name the matrix file")?;
     let name = name.to_str().context("the matrix file's name is not UTF-8")?;
     anyhow::ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
-    let last = format!("--max-count={}", arguments.last);
+    // One more shows whether older revisions are left out.
+    let last = format!("--max-count={}", u64::from(arguments.last) + 1);
     let path = format!("./{name}");
     // Added, modified, type changed: a commit that deleted the file has no text of it.
     let log = git(
@@ -321,7 +324,9 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
         &["log", "--format=%H", "--diff-filter=AMT", &last, "--", &path],
     )?;
     let mut revisions = Vec::new();
-    for commit in log.lines() {
+    let most = arguments.last as usize;
+    let is_cut = log.lines().nth(most).is_some();
+    for commit in log.lines().take(most) {
         revisions.push((commit, git(folder, &["show", &format!("{commit}:{path}")])?));
     }
     if revisions.is_empty() {
@@ -337,7 +342,9 @@ fn run_history(arguments: &PastMatrices) -> anyhow::Result<ExitCode> {
     }
     let text = match arguments.format {
         HistoryFormat::Json => history.to_text(),
-        HistoryFormat::Atom => feed::of_history(&history, arguments.page.as_deref().unwrap_or_default()),
+        HistoryFormat::Atom => {
+            feed::of_history(&history, is_cut, arguments.page.as_deref().unwrap_or_default())
+        }
     };
     arguments.output.write(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -12,10 +12,10 @@ use super::print::status;
 use super::project::RootFlag;
 use super::{evidence, show};
 use crate::env::Environment;
+use crate::files::run_folders::RESULTS;
 use crate::ids::TrialName;
 use crate::matrix::builder::{Stamp, build};
 use crate::matrix::{Details, html};
-use crate::results::Results;
 use crate::session;
 use crate::text::counted;
 use crate::wire::secrets::Secrets;
@@ -30,8 +30,8 @@ use crate::wire::secrets::Secrets;
   compat report
   compat report --results matrix/compat-results.json --output matrix/report.html")]
 pub struct Arguments {
-    /// The results of the run [default: `compat-results.json` of the project]
-    #[arg(long, value_name = "FILE")]
+    /// The results: a file, or the name of a kept run [default: `compat-results.json` of the project]
+    #[arg(long, value_name = "FILE|RUN")]
     results: Option<PathBuf>,
     /// Only this part of the manifest's `matrices`
     #[arg(long, value_name = "MATRIX")]
@@ -46,9 +46,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let root = arguments.root.find()?;
     let manifest = files::manifest(&root.join("manifest.yaml"), arguments.matrix.as_deref())?;
-    let path = arguments.results.clone();
-    let path = path.unwrap_or_else(|| root.join("compat-results.json"));
-    let results = files::read(&path, Results::parse)?;
+    let path = match &arguments.results {
+        Some(path) => files::results_file(path, &arguments.root)?,
+        None => root.join(RESULTS),
+    };
+    let results = files::read_results(&path)?;
     let version = |known: Option<&String>| known.is_none().then(|| "of an unknown version".to_owned());
     let stamp = Stamp::new(
         &results,

@@ -39,14 +39,14 @@ enum Command {
 /// simulated runs are kept, as far as they fit into 4 GiB. Live runs cost money, so they are never removed. `*` marks the run of
 /// `compat-results.json`.
 ///
-/// `compat show --run`, `compat results show`, `compat results merge`, `compat matrix build --results` and `--rerun-failed=RUN` take
-/// a run's name. Its beginning or its end is enough if no other run has it.
+/// `compat show --run`, `compat results show`, `compat results merge`, `compat matrix build --results`, `compat report --results` and `--rerun-failed=RUN`
+/// take a run's name. Its beginning or its end is enough if no other run has it.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat results list\n  compat results show 3f9c2b")]
 struct List {
     /// The most columns of the text [default: those of the terminal, else 80]
-    #[arg(long, value_name = "COLUMNS")]
-    width: Option<usize>,
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
     #[command(flatten)]
     root: RootFlag,
 }
@@ -87,8 +87,8 @@ struct Show {
     #[arg(long, value_name = "FILE", default_value = "manifest.yaml")]
     manifest: PathBuf,
     /// The most columns of the text [default: those of the terminal, else 80]
-    #[arg(long, value_name = "COLUMNS")]
-    width: Option<usize>,
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
 }
 
 /// The exit status if a known finding no longer shows.
@@ -131,8 +131,8 @@ fn run_list(arguments: &List) -> anyhow::Result<ExitCode> {
 
 fn run_merge(arguments: &Merge) -> anyhow::Result<ExitCode> {
     let read = |path: &PathBuf| {
-        let file = files::results_file(path)?;
-        Ok((path.display().to_string(), files::read(&file, Results::parse)?))
+        let file = files::results_file(path, &arguments.root)?;
+        Ok((path.display().to_string(), files::read_results(&file)?))
     };
     let parts = arguments
         .parts
@@ -171,7 +171,7 @@ fn stale_findings(whole: &Results, root: &RootFlag) -> anyhow::Result<Vec<String
 
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
     let manifest = files::manifest(&arguments.manifest, None)?;
-    let results = files::read(&files::results_file(&arguments.results)?, Results::parse)?;
+    let results = files::read_results(&files::results_file(&arguments.results, &RootFlag::default())?)?;
     Output::Standard.write(&terminal::of_results(
         &manifest,
         &results,

@@ -116,7 +116,8 @@ fn unknown_expectations(
             let error = error.allowed(listed(features()));
             return Some(error.did_you_mean(feature.as_str(), features()));
         }
-        let known = names(project, finding, feature.as_ref());
+        // A broken cell may have it, and has errors of its own.
+        let known = names(project, finding, feature.as_ref())?;
         if known.contains(&name) {
             return None;
         }
@@ -133,14 +134,14 @@ fn unknown_expectations(
     finding.shows.iter().enumerate().filter_map(error).collect()
 }
 
-/// The names of the expectations of `feature`, or of every row, in the finding's columns.
-fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>) -> Vec<String> {
+/// The names of the expectations of `feature`, or of every row, in the finding's columns. `None` if a cell has errors.
+fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let cells = project.cells().into_iter().filter(|cell: &CellId| {
         finding.providers.contains(&cell.provider) && feature.is_none_or(|feature| *feature == cell.feature)
     });
     for cell in cells {
-        let Ok(cell) = project.cell(&cell) else { continue };
+        let cell = project.cell(&cell).ok()?;
         let expectations = cell.test().map_or(&[][..], |test| &test.expectations);
         // An expectation of every row has no row in its name.
         let of_its_kind = expectations
@@ -153,5 +154,5 @@ fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>)
     }
     names.sort_unstable();
     names.dedup();
-    names
+    Some(names)
 }

@@ -113,9 +113,12 @@ pub fn prune(root: &Path, current: &str) {
     let (mut runs, mut bytes) = (0, 0);
     for name in names(root) {
         let folder = root.join(folder(&name));
+        if !is_simulated(&folder) {
+            continue;
+        }
         runs += 1;
         bytes += size(&folder).unwrap_or_default();
-        if (runs <= MOST_RUNS && bytes <= MOST_BYTES) || name == current || !is_simulated(&folder) {
+        if (runs <= MOST_RUNS && bytes <= MOST_BYTES) || name == current {
             continue;
         }
         // Held until the folder is gone.
@@ -161,11 +164,12 @@ mod tests {
         all.iter().for_each(|name| keep(root, name, "simulated"));
         keep(root, &all[0], "live");
         keep(root, &all[1], "unknown");
+        keep(root, &all[29], "live");
         let _written = lock(&root.join(folder(&all[2])), false).unwrap().unwrap();
         prune(root, &all[3]);
         let mut kept = names(root);
         kept.reverse();
-        assert_eq!(kept, [&all[..4], &all[10..]].concat());
+        assert_eq!(kept, [&all[..4], &all[9..]].concat());
     }
 
     #[test]

@@ -78,9 +78,9 @@ fn run_matrix(
     };
     let printing = printing.start().context("cannot make a pipe")?;
     let mimic = libtest.for_selected(threads, printing.path(), is_coloured);
-    // An empty part still needs its results: they are merged with those of the other parts.
-    if selected.names.is_empty() && (options.is_whole() || options.last.is_set()) {
-        let is_mistake = selected.is_unmatched && !options.bench && !options.ignored;
+    if selected.names.is_empty() {
+        let is_asked = options.is_whole() && options.last.is_set() && options.last.rerun().is_none();
+        let is_mistake = (selected.is_unmatched || is_asked) && !options.bench && !options.ignored;
         let none = trials::filtered_out(selected.filtered_out).collect();
         // The message below says more than an error of standard output.
         let _ = (libtest_mimic::run(&mimic, none), printing.end());

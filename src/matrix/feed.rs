@@ -10,12 +10,14 @@ use crate::results::StatusWord;
 use crate::text::counted;
 
 /// The feed of `history`, the newest entry first. A snapshot without a changed cell has no entry. `page` is the address of the
-/// page that shows the matrix; it is also the feed's id.
-pub fn of_history(history: &History, page: &str) -> String {
+/// page that shows the matrix; it is also the feed's id. If `is_cut`, older revisions were not read, so nothing is known of the
+/// changes of the oldest snapshot: it has no entry.
+pub fn of_history(history: &History, is_cut: bool, page: &str) -> String {
     let snapshots = &history.snapshots;
     let earlier = once(None).chain(snapshots.iter().map(Some));
     let mut entries: Vec<Entry> = earlier
         .zip(snapshots)
+        .skip(usize::from(is_cut))
         .filter_map(|(earlier, snapshot)| entry(earlier, snapshot, page))
         .collect();
     entries.reverse();

@@ -20,7 +20,7 @@ pub type TrialText<'a> = &'a dyn Fn(&TrialName) -> Option<String>;
 
 /// The page, with the tiers of each cell if there are details. Ends with a newline.
 pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>) -> String {
-    let table = table(matrix);
+    let table = table(matrix, details);
     let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
     format!(
@@ -57,7 +57,7 @@ fn facts(matrix: &Matrix, details: Option<&Details>) -> String {
     )
 }
 
-fn table(matrix: &Matrix) -> String {
+fn table(matrix: &Matrix, details: Option<&Details>) -> String {
     let columns: String = matrix
         .providers
         .iter()
@@ -71,7 +71,7 @@ fn table(matrix: &Matrix) -> String {
         .map(|(row, feature)| {
             let statuses = feature.providers.values().enumerate();
             let cells: String = statuses
-                .map(|(column, status)| cell(row, column, status))
+                .map(|(column, status)| cell(row, column, status, says(status, details)))
                 .collect();
             format!(
                 "<tr><th scope=\"row\">{}</th>{cells}</tr>\n",
@@ -85,13 +85,13 @@ fn table(matrix: &Matrix) -> String {
     )
 }
 
-fn cell(row: usize, column: usize, status: &CellStatus) -> String {
+fn cell(row: usize, column: usize, status: &CellStatus, says: &str) -> String {
     let word = status.word();
     format!(
         "<td class=\"{}\"><a href=\"#{}\" title=\"{}\"><span aria-hidden=\"true\">{}</span><span class=\"word\">{}</span></a></td>",
         word.as_str(),
         anchor(row, column),
-        escaped(says(status)),
+        escaped(says),
         sign(word),
         in_words(word),
     )
@@ -109,9 +109,9 @@ fn sections(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>)
     for (index, (cell, name, status)) in matrix.cells().enumerate() {
         let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
         let own = anchor(index / columns, index % columns);
-        let text = match (status, first_cells.get(says(status))) {
+        let text = match (status, first_cells.get(says(status, details))) {
             (CellStatus::Fail { .. }, Some(first)) => first.clone(),
-            _ => format!("<pre>{}</pre>", escaped(says(status))),
+            _ => format!("<pre>{}</pre>", escaped(says(status, details))),
         };
         if let CellStatus::Fail { error } = status {
             let title = format!("{}, {}", escaped(name), escaped(cell.provider.as_str()));
@@ -241,8 +241,12 @@ fn based_on(tier: &TierDetails) -> String {
     clauses.chain(found).collect::<Vec<_>>().join("<br>")
 }
 
-fn says(status: &CellStatus) -> &str {
+fn says<'a>(status: &'a CellStatus, details: Option<&Details>) -> &'a str {
     match status {
+        // A filtered run does not know whether there is a test.
+        CellStatus::NotTested {} if details.is_some_and(|details| !details.complete) => {
+            "Not run on every tier."
+        }
         CellStatus::Pass {} => "Tested & passing",
         CellStatus::NotTested {} => "No test for this combination yet.",
         CellStatus::Fail { error } => error,

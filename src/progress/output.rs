@@ -45,7 +45,11 @@ impl NotApplicable {
             reasons.dedup();
             let more = match reasons.len() {
                 1 => String::new(),
-                number => format!("; {} more", counted(number - 1, "reason")),
+                number => format!(
+                    "; {} more reason{}",
+                    number - 1,
+                    if number == 2 { "" } else { "s" }
+                ),
             };
             let count = counted(trials.len(), "trial");
             format!("not applicable: {count} of {provider} ({}{more})\n", reasons[0])

@@ -14,12 +14,12 @@ fn wrapped_line(line: &str, width: usize) -> String {
     if visible_width(line.trim_end()) <= width {
         return line.to_owned();
     }
-    let indent = indent(line);
+    let indent = indent(line, width / 2);
     let mut wrapped = String::new();
     let mut used = 0;
     for word in words(line) {
         let needed = visible_width(word.trim_end_matches([' ', '\n']));
-        let is_first = used <= visible_width(&indent);
+        let is_first = used <= visible_width(&indent) || wrapped.trim().is_empty();
         if !is_first && used + needed > width {
             wrapped.truncate(wrapped.trim_end_matches(' ').len());
             wrapped.push('\n');
@@ -47,7 +47,8 @@ fn words(line: &str) -> Vec<&str> {
             start = index;
         }
         if character == '`' {
-            is_quoted = !is_quoted;
+            // A lone backtick begins no name.
+            is_quoted = !is_quoted && line[index + 1..].contains('`');
         }
         is_space = character == ' ' && !is_quoted;
     }
@@ -56,8 +57,8 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// What stands before the further lines of `line`: its own indentation, its bar, and the width of its label (`   | expected: `,
-/// `   = cause: `, `hint: `).
-fn indent(line: &str) -> String {
+/// `   = cause: `, `hint: `); at most `most` columns.
+fn indent(line: &str, most: usize) -> String {
     const WIDEST_LABEL: usize = 20;
     let plain = anstream::adapter::strip_str(line).to_string();
     let rest = plain.trim_start_matches(' ');
@@ -69,6 +70,7 @@ fn indent(line: &str) -> String {
         _ => 0,
     };
     match rest.strip_prefix("| ") {
+        _ if own + label > most => " ".repeat(most),
         Some(_) => format!("{:own$}| {}", "", " ".repeat(label.saturating_sub(2))),
         None => " ".repeat(own + label),
     }
@@ -94,6 +96,13 @@ mod tests {
             wrapped(line, 30),
             "hint: run\n      `cargo test --test compat -- --exact a::b::c`\n      again\n"
         );
+        let lone = "hint: run one ` two three four five six\n";
+        assert_eq!(
+            wrapped(lone, 20),
+            "hint: run one ` two\n      three four\n      five six\n"
+        );
+        let deep = "          one two three\n";
+        assert_eq!(wrapped(deep, 10), "          one\n     two\n     three\n");
         let painted = "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m 1234567890 1234567890\n";
         assert_eq!(wrapped(painted, 28), painted);
         assert_eq!(wrapped(painted, 27).lines().count(), 2);

@@ -4,6 +4,7 @@
 
 use super::file::{GatewayRecord, Results, RunRecord};
 use crate::ids::TrialName;
+use crate::text::counted;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
@@ -26,8 +27,9 @@ pub enum MergeError {
         second: String,
     },
     #[error(
-        "the parts have {finished} of {trials} trials{broken_off}: give the missing parts, or use `--allow-partial` to \
-         merge without them"
+        "the parts have {finished} of {}{broken_off}: give the missing parts, or use `--allow-partial` to \
+         merge without them",
+        counted(*.trials, "trial")
     )]
     Partial {
         finished: usize,

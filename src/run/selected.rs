@@ -37,7 +37,7 @@ pub struct SelectedTrials {
     pub gateway: GatewayDescription,
     /// The run that `--rerun-failed` reruns.
     pub(super) rerun: Option<Results>,
-    /// Whether the filters by name select nothing.
+    /// Whether the filters select nothing, in no part of the run. It is a mistake of the command line.
     pub is_unmatched: bool,
     /// Why trials are left out that this kind of run cannot have, a sentence each.
     pub notes: Vec<String>,
@@ -76,10 +76,11 @@ impl SelectedTrials {
             || (options.last.rerun().is_some()
                 && options.axes.set.is_none()
                 && options.axes.matrix.is_none());
-        let mut names = match is_in_any_set {
-            true => part(options, project.trials())?,
-            false => part(options, scope)?,
-        };
+        let offered = if is_in_any_set { project.trials() } else { scope };
+        // A part may have none of the trials that the filters select.
+        let is_selected = |name: &TrialName| options.names.select(name) && options.axes.select(name);
+        let has_match = offered.iter().any(is_selected);
+        let mut names = part(options, offered)?;
         let mut notes = Vec::new();
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
@@ -118,7 +119,7 @@ impl SelectedTrials {
         }
         let offered = names.len();
         filter(&mut names, options, &project, &gateway);
-        let is_unmatched = names.is_empty();
+        let is_unmatched = !has_match || (options.is_whole() && names.is_empty());
         let mut rerun = None;
         if options.last.is_set() {
             let path = match options.last.rerun() {
@@ -164,13 +165,16 @@ impl SelectedTrials {
 
     /// Why the filters select nothing.
     pub fn why_nothing(&self, options: &RunOptions) -> String {
-        if !self.is_unmatched {
-            return format!(
+        if self.is_unmatched {
+            return selection::why_nothing(&options.names, &self.project.trials());
+        }
+        match options.last.is_set() {
+            true => format!(
                 "no trial in `{}` matches the filters",
                 self.results_path.display()
-            );
+            ),
+            false => "this part has no trial".to_owned(),
         }
-        selection::why_nothing(&options.names, &self.project.trials())
     }
 
     /// Fails if a file below `cells` belongs to no trial.

@@ -83,3 +83,39 @@ fn mistakes_in_known_findings_are_explained() {
     folder.write("gateways/other.yaml", "");
     assert_has(&check(), "--> gateways/other.yaml:1:1");
 }
+
+#[test]
+fn a_broken_row_causes_no_errors_about_its_findings() {
+    let folder = copy_with_all_rows();
+    let litellm = "gateways/litellm.yaml";
+    folder.write(
+        litellm,
+        &std::fs::read_to_string(crate::support::root().join(litellm)).unwrap(),
+    );
+    folder.write("cells/tool_use/_shared.yaml", "prompt: [\n");
+    let shown = folder.compat(&["check", "gateways"]).out;
+    assert!(!shown.contains("has the expectation"), "{shown}");
+}
+
+#[test]
+fn a_release_has_the_pages_of_the_findings() {
+    let root = crate::support::root();
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("a text");
+    let build = read(&root.join("build.rs"));
+    let mut pages = vec!["prices.yaml".to_owned(), "docs/why-red.md".to_owned()];
+    for file in std::fs::read_dir(root.join("gateways")).expect("a folder") {
+        let text = read(&file.expect("an entry").path());
+        let links = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("link: docs/"));
+        pages.extend(links.map(|page| format!("docs/{page}")));
+    }
+    assert!(pages.len() > 2, "no finding links to a page");
+    for page in pages {
+        let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_built_in = [&*page, folder]
+            .iter()
+            .any(|path| build.contains(&format!("{path:?}")));
+        assert!(is_built_in, "{page}");
+    }
+}

@@ -151,6 +151,30 @@ async fn a_filter_without_match_keeps_the_last_results() {
         let left = small.read("compat-results.json");
         assert_eq!(left, "the last results");
     }
+    small.write("empty.txt", "");
+    small.write("one.txt", "text::anthropic::haiku\n");
+    for (arguments, status) in [
+        (&["--shard", "1/2", "wrods"][..], 4),
+        (&["--trials", "one.txt", "wrods"], 4),
+        (&["--trials", "one.txt", "words"], 0),
+        (&["--trials", "empty.txt"], 0),
+        (
+            &[
+                "--shard",
+                "2/2",
+                "--exact",
+                "text::anthropic::haiku",
+                "--skip",
+                "words",
+            ],
+            0,
+        ),
+    ] {
+        let ran = small.run(arguments).await;
+        ran.exits(status);
+        ran.err_has("nothing to run: ");
+        assert_eq!(small.read("compat-results.json"), "the last results");
+    }
     small.write("cells/wrods/anthropic.yaml", "prompt: ping\n");
     small.run(&["--bench"]).await.exits(2);
     let stray = small.run(&["wrods"]).await;

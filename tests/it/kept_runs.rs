@@ -66,6 +66,9 @@ async fn failed_trials_are_rerun_until_all_pass() {
     let nothing = small.run(&["--rerun-failed"]).await;
     nothing.exits(0);
     nothing.err_has("nothing to run");
+    let mistake = small.run(&["--status", "fail", "--cause", "auth"]).await;
+    mistake.exits(4);
+    mistake.err_has("error: nothing to run: no trial in ");
     assert_eq!(small.finished().len(), 8, "the results are unchanged");
     simulator.shutdown().await;
 }

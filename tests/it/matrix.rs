@@ -534,7 +534,13 @@ fn the_feed_has_an_entry_for_each_change() {
     let [first, second] =
         [row(&[("a", "+"), ("b", "!x")]), row(&[("a", "!x"), ("c", "?")])].map(|matrix| matrix.to_text());
     let history = History::new([("c1", &*first), ("c2", &*first), ("c3", &*second)]);
-    insta::assert_snapshot!(feed::of_history(&history, "https://docs.example.org/matrix"));
+    insta::assert_snapshot!(feed::of_history(
+        &history,
+        false,
+        "https://docs.example.org/matrix"
+    ));
+    let cut = feed::of_history(&history, true, "https://docs.example.org/matrix");
+    assert!(!cut.contains("the first matrix") && cut.contains("#c3"), "{cut}");
 }
 
 #[test]

@@ -49,9 +49,49 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             "a placeholder in a call",
             call("Bash", "{ command: \"echo ${tool_reslt}\" }"),
             &[
-                "take no placeholder, and `${tool_reslt}` looks like one",
+                "sent as it is, and `${tool_reslt}` looks like a placeholder",
                 "only a `text` block has placeholders",
             ],
+        ),
+        (
+            "a placeholder in an error",
+            with(
+                "content: [{ text: pong }]",
+                "error: { status: 529, message: \"${tool_reslt}\" }",
+            ),
+            &["error.message", "`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in a header",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    headers: { x-note: \"${tool_reslt}\" }",
+            ),
+            &["headers.x-note", "`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in a result",
+            with(
+                "{ text: pong }",
+                "{ server_tool_result: { type: web_search_tool_result, title: \"${tool_reslt}\" } }",
+            ),
+            &[
+                "server_tool_result.title",
+                "`${tool_reslt}` looks like a placeholder",
+            ],
+        ),
+        (
+            "a schema that is a list",
+            and("flags: [--json-schema, \"[]\"]\n"),
+            &[
+                "the value of `--json-schema` is no JSON object",
+                "write a JSON object",
+            ],
+        ),
+        (
+            "a flag without its number",
+            and("flags: [--max-turns, abc]\n"),
+            &["`--max-turns` does not take `abc`", "write a number"],
         ),
         (
             "a broken schema",
@@ -140,11 +180,22 @@ fn an_override_of_nothing_names_what_it_is_near_to() {
     );
     let text = checked(&folder);
     for expected in [
-        "`schema_arived` overrides nothing, and is named almost like `schema_arrived` of `_shared.yaml`",
+        "`schema_arived` overrides nothing, and is named almost like `schema_arrived` of `cells/first/_shared.yaml`",
         "cells/first/there.yaml:2:3",
         "write `schema_arrived`",
     ] {
         assert!(text.contains(expected), "{text}");
+    }
+    // An expectation of all rows, or of the column.
+    folder.write(
+        "cells/first/_shared.yaml",
+        &WHOLE.replace("schema_arrived", "answered"),
+    );
+    for file in ["cells/_shared.yaml", "cells/_providers/there.yaml"] {
+        folder.write(file, "expect:\n  schema_arrived:\n    exit: 0\n");
+        let text = checked(&folder);
+        assert!(text.contains(&format!("`schema_arrived` of `{file}`")), "{text}");
+        std::fs::remove_file(folder.path(file)).unwrap();
     }
 }
 

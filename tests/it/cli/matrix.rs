@@ -215,6 +215,15 @@ fn the_history_comes_from_git() {
     );
     assert_eq!(last["unreadable"].as_array().unwrap().len(), 1);
 
+    for zero in [
+        &["matrix", "history", "matrix.json", "--last", "0"][..],
+        &["matrix", "show", "matrix.json", "--width", "0"],
+    ] {
+        folder.compat(zero).exits(2);
+    }
+    let cut = ["--last", "2", "--format", "atom", "--page", page];
+    let cut = folder.compat(&[&["matrix", "history", "matrix.json"][..], &cut].concat());
+    cut.out_has("<entry>", 0);
     let unknown = folder.compat(&["matrix", "history", "other.json"]);
     unknown.exits(1);
     unknown.err_has("`other.json` has no history here");
@@ -342,4 +351,32 @@ fn a_partial_run_leaves_cells_not_tested() {
         30,
         "the older matrix is replaced"
     );
+}
+
+#[test]
+fn results_are_found_from_below_the_project() {
+    let folder = Folder::with(&[("manifest.yaml", &manifest_of_v0()), ("below/x", "")]);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_compat"));
+        command.args(arguments).current_dir(folder.root().join("below"));
+        Ran::new(command.output().unwrap())
+    };
+    let all = [
+        &["results", "show"][..],
+        &["matrix", "build", "--output", "-"],
+        &["report"],
+    ];
+    for arguments in all {
+        let missing = run(arguments);
+        missing.exits(1);
+        missing.err_has("compat-results.json`: `cargo test --test compat` writes them");
+    }
+    folder.write("compat-results.json", RESULTS);
+    folder.write(
+        "target/compat/runs/20261127-162417-3f9c2b/compat-results.json",
+        RESULTS,
+    );
+    for arguments in all.into_iter().chain([&["report", "--results", "3f9c2b"][..]]) {
+        run(arguments).exits(0);
+    }
 }
