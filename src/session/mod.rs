@@ -17,6 +17,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -94,6 +95,8 @@ pub struct Session {
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
     pacing: Pacing,
+    /// Whether a reply of this live run came from a simulator.
+    met_simulator: AtomicBool,
     pub client_format: ClientFormat,
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
@@ -147,6 +150,7 @@ impl Session {
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
             pacing: Pacing::new(options.limits.clone(), options.shares),
+            met_simulator: AtomicBool::new(false),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
             front,
@@ -189,6 +193,14 @@ impl Session {
             Some(_) => Behind::Simulated,
             None => Behind::Live,
         }
+    }
+
+    pub fn meet_simulator(&self) {
+        self.met_simulator.store(true, Ordering::Relaxed);
+    }
+
+    pub fn has_met_simulator(&self) -> bool {
+        self.met_simulator.load(Ordering::Relaxed)
     }
 
     /// What the limits of the providers cost.

@@ -59,6 +59,9 @@ async fn a_budget_that_is_too_small_starts_nothing() {
         .run(&["--list", "--rerun-failed"])
         .await
         .out_has("text::anthropic::", 2);
+    // The preflight shows that this is a rehearsal too.
+    small.run(&["text", "--rerun-failed"]).await.exits(0);
+    assert!(small.results().run.rehearsal);
     for (flags, expected) in [
         (["--max-cost", "0"], "`0` is no sum of US dollars"),
         (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
