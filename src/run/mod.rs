@@ -296,7 +296,8 @@ impl MatrixRun {
         if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
         }
-        if self.budget.as_ref().is_some_and(|budget| !budget.reserve(name)) {
+        let may_start = (self.budget.as_ref()).is_none_or(|budget| budget.reserve(name, || ticket.leave()));
+        if !may_start {
             // It stays among the unfinished trials of the results.
             return TrialEnd::NotStarted("not started: the budget ends here (`--max-cost`)".to_owned());
         }

@@ -45,9 +45,6 @@ use pacing::Pacing;
 use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
-/// The shortest value of a header that counts as a credential, in bytes.
-const SHORTEST_CREDENTIAL: usize = 16;
-
 /// Claude Code wants a region for Bedrock; the gateway has its own.
 const UNUSED_REGION: &str = "us-east-1";
 
@@ -142,9 +139,7 @@ impl Session {
         let mut secrets = known.to_vec();
         secrets.extend(provider.iter().flat_map(Provider::secrets));
         secrets.push(gateway.key.expose().to_owned());
-        // A short value is a setting, such as the name of a provider.
-        let headers = options.wanted.headers.iter().map(|(_, value)| value.clone());
-        secrets.extend(headers.filter(|value| value.len() >= SHORTEST_CREDENTIAL));
+        secrets.extend(options.wanted.headers.iter().map(|(_, value)| value.clone()));
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
