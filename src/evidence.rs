@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::transcript::{Event, TimedEvent, Transcript};
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::redaction;
+use crate::wire::reply_id;
 use crate::wire::secrets::Secrets;
 
 /// The names of the files in a trial's evidence folder.
@@ -93,6 +94,15 @@ impl Evidence {
         self.behind == Behind::Simulated
     }
 
+    /// Whether a reply of a live run has an id that only the simulator makes. A gateway that gives each reply an id of its own
+    /// hides it; the preflight reads the text of an answer.
+    pub fn comes_from_unknown_simulator(&self) -> bool {
+        let events = self.transcript.events.iter();
+        let events = events.filter_map(|timed| timed.event.json());
+        let direct = self.direct.iter().map(|reply| &reply.body);
+        !self.is_simulated() && events.chain(direct).any(has_simulated_id)
+    }
+
     /// Removes `secrets` wherever they stand, and texts in the form of a credential from the logs. A gateway may put a
     /// credential into any header, body or log line.
     pub fn redact(&mut self, secrets: &Secrets) -> serde_json::Result<()> {
@@ -153,6 +163,17 @@ impl Evidence {
     }
 }
 
+fn has_simulated_id(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            let id = fields.get("id").and_then(Value::as_str);
+            id.is_some_and(|id| reply_id::of_simulator(id).is_some()) || fields.values().any(has_simulated_id)
+        }
+        Value::Array(items) => items.iter().any(has_simulated_id),
+        _ => false,
+    }
+}
+
 /// How `claude` ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -182,4 +203,16 @@ pub struct DirectReply {
     pub status: u16,
     /// The body: JSON, or its text as a JSON string.
     pub body: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_the_simulator_shows_at_any_depth() {
+        let id = |digits: &str| serde_json::json!({ "message": { "content": [{ "id": format!("toolu_01{digits}") }] } });
+        assert!(has_simulated_id(&id(&reply_id::digits(uuid::Uuid::new_v4()))));
+        assert!(!has_simulated_id(&id("A2cDeF4hIjKlMnOpQrStUv")));
+    }
 }

@@ -373,7 +373,7 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         Behind::Live if is_broken(judgement, WORKAROUNDS) => {
             reported_error(evidence).map(|error| error.diagnose())
         }
-        Behind::Live => None,
+        Behind::Live => refused_directly(evidence),
     };
     proven.unwrap_or_else(|| {
         Diagnosis::proven(
@@ -383,6 +383,17 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             "see in `transcript.jsonl` what Claude Code got; see in `exchanges.jsonl` what the provider sent",
         )
     })
+}
+
+/// A transient refusal of a request that the harness itself sent. Any other status may be what the cell asks for.
+fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
+    let replies = [&evidence.direct, &evidence.counted].into_iter().flatten();
+    let diagnoses = replies.filter(|reply| reply.status >= 400).map(|reply| {
+        let message = ErrorMessage::new(&reply.body.to_string()).with_route(MessageRoute::Gateway);
+        diagnose(&message.with_status(Some(reply.status)))
+    });
+    let mut transient = diagnoses.filter(|found| matches!(found.cause, Cause::RateLimit | Cause::Upstream));
+    transient.next()
 }
 
 /// What both sides of a run with an answer prove about the gateway.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use chrono::NaiveDate;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::ProviderId;
-use crate::wire::Usage;
+use crate::text::listed;
+use crate::wire::{Usage, model};
 
 /// `prices.yaml`.
 pub static FORM: LazyLock<Form> = LazyLock::new(Form::of::<PricesForm>);
@@ -68,8 +70,13 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Reads the table from the bytes of `file`.
-    pub fn parse(file: &Path, bytes: &[u8], providers: &[ProviderId]) -> Result<Self, Vec<Diagnostic>> {
+    /// Reads the table from the bytes of `file`. `models` are those of the manifest.
+    pub fn parse(
+        file: &Path,
+        bytes: &[u8],
+        providers: &[ProviderId],
+        models: &[&str],
+    ) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let form_errors = FORM.diagnostics(&node);
         if !form_errors.is_empty() {
@@ -78,6 +85,27 @@ impl Prices {
         let form = PricesForm::deserialize(node.to_json())
             .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
         let mut reader = Reader::new(&node);
+        if NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
+            let error = reader.at(&KeyPath::of("as_of"), format!("`{}` is no day", form.as_of));
+            reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
+        }
+        for (name, price) in &form.models {
+            let path = KeyPath::of("models").then(name);
+            if !models.contains(&name.as_str()) && model::find(name).is_none() {
+                let error = reader.at_key(&path, format!("there is no model `{name}`"));
+                reader.report(error.allowed(listed(models.iter().copied())));
+            }
+            let parts = [
+                ("input", price.input),
+                ("cache_write", price.cache_write),
+                ("cache_read", price.cache_read),
+                ("output", price.output),
+            ];
+            for (part, _) in parts.into_iter().filter(|(_, dollars)| *dollars <= 0.0) {
+                let error = reader.at(&path.then(part), format!("`{part}` of `{name}` costs nothing"));
+                reader.report(error.allowed("a price over 0"));
+            }
+        }
         for (name, factor) in &form.factors {
             let path = KeyPath::of("factors").then(name);
             if !providers.iter().any(|provider| provider.as_str() == name) {
@@ -130,6 +158,7 @@ mod tests {
             Path::new("prices.yaml"),
             text.as_bytes(),
             &[ProviderId::new("azure")],
+            &["m"],
         )
     }
 
@@ -168,6 +197,9 @@ mod tests {
                 "is no factor",
             ),
             ("as_of: today", "as_of: '2026-11-27'", "as_of"),
+            ("'2026-99-99'", "'2026-11-27'", "`2026-99-99` is no day"),
+            ("  mm: {", "  m: {", "there is no model `mm`"),
+            ("output: 0,", "output: 5,", "`output` of `m` costs nothing"),
             ("inputs: 1,", "input: 1,", "input"),
         ] {
             let wrong = if wrong == "-1" { "input: -1," } else { wrong };

@@ -186,8 +186,14 @@ impl Project {
     pub fn prices(&self) -> Result<Option<Prices>, Vec<Diagnostic>> {
         let file = Path::new(PRICES);
         let bytes = read_if_exists(&self.root, file).map_err(|error| vec![*error])?;
+        let models: Vec<&str> = self
+            .manifest
+            .tiers
+            .iter()
+            .map(|tier| tier.model.as_str())
+            .collect();
         bytes
-            .map(|bytes| Prices::parse(file, &bytes, &self.manifest.providers))
+            .map(|bytes| Prices::parse(file, &bytes, &self.manifest.providers, &models))
             .transpose()
     }
 

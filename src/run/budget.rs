@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::selected::is_live;
 use super::trial::ATTEMPTS;
 use super::{RunOptions, SelectedTrials};
-use crate::cells::Manifest;
 use crate::cells::prices::Prices;
+use crate::cells::{Manifest, Test};
 use crate::env::Environment;
 use crate::files::project::broken_project;
 use crate::ids::{ProviderId, TrialName};
+use crate::plan::Planned;
 use crate::results::{Results, Spending, TrialRecord};
 use crate::wire::Usage;
+use crate::wire::script::PromptBlock;
 
 /// The tokens of a trial of which no earlier run tells any: two requests with the system prompt and the tools of Claude Code
 /// (measured with version 2.1.327: about 25,000 tokens).
@@ -24,6 +26,28 @@ const UNKNOWN: Usage = Usage {
     output_tokens: 2_000,
 };
 
+/// A token has about four bytes of English text (<https://platform.claude.com/docs/en/about-claude/glossary>).
+const BYTES_OF_A_TOKEN: usize = 4;
+
+/// [`UNKNOWN`], with the prompts and files of `test` in both requests, and with the requests of the harness itself.
+fn unknown(test: &Test) -> Usage {
+    let blocks = test.workspace.blocks(&test.prompts);
+    let bytes: usize = blocks
+        .map(|block| match block {
+            PromptBlock::Text(text) => text.len(),
+            PromptBlock::Image { bytes, .. } | PromptBlock::Document { bytes, .. } => bytes.len(),
+        })
+        .sum();
+    let direct = test.direct.as_ref().map_or(0, |body| body.to_string().len());
+    let tokens = |bytes: usize| (bytes / BYTES_OF_A_TOKEN) as u64;
+    Usage {
+        input_tokens: UNKNOWN.input_tokens + tokens(direct),
+        cache_creation_input_tokens: UNKNOWN.cache_creation_input_tokens + tokens(bytes),
+        cache_read_input_tokens: UNKNOWN.cache_read_input_tokens + tokens(bytes),
+        ..UNKNOWN
+    }
+}
+
 /// The budget of a live run. It stops the run before the money is spent, not after.
 pub(super) struct Budget {
     prices: Prices,
@@ -32,6 +56,8 @@ pub(super) struct Budget {
     estimates: HashMap<TrialName, f64>,
     most_usd: Option<f64>,
     state: Mutex<State>,
+    /// Wakes the trials that wait until others have settled.
+    settled: Condvar,
 }
 
 #[derive(Default)]
@@ -39,6 +65,7 @@ struct State {
     spent: Spending,
     /// For the trials under way.
     reserved: f64,
+    under_way: usize,
     left_out: usize,
 }
 
@@ -74,15 +101,21 @@ impl Budget {
             .collect();
         let last = std::fs::read_to_string(&selected.results_path).ok();
         let last = last.and_then(|text| Results::parse(&text).ok());
-        Self::new(prices, &project.manifest, &names, last.as_ref(), options.max_cost).map(Some)
+        let unknown = |name: &TrialName| match project.plan(None, name) {
+            Planned::Run(planned) => unknown(planned.test()),
+            Planned::Broken(_) | Planned::NotApplicable(_) => UNKNOWN,
+        };
+        let (manifest, most) = (&project.manifest, options.max_cost);
+        Self::new(prices, manifest, &names, last.as_ref(), unknown, most).map(Some)
     }
 
-    /// `last` are the results of an earlier run, simulated or live. Fails if a limit is set and a price is missing.
+    /// `last` are the results of an earlier run, simulated or live; `unknown` is the usage of a trial without any. Fails if a limit is set and a price is missing.
     pub(super) fn new(
         prices: Prices,
         manifest: &Manifest,
         names: &[TrialName],
         last: Option<&Results>,
+        unknown: impl Fn(&TrialName) -> Usage,
         most_usd: Option<f64>,
     ) -> anyhow::Result<Self> {
         let tiers = manifest.tiers.iter();
@@ -97,7 +130,7 @@ impl Budget {
         let mut estimates = HashMap::new();
         for name in names {
             let model = models.get(name.tier.as_str()).map_or("", String::as_str);
-            let usage = usages.get(name).copied().unwrap_or(UNKNOWN);
+            let usage = usages.get(name).copied().unwrap_or_else(|| unknown(name));
             match prices.cost(&name.cell.provider, model, usage) {
                 Some(cost) => {
                     estimates.insert(name.clone(), cost);
@@ -114,6 +147,7 @@ impl Budget {
             estimates,
             most_usd,
             state: Mutex::default(),
+            settled: Condvar::new(),
         })
     }
 
@@ -131,25 +165,42 @@ impl Budget {
         )
     }
 
-    /// Reserves what a trial may cost, with its retry. `false` if the budget may not last: the trial must not start.
-    pub(super) fn reserve(&self, name: &TrialName) -> bool {
+    /// Reserves what a trial may cost, with its retry. If the reservations of other trials leave too little, it waits until one
+    /// of them settles; `waits` is called first. `false` if the budget does not last: the trial must not start.
+    pub(super) fn reserve(&self, name: &TrialName, waits: impl Fn()) -> bool {
         let mut state = self.state.lock();
         let cost = self.reservation(name);
-        let is_over = (self.most_usd).is_some_and(|most| state.spent.usd + state.reserved + cost > most);
-        match is_over {
-            true => state.left_out += 1,
-            false => state.reserved += cost,
+        let Some(most) = self.most_usd else {
+            state.under_way += 1;
+            state.reserved += cost;
+            return true;
+        };
+        while state.spent.usd + state.reserved + cost > most {
+            if state.under_way == 0 || state.spent.usd + cost > most {
+                state.left_out += 1;
+                return false;
+            }
+            waits();
+            self.settled.wait(&mut state);
         }
-        !is_over
+        state.under_way += 1;
+        state.reserved += cost;
+        true
     }
 
     /// Counts what a trial cost, and returns what the run has cost so far.
     pub(super) fn settle(&self, trial: &TrialRecord) -> Spending {
         let mut state = self.state.lock();
-        state.reserved -= self.reservation(&trial.nodeid);
+        state.under_way -= 1;
+        // The sum of no reservations is exactly zero.
+        state.reserved = match state.under_way {
+            0 => 0.0,
+            _ => state.reserved - self.reservation(&trial.nodeid),
+        };
         state
             .spent
             .add(&trial.provider, self.cost(&trial.provider, trial));
+        self.settled.notify_all();
         state.spent.clone()
     }
 
@@ -169,6 +220,12 @@ impl Budget {
     pub(super) fn reports(&self) -> Vec<String> {
         let state = self.state.lock();
         let mut lines = vec![format!("spent: {}", state.spent)];
+        if let Some(most) = self.most_usd.filter(|most| state.spent.usd > *most) {
+            lines.push(format!(
+                "more than US$ {most:.2} (`--max-cost`) was spent: a trial cost more than its estimate, and no other trial started \
+                 after it"
+            ));
+        }
         if let (Some(most), 1..) = (self.most_usd, state.left_out) {
             lines.push(format!(
                 "the budget of US$ {most:.2} (`--max-cost`) ends here: {} trials did not start; `--rerun-failed` goes on with them",
@@ -179,7 +236,8 @@ impl Budget {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.state.lock().left_out > 0
+        let state = self.state.lock();
+        state.left_out > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
     }
 }
 
@@ -200,6 +258,8 @@ fn cheapest_first(names: &mut [TrialName], manifest: &Manifest, prices: &Prices)
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use chrono::DateTime;
 
@@ -221,13 +281,23 @@ mod tests {
     }
 
     fn prices() -> Prices {
-        Prices::parse(Path::new("prices.yaml"), PRICES.as_bytes(), &[]).unwrap()
+        Prices::parse(
+            Path::new("prices.yaml"),
+            PRICES.as_bytes(),
+            &[],
+            &["cheap", "dear"],
+        )
+        .unwrap()
     }
 
     fn record(name: &TrialName, tokens: u64) -> TrialRecord {
         let mut record = TrialRecord::new(name, "m", &Outcome::Pass, DateTime::UNIX_EPOCH);
         record.usage.input_tokens = tokens;
         record
+    }
+
+    fn budget(names: &[TrialName], most: Option<f64>) -> Budget {
+        Budget::new(prices(), &manifest(), names, None, |_| UNKNOWN, most).unwrap()
     }
 
     #[test]
@@ -238,29 +308,46 @@ mod tests {
             "vision::azure::opus",
         ]);
         // Each trial counts as 123,000 tokens, twice: US$ 0.246 on haiku.
-        let budget = Budget::new(prices(), &manifest(), &names, None, Some(0.4)).unwrap();
-        assert!(budget.reserve(&names[0]));
-        assert!(
-            !budget.reserve(&names[1]),
-            "the first may still cost twice its estimate"
-        );
-        let spent = budget.settle(&record(&names[0], 100_000));
-        assert!((spent.usd - 0.1).abs() < 1e-9, "{spent}");
-        assert!(budget.reserve(&names[1]));
-        assert!(!budget.reserve(&names[2]));
+        let budget = budget(&names, Some(0.4));
+        assert!(budget.reserve(&names[0], || ()));
+        let is_waiting = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // The first may still cost twice its estimate.
+            let second = scope.spawn(|| budget.reserve(&names[1], || is_waiting.store(true, Relaxed)));
+            while !is_waiting.load(Relaxed) && !second.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished());
+            let spent = budget.settle(&record(&names[0], 100_000));
+            assert!((spent.usd - 0.1).abs() < 1e-9, "{spent}");
+            assert!(second.join().unwrap(), "it waited");
+        });
+        assert!(!budget.reserve(&names[2], || ()));
         let reports = budget.reports().join("\n");
         assert!(
             reports.contains("spent: US$ 0.10 in all: azure 0.10"),
             "{reports}"
         );
-        assert!(reports.contains("2 trials did not start"), "{reports}");
+        assert!(reports.contains("1 trials did not start"), "{reports}");
         assert!(budget.has_ended());
+    }
+
+    #[test]
+    fn a_run_that_spent_too_much_says_so() {
+        let names = names(&["vision::azure::haiku"]);
+        let budget = budget(&names, Some(0.4));
+        assert!(budget.reserve(&names[0], || ()));
+        assert!(!budget.has_ended());
+        budget.settle(&record(&names[0], 500_000));
+        assert!(budget.has_ended());
+        let reports = budget.reports().join("\n");
+        assert!(reports.contains("more than US$ 0.40"), "{reports}");
     }
 
     #[test]
     fn an_estimate_uses_the_tokens_of_the_last_run() {
         let names = names(&["vision::azure::haiku", "vision::azure::opus"]);
-        let budget = Budget::new(prices(), &manifest(), &names, None, None).unwrap();
+        let budget = budget(&names, None);
         assert!(
             budget
                 .estimate()
@@ -268,10 +355,19 @@ mod tests {
             "{}",
             budget.estimate()
         );
-        assert!(budget.reserve(&names[0]) && budget.reserve(&names[1]), "no limit");
+        assert!(
+            budget.reserve(&names[0], || ()) && budget.reserve(&names[1], || ()),
+            "no limit"
+        );
         let unknown = PRICES.replace("cheap", "other");
-        let unknown = Prices::parse(Path::new("prices.yaml"), unknown.as_bytes(), &[]).unwrap();
-        let error = Budget::new(unknown, &manifest(), &names, None, Some(1.0))
+        let unknown = Prices::parse(
+            Path::new("prices.yaml"),
+            unknown.as_bytes(),
+            &[],
+            &["other", "dear"],
+        )
+        .unwrap();
+        let error = Budget::new(unknown, &manifest(), &names, None, |_| UNKNOWN, Some(1.0))
             .err()
             .unwrap();
         assert!(error.to_string().contains("no price of `cheap`"), "{error}");

@@ -114,6 +114,9 @@ pub struct MatrixRun {
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
 }
+
+const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
+
 pub enum TrialEnd {
     Passed,
     /// With the reason.
@@ -195,6 +198,10 @@ impl MatrixRun {
         );
         let rerun = selected.rerun.take().filter(|_| !is_shared);
         if let Some(earlier) = rerun {
+            // The preflight shows what stands behind an attached gateway.
+            if earlier.run.rehearsal && results.run.behind == Behind::Live {
+                results.run.behind = earlier.run.behind;
+            }
             ensure_same_conditions(&earlier.run, &results.run)?;
             results = earlier;
         }
@@ -284,11 +291,13 @@ impl MatrixRun {
             Ok(session) => session,
             Err(error) => return self.no_session(name, alias, &format!("{error:#}")),
         };
-        let report = self.preflight.get().filter(|_| !self.options.no_preflight);
+        let skips = self.options.no_preflight;
+        let report = (self.preflight.get()).filter(|report| !skips || report.is_unanswered);
         if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
         }
-        if self.budget.as_ref().is_some_and(|budget| !budget.reserve(name)) {
+        let may_start = (self.budget.as_ref()).is_none_or(|budget| budget.reserve(name, || ticket.leave()));
+        if !may_start {
             // It stays among the unfinished trials of the results.
             return TrialEnd::NotStarted("not started: the budget ends here (`--max-cost`)".to_owned());
         }
@@ -314,12 +323,28 @@ impl MatrixRun {
             proxy_config: self.configured.as_ref(),
         };
         let record = self.runtime.block_on(task.run(session));
+        if session.has_met_simulator() {
+            self.mark_as_rehearsal();
+        }
         if let Some(budget) = &self.budget {
             let spent = budget.settle(&record);
             self.recorder
                 .update(|Results { run, .. }| run.spent = Some(spent));
         }
         self.finished(record)
+    }
+
+    /// The run is not live: a reply came from a simulator.
+    fn mark_as_rehearsal(&self) {
+        let mut is_new = false;
+        self.recorder.update(|Results { run, .. }| {
+            is_new = !run.rehearsal;
+            run.rehearsal = true;
+            run.behind = Behind::Simulated;
+        });
+        if is_new {
+            self.progress.note(REHEARSAL);
+        }
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
@@ -430,21 +455,29 @@ impl MatrixRun {
             }
             let session = self.runtime.block_on(start)?;
             self.pace.lock().start();
-            if let Err(error) = self.ensure_same_versions(&session) {
-                self.runtime.block_on(session.end());
-                return Err(error);
-            }
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
             // It also tells whether the run is a rehearsal.
             if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
                 self.runtime.block_on(self.preflight(&session));
             }
-            let is_rehearsal = self.preflight.get().is_some_and(|report| report.is_rehearsal);
+            let report = self.preflight.get();
+            let behind = match report.is_some_and(|report| report.is_rehearsal) {
+                true => Behind::Simulated,
+                false => session.behind(),
+            };
+            let is_known = report.is_none_or(|report| !report.is_unanswered);
+            if let Err(error) = self.ensure_same_session(&session, is_known.then_some(behind)) {
+                self.runtime.block_on(session.end());
+                return Err(error);
+            }
+            if behind != session.behind() {
+                self.mark_as_rehearsal();
+            }
             self.recorder.update(|Results { run, .. }| {
-                run.rehearsal = is_rehearsal;
-                run.behind = match is_rehearsal {
+                // Another process of the run, or the run that this one reruns, may have met a simulator.
+                run.behind = match run.rehearsal {
                     true => Behind::Simulated,
-                    false => session.behind(),
+                    false => behind,
                 };
                 run.isolation = Some(session.isolation());
                 run.gateway.version.clone_from(&session.gateway_version);
@@ -454,12 +487,13 @@ impl MatrixRun {
         })
     }
 
-    /// Fails if this run would merge results of other versions into those of the run that it reruns.
-    fn ensure_same_versions(&self, session: &Session) -> anyhow::Result<()> {
+    /// Fails if this run would merge results of other versions, or of other providers, into the run that it reruns.
+    fn ensure_same_session(&self, session: &Session, behind: Option<Behind>) -> anyhow::Result<()> {
         let Some(earlier) = &self.rerun else {
             return Ok(());
         };
         let mut now = earlier.clone();
+        now.behind = behind.unwrap_or(earlier.behind);
         now.gateway.version.clone_from(&session.gateway_version);
         now.claude_code_version.clone_from(&session.claude_version);
         ensure_same_conditions(earlier, &now)
@@ -486,11 +520,6 @@ impl MatrixRun {
         .await;
         for line in preflight::summary(&report.unusable) {
             self.progress.note(&line);
-        }
-        if report.is_rehearsal {
-            self.progress.note(
-                "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live",
-            );
         }
         let _ = self.preflight.set(report);
     }

@@ -1,8 +1,11 @@
 //! The settings of a run: a group of flags of the harness.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 use crate::catalogue::is_header_name;
@@ -51,7 +54,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "NAME", env = env::COMPAT_GATEWAY_NAME)]
     pub gateway_name: Option<String>,
     /// A header that an attached gateway wants in each request beside its key, `NAME: VALUE`. May be given several times
-    #[arg(long = "header", value_name = "HEADER")]
+    #[arg(long = "header", value_name = "HEADER", value_parser = HeaderParser)]
     pub headers: Vec<ClientHeader>,
     /// Start a new session, even if `compat up` has started a warm one
     #[arg(long)]
@@ -69,7 +72,8 @@ pub struct RunOptions {
     /// `bedrock_invoke=20`, `anthropic/opus=20/40000`. It goes before the manifest's `limits`
     #[arg(long = "limit", value_name = "NAME=REQUESTS[/TOKENS]")]
     pub limits: Vec<NamedLimit>,
-    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. `--rerun-failed` goes on later
+    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. With `--shard` it is the sum of
+    /// each part. `--rerun-failed` goes on later
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub max_cost: Option<f64>,
     #[command(flatten, next_help_heading = "Options")]
@@ -124,6 +128,26 @@ impl FromStr for ClientHeader {
             );
         }
         Ok(Self((name.to_owned(), value.to_owned())))
+    }
+}
+
+/// A value may be a credential, and clap's own errors repeat it.
+#[derive(Clone)]
+struct HeaderParser;
+
+impl TypedValueParser for HeaderParser {
+    type Value = ClientHeader;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> clap::error::Result<ClientHeader> {
+        let header = value.to_str().unwrap_or_default().parse();
+        header.map_err(|error: String| {
+            clap::Error::raw(ErrorKind::InvalidValue, format!("`--header`: {error}\n")).with_cmd(command)
+        })
     }
 }
 

@@ -228,6 +228,9 @@ impl TrialTask<'_> {
             counted,
             gateway_log: log.map(|(log, position)| log.since(position)).unwrap_or_default(),
         };
+        if evidence.comes_from_unknown_simulator() {
+            session.meet_simulator();
+        }
         if let (Some(config), Some(provider)) = (self.proxy_config, &session.provider) {
             let place = config.place(self.alias, &provider.place());
             for exchange in &mut evidence.exchanges {

@@ -17,6 +17,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -43,9 +44,6 @@ use daemon::DaemonUse;
 use pacing::Pacing;
 use recorded::Ambiguous;
 use schedule::{ProviderPace, Schedule, SlotHandle};
-
-/// The shortest value of a header that counts as a credential, in bytes.
-const SHORTEST_CREDENTIAL: usize = 16;
 
 /// Claude Code wants a region for Bedrock; the gateway has its own.
 const UNUSED_REGION: &str = "us-east-1";
@@ -94,6 +92,8 @@ pub struct Session {
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
     pacing: Pacing,
+    /// Whether a reply of this live run came from a simulator.
+    met_simulator: AtomicBool,
     pub client_format: ClientFormat,
     /// Sends the cells' direct requests. All trials share it, because a new client reads the system's certificates.
     pub client: reqwest::Client,
@@ -139,14 +139,13 @@ impl Session {
         let mut secrets = known.to_vec();
         secrets.extend(provider.iter().flat_map(Provider::secrets));
         secrets.push(gateway.key.expose().to_owned());
-        // A short value is a setting, such as the name of a provider.
-        let headers = options.wanted.headers.iter().map(|(_, value)| value.clone());
-        secrets.extend(headers.filter(|value| value.len() >= SHORTEST_CREDENTIAL));
+        secrets.extend(options.wanted.headers.iter().map(|(_, value)| value.clone()));
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
             pacing: Pacing::new(options.limits.clone(), options.shares),
+            met_simulator: AtomicBool::new(false),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
             front,
@@ -189,6 +188,14 @@ impl Session {
             Some(_) => Behind::Simulated,
             None => Behind::Live,
         }
+    }
+
+    pub fn meet_simulator(&self) {
+        self.met_simulator.store(true, Ordering::Relaxed);
+    }
+
+    pub fn has_met_simulator(&self) -> bool {
+        self.met_simulator.load(Ordering::Relaxed)
     }
 
     /// What the limits of the providers cost.

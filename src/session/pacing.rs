@@ -2,7 +2,7 @@
 //!
 //! A limit is spread evenly, because a provider may enforce 60 requests a minute as one a second
 //! (<https://platform.claude.com/docs/en/api/rate-limits>). The number of requests at once grows by one for each round of good
-//! replies, and is halved by a 429, 503 or 529. `retry-after` stops the lane for that time.
+//! replies, and is halved by a 429, 503 or 529. `retry-after` stops the lane for that time, up to [`LONGEST_BLOCK`].
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -26,6 +26,10 @@ const AT_MOST: f64 = 32.0;
 
 /// The statuses of a provider that is overloaded or limits requests.
 const SLOW_DOWN: [u16; 3] = [429, 503, 529];
+
+/// The longest time for which `retry-after` stops a lane. After a longer one, the next request gets the 429, and its trial ends
+/// with the cause `rate_limit`.
+const LONGEST_BLOCK: Duration = Duration::from_secs(120);
 
 /// A token has about four bytes of English text (<https://platform.claude.com/docs/en/about-claude/glossary>).
 const BYTES_OF_A_TOKEN: usize = 4;
@@ -196,7 +200,7 @@ impl RequestPermit for LanePermit {
                 window.allowed = (window.allowed / 2.0).max(1.0);
                 window.cut_at = Some(now);
             }
-            if let Some(wait) = retry_after {
+            if let Some(wait) = retry_after.filter(|wait| *wait <= LONGEST_BLOCK) {
                 window.blocked_until = window.blocked_until.max(Some(now + wait));
             }
         } else if status < 400 {
@@ -272,6 +276,12 @@ mod tests {
         let begun = Instant::now();
         lane.enter(1).await.replied(200, None);
         assert_eq!(begun.elapsed().as_secs(), 30, "`retry-after` is honoured");
+        for day in [Duration::from_secs(86_400), Duration::MAX] {
+            let before = Instant::now();
+            lane.enter(1).await.replied(429, Some(day));
+            lane.enter(1).await.replied(200, None);
+            assert_eq!(before.elapsed().as_secs(), 0, "a day is too long to wait");
+        }
         for _ in 0..6 {
             lane.enter(1).await.replied(200, None);
         }

@@ -30,6 +30,13 @@ const AT_ONCE: usize = 12;
 /// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// The waits of a live run before it asks again, if no alias answered. Only an answer shows whether the provider is real.
+const WAITS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
 /// Why an alias cannot be used.
 #[derive(Clone, Debug)]
 pub struct UnusableAlias {
@@ -44,7 +51,7 @@ enum Probed {
     /// By a simulator that answers like a model.
     Rehearsed,
     /// It is transient, or the trials judge it.
-    Failed,
+    Failed(UnusableAlias),
     TimedOut(String),
     Unusable(UnusableAlias),
 }
@@ -55,6 +62,8 @@ pub struct PreflightReport {
     pub unusable: BTreeMap<String, UnusableAlias>,
     /// Whether a simulator that answers like a model stands behind the gateway: the live run is a rehearsal.
     pub is_rehearsal: bool,
+    /// Whether no alias of a live run answered. Then nobody knows what stands behind the gateway, and no trial may start.
+    pub is_unanswered: bool,
 }
 
 /// Sends a request for each of `aliases` to the gateway, and returns the unusable ones. A transient error (a rate limit, an
@@ -77,15 +86,27 @@ pub async fn check(
         return PreflightReport::default();
     }
     let is_simulated = provider.map(|_| trial);
-    let requests = aliases.into_iter().map(|alias| async move {
-        let body = request(is_simulated, &alias);
-        let probed = ask(client, base_url, key, &alias, body).await;
-        (alias, probed)
-    });
-    let probed: Vec<_> = futures_util::stream::iter(requests)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
+    let ask_all = async || -> Vec<(String, Probed)> {
+        let requests = aliases.iter().map(|alias| async move {
+            let body = request(is_simulated, alias);
+            (alias.clone(), ask(client, base_url, key, alias, body).await)
+        });
+        futures_util::stream::iter(requests)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await
+    };
+    let is_answer = |(_, probed): &(String, Probed)| matches!(probed, Probed::Answered | Probed::Rehearsed);
+    let mut probed = ask_all().await;
+    for wait in WAITS {
+        let may_answer = (probed.iter()).any(|(_, probed)| matches!(probed, Probed::Failed(_)));
+        if provider.is_some() || !may_answer || probed.iter().any(is_answer) {
+            break;
+        }
+        tokio::time::sleep(wait).await;
+        probed = ask_all().await;
+    }
+    let is_unanswered = provider.is_none() && !probed.iter().any(is_answer);
     let exchanges = match provider {
         Some(provider) => provider.take(trial).await.unwrap_or_default(),
         None => Vec::new(),
@@ -103,7 +124,9 @@ pub async fn check(
                 Probed::Unusable(unusable) => Some(unusable),
                 Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
                 Probed::Answered if !arrived => Some(other_provider()),
-                Probed::Answered | Probed::Rehearsed | Probed::Failed | Probed::TimedOut(_) => None,
+                Probed::Failed(failed) if is_unanswered => Some(unanswered(failed)),
+                Probed::TimedOut(words) if is_unanswered => Some(hangs(words)),
+                Probed::Answered | Probed::Rehearsed | Probed::Failed(_) | Probed::TimedOut(_) => None,
             })?;
             Some((alias, why))
         })
@@ -116,6 +139,7 @@ pub async fn check(
     PreflightReport {
         unusable,
         is_rehearsal,
+        is_unanswered,
     }
 }
 
@@ -212,9 +236,11 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     };
     let diagnosis = cause::diagnose(&message.with_route(MessageRoute::Gateway));
     let is_transient = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
-    match is_transient || diagnosis.cause.is_judged() {
-        true => Probed::Failed,
-        false => Probed::Unusable(UnusableAlias { answer, diagnosis }),
+    let is_left_to_trials = is_transient || diagnosis.cause.is_judged();
+    let unusable = UnusableAlias { answer, diagnosis };
+    match is_left_to_trials {
+        true => Probed::Failed(unusable),
+        false => Probed::Unusable(unusable),
     }
 }
 
@@ -239,6 +265,19 @@ fn of_configuration(answer: String, rule: &'static str, why: &str, next: String)
             rule,
         },
     }
+}
+
+/// A live run without any answer: a transient error keeps its cause, and another one gets no verdict.
+fn unanswered(failed: UnusableAlias) -> UnusableAlias {
+    if !failed.diagnosis.cause.is_judged() {
+        return failed;
+    }
+    of_configuration(
+        failed.answer,
+        "no_answer",
+        "no alias answers, so nothing shows which provider stands behind the gateway",
+        "send the request with `curl`, and correct the gateway's configuration".to_owned(),
+    )
 }
 
 fn hangs(answer: String) -> UnusableAlias {

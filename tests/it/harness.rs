@@ -484,6 +484,20 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
 }
 
 #[tokio::test]
+async fn a_live_run_without_any_answer_starts_no_trial() {
+    let simulator = simulator().await;
+    let limited = r#"{"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your rate limit."}}"#;
+    let server = gateway(Some(429), limited).await;
+    let mut small = Small::attached(&simulator);
+    small.set(env::LITELLM_PROXY_BASE_URL, &server.address);
+    small.set(env::COMPAT_PROVIDER_URL, "");
+    let ran = small.run(&["text", "--no-preflight"]).await;
+    ran.exits(102);
+    assert_eq!(causes(&small), ["rate_limit"], "{}", ran.out);
+    ran.out_has("so the trial did not run", 1);
+}
+
+#[tokio::test]
 async fn a_gateway_that_refuses_every_request_has_one_report() {
     let simulator = simulator().await;
     let server = gateway(

@@ -59,14 +59,25 @@ async fn a_budget_that_is_too_small_starts_nothing() {
         .run(&["--list", "--rerun-failed"])
         .await
         .out_has("text::anthropic::", 2);
+    // The preflight shows that this is a rehearsal too.
+    let again = small.run(&["text", "--rerun-failed"]).await;
+    assert!(!again.err.contains("`behind` was"), "{}", again.err);
+    assert_eq!(small.results().run.unfinished.len(), 0, "{}", again.err);
+    assert!(small.results().run.rehearsal);
     for (flags, expected) in [
         (["--max-cost", "0"], "`0` is no sum of US dollars"),
+        (["--header", "CANARYabc"], "a header has the form `NAME: VALUE`"),
         (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
         (["--limit", "azur=5"], "the manifest has no provider `azur`"),
     ] {
         let ran = small.run(&flags).await;
         ran.exits(2);
         ran.err_has(expected);
+        assert!(
+            !ran.err.contains("CANARY"),
+            "a header may be a credential: {}",
+            ran.err
+        );
     }
     small.write("prices.yaml", "as_of: yesterday\n");
     small.run(&["text"]).await.err_has("prices.yaml:1:");
