@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use crate::transcript::{Event, TimedEvent, Transcript};
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
-use crate::wire::redaction;
-use crate::wire::reply_id;
 use crate::wire::secrets::Secrets;
+use crate::wire::{Usage, redaction, reply_id};
 
 /// The names of the files in a trial's evidence folder.
 pub mod file {
@@ -92,6 +91,15 @@ impl Evidence {
     /// Whether the provider was the simulator.
     pub fn is_simulated(&self) -> bool {
         self.behind == Behind::Simulated
+    }
+
+    /// The tokens of the direct request, as its reply says. A token count costs nothing
+    /// (<https://platform.claude.com/docs/en/build-with-claude/token-counting>).
+    pub fn direct_usage(&self) -> Usage {
+        let usage = self.direct.as_ref().map(|reply| &reply.body["usage"]);
+        usage
+            .and_then(|usage| Usage::deserialize(usage).ok())
+            .unwrap_or_default()
     }
 
     /// Whether a reply of a live run has an id that only the simulator makes. A gateway that gives each reply an id of its own

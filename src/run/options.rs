@@ -59,7 +59,7 @@ pub struct RunOptions {
     /// Start a new session, even if `compat up` has started a warm one
     #[arg(long)]
     pub cold: bool,
-    /// In a live run, run the trials of an alias even if one minimal request to it fails
+    /// In a live run, run the trials of an alias even if one minimal request to it fails; another alias must answer
     #[arg(long)]
     pub no_preflight: bool,
     /// Start no trial unless each `claude` is confined at least this strongly: `none`, `process`, `landlock` or `full`

@@ -200,7 +200,12 @@ impl Session {
 
     /// What the limits of the providers cost.
     pub fn pacing_reports(&self) -> Vec<String> {
-        self.pacing.reports()
+        let mut reports = match self.behind() {
+            Behind::Live => self.pacing.too_small(),
+            Behind::Simulated => Vec::new(),
+        };
+        reports.extend(self.pacing.reports());
+        reports
     }
 
     /// Whether there is a gateway between `claude` and the provider.

@@ -37,7 +37,7 @@ const BYTES_OF_A_TOKEN: usize = 4;
 /// The lanes of a run: one for each provider and tier.
 pub struct Pacing {
     limits: Limits,
-    /// The parts of a run on one account: each takes its share of a limit.
+    /// The parts of a run on one account: each takes its share of a limit, and at least one a minute.
     shares: u32,
     lanes: Mutex<HashMap<(ProviderId, TierId), Arc<Lane>>>,
 }
@@ -88,6 +88,21 @@ impl Pacing {
         let key = (provider.clone(), tier.clone());
         let lane = || Arc::new(Lane::new(self.limits.of(provider, tier), self.shares));
         Arc::clone(lanes.entry(key).or_insert_with(lane))
+    }
+
+    /// A line for each limit that has less than one request a minute for each part of the run. Together the parts pass it.
+    pub fn too_small(&self) -> Vec<String> {
+        let limits = self.limits.0.iter();
+        let requests = limits.filter_map(|named| Some((&named.name, named.limit.requests_per_minute?)));
+        let small = requests.filter(|(_, requests)| requests.get() < self.shares);
+        let line = |(name, requests)| {
+            format!(
+                "pacing: each of {} parts may send one request a minute, so together they pass the limit `{name}={requests}`: use \
+                 at most {requests} parts",
+                self.shares
+            )
+        };
+        small.map(line).collect()
     }
 
     /// A line for each lane that had to wait.
@@ -294,6 +309,9 @@ mod tests {
         let pacing = Pacing::new(Limits(vec!["any=10".parse().unwrap()]), 40);
         let lane = pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"));
         assert!(lane.requests.is_some());
+        assert_eq!(pacing.too_small().len(), 1, "40 parts send at least 40 a minute");
+        let enough = Pacing::new(Limits(vec!["any=40".parse().unwrap()]), 40);
+        assert!(enough.too_small().is_empty());
         assert!(pacing.reports().is_empty());
     }
 }

@@ -7,9 +7,9 @@ use compat_matrix::expectation::kinds::{ExitCheck, TextCheck, UnchangedCheck};
 use compat_matrix::files::evidence_files;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
-use compat_matrix::wire::Direction;
 use compat_matrix::wire::exchange::{GatewayExchange, Matched, ProviderExchange, SentEvent};
 use compat_matrix::wire::reply_id;
+use compat_matrix::wire::{Direction, Usage};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -307,6 +307,16 @@ fn the_cause_of_a_live_failure_follows_from_its_message() {
             .killed(Killed::Deadline);
         assert_eq!(cause_of(&timed_out).0, expected, "{words}, then a timeout");
     }
+    let refused =
+        json!({ "type": "error", "error": { "type": "rate_limit_error", "message": "Too many requests" } });
+    let refused_directly = nothing().ended("other").live().direct(429, refused);
+    assert_eq!(cause_of(&refused_directly).0, Cause::RateLimit);
+    let usage = json!({ "usage": { "input_tokens": 7, "output_tokens": 2 } });
+    assert_eq!(nothing().direct(200, usage).direct_usage().input_tokens, 7);
+    assert_eq!(
+        nothing().direct(500, json!("gone")).direct_usage(),
+        Usage::default()
+    );
     let only_announced = nothing()
         .retried(Some(529), "overloaded")
         .live()
