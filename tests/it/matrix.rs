@@ -548,10 +548,18 @@ fn the_example_of_the_docs_page_is_one_simulated_run() {
     let renew = "the example is stale: docs/site/README.md says how to renew it";
     let lock = Lock::read(&root().join(lock::FOLDER)).unwrap();
     assert_eq!(matrix.claude_code_version, lock.claude.version, "{renew}");
-    assert_eq!(matrix.litellm_version, format!("v{}", lock.litellm.version), "{renew}");
+    assert_eq!(
+        matrix.litellm_version,
+        format!("v{}", lock.litellm.version),
+        "{renew}"
+    );
     let manifest = std::fs::read(root().join("manifest.yaml")).unwrap();
     let manifest = Manifest::parse(Path::new("manifest.yaml"), &manifest).unwrap();
     let rows: Vec<&FeatureId> = matrix.features.iter().map(|row| &row.id).collect();
-    assert_eq!(rows, manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(), "{renew}");
+    assert_eq!(
+        rows,
+        manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(),
+        "{renew}"
+    );
     assert_eq!(matrix.providers, manifest.providers, "{renew}");
 }
