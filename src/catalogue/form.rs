@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::template::{NeutralList, fill};
 use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, OwnTool};
-use crate::document::{Diagnostic, KeyPath, Reader, written};
+use crate::document::{Diagnostic, KeyPath, NodeValue, Reader, written};
 
 /// The keys of `gateways/<name>.yaml` that start a gateway. Without `install`, it can only be attached.
 #[derive(Debug)]
@@ -212,9 +212,13 @@ fn check(at: &KeyPath, text: &str, column: &str, reader: &mut Reader<'_>) {
         return;
     };
     let mut span = reader.node.span_at(&at.0).clone();
-    if text.contains('\n') {
+    let key = reader.node.key_span_at(&at.0);
+    let parent = reader.node.at(&at.0[..at.0.len() - 1]).map(|node| &node.value);
+    let first = span.source.line(key.start.line).trim_end();
+    let is_block = matches!(parent, Some(NodeValue::Map(_))) && first.ends_with(['|', '-', '+']);
+    // In quotes or in a list, a line of the text is no line of the file.
+    if is_block && text.contains('\n') {
         // The text of a block begins in the line after its key.
-        let key = reader.node.key_span_at(&at.0);
         span.start.line = key.start.line + error.line;
         let line = span.source.line(span.start.line);
         let length = line.chars().count();

@@ -12,6 +12,7 @@ use super::print::{TextOrJson, output, status};
 use super::project::{FAILED, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::evidence::file;
+use crate::expectation::RUN;
 use crate::ids::TrialName;
 use crate::outcome::Cause;
 use crate::plan::selection::{Axes, Names};
@@ -26,6 +27,7 @@ use crate::toolchain::{ToolVersion, inventory, update};
 ///
 /// Runs one trial on the two ends, then on versions between them, in about log2 steps. `--good` may be newer than `--bad`: the
 /// answer is then the first version with the repair. Versions that do not install, or do not start, are skipped and named.
+/// With `--finding`, so are versions on which the trial breaks earlier.
 ///
 /// Without `--finding`, a version is bad if the feature does not work on it. The exit status is 0 if the boundary is found, and
 /// 1 otherwise.
@@ -103,6 +105,13 @@ impl Arguments {
         Ok(versions)
     }
 
+    /// Whether the trial ended before the wanted finding could show: Claude Code ended with an error, or nothing was judged.
+    fn breaks_earlier(&self, record: &TrialRecord) -> bool {
+        let is_unjudged = record.cause.is_some_and(|cause| !cause.is_judged());
+        let mut mismatches = record.mismatches.iter();
+        self.finding.is_some() && (is_unjudged || mismatches.any(|one| one.expectation == RUN))
+    }
+
     /// Whether a trial's record shows what the search is about.
     fn is_bad(&self, record: &TrialRecord) -> bool {
         match &self.finding {
@@ -162,6 +171,9 @@ impl Search<'_> {
             }
             (TrialResult::Fail { error }, Some(Cause::Harness)) => Probe::Unusable(error.clone()),
             _ if self.arguments.is_bad(&record) => Probe::Bad(record),
+            (TrialResult::Fail { error }, _) if self.arguments.breaks_earlier(&record) => {
+                Probe::Unusable(format!("the trial breaks before the finding shows: {error}"))
+            }
             _ => Probe::Good(record),
         })
     }

@@ -16,6 +16,7 @@ use crate::matrix::compare::GatewayComparison;
 use crate::process::{self, Launch, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
+use crate::run::ensure_known;
 
 /// Run several gateways and compare them cell by cell
 ///
@@ -76,6 +77,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         runs.push((known.unwrap_or_else(|| file.display().to_string()), results));
     }
     if !arguments.gateways.is_empty() {
+        let files = arguments.root.open()?.gateways();
+        let mut gateways = arguments.gateways.iter();
+        gateways.try_for_each(|gateway| ensure_known(gateway, &files))?;
         let runtime = tokio::runtime::Runtime::new()?;
         for gateway in &arguments.gateways {
             runs.push((

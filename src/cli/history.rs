@@ -1,5 +1,6 @@
 //! `compat history`: what each version of a gateway or of Claude Code breaks.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::print::{output, status};
-use super::project::{InvalidFiles, RootFlag};
+use super::project::{FAILED, InvalidFiles, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::files::atomic_write;
 use crate::files::project::GATEWAYS;
@@ -27,16 +28,17 @@ const NEW_FINDING: u8 = 3;
 /// Each version is installed with the dependencies of its own release day. Finished trials are stored under a digest of the
 /// gateway's lock, Claude Code, the cell and this program: only what changed runs again, also after a break.
 ///
-/// The exit status is 3 if the newest version has a finding that the version before has not.
+/// The exit status is 3 if the newest version has a finding that the version before has not, and 1 if the newest version cannot
+/// be run.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 3 --propose"
 )]
 pub struct Arguments {
     /// The newest versions
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    last: usize,
-    /// The versions from A to B, or a list: `1.98.0,1.101.0`
+    #[arg(long, value_name = "N", default_value = "5")]
+    last: NonZeroUsize,
+    /// The versions from A to B, or a list in any order: `1.98.0,1.101.0`
     #[arg(long, value_name = "A..B", conflicts_with = "last")]
     versions: Option<WantedVersions>,
     #[command(flatten)]
@@ -129,6 +131,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for finding in &new {
         status!("new in {}: {}", finding.last_seen, finding.name);
     }
+    if let Some(newest) = table.versions.last().filter(|newest| newest.unusable.is_some()) {
+        status!(
+            "error: the newest version, {}, could not be run, so its findings are not known",
+            newest.version
+        );
+        return Ok(ExitCode::from(FAILED));
+    }
     Ok(match new.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(NEW_FINDING),
@@ -137,16 +146,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 impl Arguments {
     fn versions(&self, runs: &VersionedRuns) -> anyhow::Result<Vec<ToolVersion>> {
-        if let Some(WantedVersions::List(versions)) = &self.versions {
-            return Ok(versions.clone());
-        }
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         let published = runtime.block_on(runs.published(progress::on_standard_error().as_ref()))?;
         Ok(match &self.versions {
-            Some(WantedVersions::Range(first, last)) => published.between(first, last)?,
-            _ => published.last(self.last),
-        }
-        .to_vec())
+            Some(WantedVersions::List(versions)) => published.named(versions)?,
+            Some(WantedVersions::Range(first, last)) => published.between(first, last)?.to_vec(),
+            None => published.last(self.last.get()).to_vec(),
+        })
     }
 
     fn propose(&self, how: Propose, runs: &VersionedRuns, table: &VersionHistory) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use crate::digest::Sha512;
 use crate::env::Environment;
 use crate::process::{RunId, Watchdog};
 use crate::progress;
+use crate::text::{listed, suggestion};
 use crate::toolchain::PackagePin;
 use crate::toolchain::cache::{CacheEntry, Installed};
 use crate::toolchain::npm::Registry;
@@ -314,9 +315,16 @@ async fn pin_gateway(
     name: &str,
 ) -> anyhow::Result<()> {
     let root = RootFlag::default().find()?;
-    let description = project::open(&root)?
-        .gateway(name)
-        .map_err(project::InvalidFiles)?;
+    let project = project::open(&root)?;
+    let known = project.gateways();
+    let known = || known.iter().map(String::as_str);
+    anyhow::ensure!(
+        known().any(|other| other == name),
+        "there is no `gateways/{name}.yaml`{}; known are {}",
+        suggestion(name, known()),
+        listed(known())
+    );
+    let description = project.gateway(name).map_err(project::InvalidFiles)?;
     let entry = description.entry;
     let entry = entry
         .with_context(|| format!("`gateways/{name}.yaml` has no `install`, so there is nothing to pin"))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::env::Environment;
-use crate::gateway::{WantedGateway, WantedTools};
+use crate::gateway::{WantedGateway, WantedTools, ensure_override_fits};
 use crate::plan::selection::{Axes, Names};
 use crate::run::versioned::{VersionedRuns, VersionedTool};
 
@@ -37,6 +37,7 @@ impl VersionedFlags {
             "`--gateway {}` has one version, and this command compares several: name the gateway alone",
             self.gateway
         );
+        ensure_override_fits(self.overrides.as_deref(), &self.gateway)?;
         let root = std::path::absolute(root)?;
         let name = match tool {
             VersionedTool::Claude => "claude",

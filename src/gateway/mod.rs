@@ -27,7 +27,7 @@ pub use litellm::{install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{FIRST_EXCEPTION, GatewayProcess, NotReady, is_alive, wait_until_ready};
 pub use signature::verify_signature;
-pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools};
+pub use wanted::{NO_GATEWAY, WantedGateway, WantedTools, ensure_override_fits};
 pub use watched::{GatewayRun, WatchedGateway};
 
 use crate::catalogue::KeyHeader;

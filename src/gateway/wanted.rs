@@ -1,7 +1,7 @@
 //! The gateway that a run asks for: `litellm`, `litellm@1.101.0`, `none`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{CatalogueGateway, LITELLM};
@@ -103,6 +103,16 @@ impl FromStr for WantedGateway {
             version,
         })
     }
+}
+
+/// Fails if `overrides` is given for a gateway whose packages it cannot replace.
+pub fn ensure_override_fits(overrides: Option<&Path>, gateway: &WantedGateway) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        overrides.is_none() || gateway.name == LITELLM,
+        "`--override` replaces packages of `{LITELLM}` alone, not of `{}`: remove it",
+        gateway.name
+    );
+    Ok(())
 }
 
 #[cfg(test)]

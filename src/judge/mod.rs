@@ -382,7 +382,7 @@ impl Evaluation {
         })
     }
 
-    /// The request of an expectation, if the gateway forwarded no request of this kind: then it asked for no model at all.
+    /// The request of an expectation, if the gateway did not forward it: then it asked for no model at all.
     pub fn never_arrived(&self, trace: &Trace) -> Option<&Change> {
         let operation = trace.interest.operation?;
         let mut changes = self.diff.as_ref()?.changes.iter();
@@ -390,6 +390,11 @@ impl Evaluation {
             change.what.part == Part::Request
                 && change.what.fate == Fate::Dropped
                 && change.operation == operation
+                && match trace.interest.turn {
+                    Some(turn) => change.turn == turn,
+                    // Other requests for a message may have arrived.
+                    None => operation != Operation::Messages,
+                }
         })
     }
 

@@ -1,20 +1,22 @@
 //! The results of many versions, from a store of finished trials: only what changed runs again.
 //!
-//! A record's key is a digest of the gateway's lock, Claude Code, the cell, the gateway's configuration and this program with
+//! A record's key is a digest of the gateway's name, version and lock, Claude Code, the cell, the gateway's configuration and this program with
 //! its simulator. Each trial is stored when it ends, so a history that was killed continues where it was.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::json;
 
 use super::versioned::VersionedRuns;
 use super::{MatrixRun, versioned};
+use crate::catalogue::{Install, OwnTool};
 use crate::digest::Sha512;
 use crate::files::project::{CELLS, PROXY_CONFIG, broken_project};
 use crate::files::{Project, atomic_write};
 use crate::findings::{KnownFindings, KnownForRun, Versions};
-use crate::gateway;
+use crate::gateway::{self, CatalogueGateway, WantedTools};
 use crate::ids::{CellId, TrialName};
 use crate::matrix::versions::VersionRecords;
 use crate::process::{RunId, Watchdog};
@@ -42,8 +44,19 @@ struct Prepared {
     stored: Vec<TrialRecord>,
     /// Set if trials are missing.
     run: Option<MatrixRun>,
-    gateway: String,
+    gateway: Option<String>,
     claude: String,
+}
+
+/// What identifies the gateway of a version's trials.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct GatewayIdentity {
+    name: String,
+    version: Option<String>,
+    /// The digest of its lock; of this program's source for a part of it; empty for a control run.
+    lock: String,
+    /// Its entry in the catalogue, with the models that it serves.
+    entry: String,
 }
 
 impl<'a> HistoryRun<'a> {
@@ -53,7 +66,7 @@ impl<'a> HistoryRun<'a> {
         let project = selected.project;
         Ok(Self {
             known: project
-                .known_findings(&runs.tools.gateway.name)
+                .known_findings(&runs.tools.gateway.file_name())
                 .map_err(broken_project)?,
             store: Cache::of(&runs.environment)?.root().join(STORE),
             trials: selected.names,
@@ -147,7 +160,7 @@ impl<'a> HistoryRun<'a> {
             records.extend(results.results);
         }
         let versions = Versions {
-            gateway: Some(&prepared.gateway),
+            gateway: prepared.gateway.as_deref(),
             claude_code: Some(&prepared.claude),
         };
         // The declarations may have changed after a trial was stored.
@@ -167,7 +180,7 @@ impl<'a> HistoryRun<'a> {
     }
 
     /// What all trials of `version` depend on, and the versions of gateway and Claude Code.
-    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<(String, String, String)> {
+    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<(String, Option<String>, String)> {
         let progress = progress::on_standard_error();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         let (gateway, claude) = runtime.block_on(self.pins(version, run, progress.as_ref()))?;
@@ -176,7 +189,7 @@ impl<'a> HistoryRun<'a> {
             .iter()
             .map(|file| content(file))
             .collect::<Vec<_>>();
-        let inputs = json!([gateway.digest(), claude.sha512, config, daemon::SOURCE]);
+        let inputs = json!([gateway, claude.sha512, config, daemon::SOURCE]);
         Ok((inputs.to_string(), gateway.version, claude.version))
     }
 
@@ -185,14 +198,13 @@ impl<'a> HistoryRun<'a> {
         version: &ToolVersion,
         run: RunId,
         progress: &dyn ProgressSink,
-    ) -> anyhow::Result<(toolchain::PythonPin, toolchain::ClaudePin)> {
+    ) -> anyhow::Result<(GatewayIdentity, toolchain::ClaudePin)> {
         let tools = self.runs.tools_at(version);
         let folder = self.runs.root.join(toolchain::lock::FOLDER);
         let lock = Lock::read(&folder)?;
         let installer = Installer::new(self.runs.environment.clone(), run, progress)?;
-        let (version, overrides) = (tools.gateway.version.as_ref(), tools.overrides.as_deref());
         Ok((
-            installer.litellm_pin(&folder, &lock, version, overrides).await?,
+            identity(&installer, &folder, &lock, &self.project, &tools).await?,
             installer.claude_pin(&lock, tools.claude.as_ref()).await?,
         ))
     }
@@ -230,6 +242,61 @@ impl<'a> HistoryRun<'a> {
     }
 }
 
+/// Identifies the gateway of `tools`: a published package by its lock, a part of this program by its source.
+async fn identity(
+    installer: &Installer<'_>,
+    folder: &Path,
+    lock: &Lock,
+    project: &Project,
+    tools: &WantedTools,
+) -> anyhow::Result<GatewayIdentity> {
+    let (name, version) = (tools.gateway.file_name(), tools.gateway.version.as_ref());
+    if tools.gateway.is_none() {
+        let (lock, entry) = (String::new(), String::new());
+        return Ok(GatewayIdentity {
+            name,
+            version: None,
+            lock,
+            entry,
+        });
+    }
+    let catalogued = match name == gateway::LITELLM {
+        true => None,
+        false => {
+            let description = project.gateway(&name).map_err(broken_project)?;
+            CatalogueGateway::new(&name, &description, &project.manifest)
+        }
+    };
+    let entry = format!("{catalogued:?}");
+    let (version, lock) = match catalogued.map(|gateway| gateway.entry.install) {
+        None | Some(Install::Tool(OwnTool::Litellm)) => {
+            let pin = installer
+                .litellm_pin(folder, lock, version, tools.overrides.as_deref())
+                .await?;
+            (pin.version.clone(), pin.digest().to_string())
+        }
+        Some(Install::Tool(OwnTool::Claude)) => {
+            let pin = installer.claude_pin(lock, version).await?;
+            (pin.version, json!(pin.sha512).to_string())
+        }
+        Some(Install::BuiltIn(_)) => (env!("CARGO_PKG_VERSION").to_owned(), daemon::SOURCE.to_owned()),
+        Some(install @ (Install::Npm { .. } | Install::Pypi { .. })) => {
+            let pin = installer
+                .package_pin(folder, &name, &install, version, &lock.uv)
+                .await?;
+            let pin = pin.with_context(|| format!("the gateway `{name}` has no lock"))?;
+            (pin.version().to_owned(), pin.digest().to_string())
+        }
+    };
+    let version = Some(version);
+    Ok(GatewayIdentity {
+        name,
+        version,
+        lock,
+        entry,
+    })
+}
+
 /// Whether the result would be the same the next time: a fault of this machine may pass.
 fn is_lasting(record: &TrialRecord) -> bool {
     record.cause.is_none_or(|cause| cause.is_judged()) || !matches!(record.result, TrialResult::Fail { .. })
@@ -247,4 +314,46 @@ fn read(file: &Path) -> Option<TrialRecord> {
 fn write(file: &Path, record: &TrialRecord) -> anyhow::Result<()> {
     let text = serde_json::to_string(record)?;
     atomic_write::write(file, &text).with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Environment;
+    use crate::progress::Silent;
+
+    /// The pinned gateways need no network: their locks are committed.
+    #[tokio::test]
+    async fn each_gateway_has_its_own_identity() {
+        let root = Path::new(".");
+        let (folder, project) = (root.join(toolchain::lock::FOLDER), Project::open(root).unwrap());
+        let lock = Lock::read(&folder).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let environment = [("HOME", cache.path())].into_iter().collect::<Environment>();
+        let installer = Installer::new(environment, RunId::mint(), &Silent).unwrap();
+        let of = async |name: &str| {
+            let tools = WantedTools {
+                gateway: name.parse().unwrap(),
+                ..WantedTools::pinned()
+            };
+            identity(&installer, &folder, &lock, &project, &tools)
+                .await
+                .unwrap()
+        };
+        let litellm = of("litellm").await;
+        assert_eq!(litellm.version.as_deref(), Some(lock.litellm.version.as_str()));
+        let portkey = of("portkey").await;
+        let pinned = portkey.version.clone().unwrap();
+        assert_eq!(of(&format!("portkey@{pinned}")).await, portkey);
+        let transparent = of("transparent").await;
+        assert_eq!(transparent.lock, daemon::SOURCE);
+        let locks = [
+            litellm.lock,
+            portkey.lock,
+            transparent.lock,
+            of("none").await.lock,
+        ];
+        let different: std::collections::HashSet<&String> = locks.iter().collect();
+        assert_eq!(different.len(), locks.len());
+    }
 }

@@ -62,7 +62,7 @@ use order::start_order;
 use pace::Pace;
 use place::{RunPlace, Wanted};
 use recorder::Recorder;
-pub use selected::SelectedTrials;
+pub use selected::{SelectedTrials, ensure_known};
 use shared::SharedResults;
 use start::{
     compat_program, ensure_same_conditions, executed, executes_nothing, mismatch_of_fault, not_applicable,

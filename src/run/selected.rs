@@ -16,11 +16,11 @@ use crate::files::Project;
 use crate::files::project::{GATEWAYS, broken_project, rendered};
 use crate::files::run_folders;
 use crate::findings::GatewayDescription;
-use crate::gateway::{LITELLM, NO_GATEWAY};
+use crate::gateway::{LITELLM, NO_GATEWAY, WantedGateway, ensure_override_fits};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
-use crate::text::listed;
+use crate::text::{listed, suggestion};
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]
@@ -188,6 +188,19 @@ impl SelectedTrials {
     }
 }
 
+/// Fails if there is no file for `gateway` among those of `files`.
+pub fn ensure_known(gateway: &WantedGateway, files: &[String]) -> anyhow::Result<()> {
+    let known = || files.iter().map(String::as_str).chain([NO_GATEWAY]);
+    ensure!(
+        gateway.is_none() || gateway.name == LITELLM || files.contains(&gateway.file_name()),
+        "there is no gateway `{}`{}: known are {}",
+        gateway.name,
+        suggestion(&gateway.file_name(), known()),
+        listed(known())
+    );
+    Ok(())
+}
+
 /// Fails if there is no such gateway, or if a version contradicts the gateway that already runs.
 fn check_gateway(options: &RunOptions, environment: &Environment, project: &Project) -> anyhow::Result<()> {
     let (gateway, url) = (&options.gateway, env::LITELLM_PROXY_BASE_URL);
@@ -203,14 +216,7 @@ fn check_gateway(options: &RunOptions, environment: &Environment, project: &Proj
             "`--gateway {gateway}` contradicts `{url}`, which names a gateway that already runs: unset the variable, or \
              name the running one with `--gateway-name`"
         );
-        let files = project.gateways();
-        let known = files.iter().map(String::as_str).chain([NO_GATEWAY]);
-        ensure!(
-            files.contains(&name),
-            "there is no gateway `{}`: known are {}",
-            gateway.name,
-            listed(known)
-        );
+        ensure_known(gateway, &project.gateways())?;
         let description = project.gateway(&name).map_err(broken_project)?;
         let entry = description.entry.with_context(|| {
             format!(
@@ -224,6 +230,7 @@ fn check_gateway(options: &RunOptions, environment: &Environment, project: &Proj
             gateway.name
         );
     }
+    ensure_override_fits(options.overrides.as_deref(), gateway)?;
     let flag = match (&gateway.version, &options.overrides) {
         (Some(_), _) => format!("--gateway {gateway}"),
         (None, Some(_)) => "--override".to_owned(),

@@ -95,7 +95,16 @@ fn contents(directory: &Path, package: &str) -> anyhow::Result<BTreeMap<String, 
         .collect())
 }
 
-/// Each file that is changed, missing or not listed, by its content.
+/// Pages of LiteLLM's admin page, which no program runs. Some versions (1.83.14) move them at their first start: `a.html`
+/// becomes `a/index.html`.
+///
+/// Source: `_restructure_ui_html_files` in `litellm/proxy/proxy_server.py`.
+fn is_admin_page(name: &str) -> bool {
+    name.contains("/site-packages/litellm/proxy/_experimental/out/") && name.ends_with(".html")
+}
+
+/// Each file that is changed, missing or not listed, by its content. Pages of LiteLLM's admin page do not count, unless one is
+/// a link.
 pub fn faults(directory: &Path) -> anyhow::Result<Vec<String>> {
     let path = directory.join(INVENTORY);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -109,12 +118,14 @@ pub fn faults(directory: &Path) -> anyhow::Result<Vec<String>> {
     let mut faults = Vec::new();
     for (name, file) in files(directory)? {
         match listed.remove(name.as_str()) {
+            _ if is_admin_page(&name) && file.link.is_none() => {}
             None => faults.push(format!("{name}: not listed")),
             Some(content) if content != file.content()? => faults.push(format!("{name}: changed")),
             Some(_) => {}
         }
     }
-    faults.extend(listed.keys().map(|name| format!("{name}: missing")));
+    let missing = listed.keys().filter(|name| !is_admin_page(name));
+    faults.extend(missing.map(|name| format!("{name}: missing")));
     Ok(faults)
 }
 
@@ -242,5 +253,36 @@ mod tests {
         ] {
             assert!(error.contains(fault), "{fault} in {error}");
         }
+    }
+
+    #[test]
+    fn only_pages_of_the_admin_page_may_move() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = "lib/python3.11/site-packages/litellm/proxy/_experimental/out";
+        let path = |name: &str| folder.path().join(out).join(name);
+        fs::create_dir_all(path("login")).unwrap();
+        fs::write(path("login.html"), "page").unwrap();
+        fs::write(path("login.txt"), "text").unwrap();
+        take(folder.path()).unwrap();
+        fs::rename(path("login.html"), path("login/index.html")).unwrap();
+        for _ in 0..2 {
+            check(folder.path()).unwrap();
+        }
+        let others = ["a.py", "a.pth", "a.so", "a.html.pyc"];
+        for name in others {
+            fs::write(path(name), "").unwrap();
+        }
+        fs::remove_file(path("login.txt")).unwrap();
+        std::os::unix::fs::symlink("/elsewhere", path("link.html")).unwrap();
+        let faults = faults(folder.path()).unwrap();
+        let fault = |name: &str, what: &str| format!("{out}/{name}: {what}");
+        for name in others.iter().chain(&["link.html"]) {
+            assert!(
+                faults.contains(&fault(name, "not listed")),
+                "{name} in {faults:?}"
+            );
+        }
+        assert!(faults.contains(&fault("login.txt", "missing")), "{faults:?}");
+        assert_eq!(faults.len(), others.len() + 2);
     }
 }

@@ -68,8 +68,7 @@ impl Installer<'_> {
         let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
         checked.with_context(|| {
             format!(
-                "the installed {} {} cannot be used (install it again with `compat toolchain clean` and `compat toolchain \
-                 install`)",
+                "the installed {} {} cannot be used (remove it with `compat toolchain clean`: the next run installs it again)",
                 pin.package, pin.version
             )
         })?;

@@ -138,7 +138,8 @@ impl PackagePin {
         }
     }
 
-    fn digest(&self) -> Sha512 {
+    /// It identifies the pin.
+    pub fn digest(&self) -> Sha512 {
         match self {
             Self::Npm(pin) => Sha512::of(pin.text().as_bytes()),
             Self::Pypi(pin) => pin.digest(),

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
+use regex::Regex;
 
 use super::index::{self, PackageRelease};
 use super::lock::{self, ClaudePin, Lock, PythonPin};
@@ -31,6 +33,40 @@ impl ToolVersion {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is no pre-release: numbers alone, perhaps with a later build of the same release (`.post1`).
+    pub fn is_final(&self) -> bool {
+        let (_, rank, _) = self.order();
+        rank > Rank::PreRelease
+    }
+
+    /// Its place among the versions of one tool: `1.9.0`, `1.99.0rc1`, `1.99.0`, `1.99.0.post1`, `1.100.0`.
+    ///
+    /// Sources: the order of versions in PEP 440, and in Semantic Versioning, item 11.
+    pub fn order(&self) -> (Vec<u64>, Rank, Vec<u64>) {
+        static RELEASE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"^\d+(\.\d+)*").expect("the pattern is valid"));
+        let end = RELEASE.find(&self.0).map_or(0, |found| found.end());
+        let (release, rest) = self.0.split_at(end);
+        let rank = match rest {
+            "" => Rank::Final,
+            _ if rest.starts_with(".post") => Rank::Later,
+            _ => Rank::PreRelease,
+        };
+        let numbers = |text: &str| {
+            let digits = text.split(|character: char| !character.is_ascii_digit());
+            digits.filter_map(|number| number.parse().ok()).collect()
+        };
+        (numbers(release), rank, numbers(rest))
+    }
+}
+
+/// What a version is of its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    PreRelease,
+    Final,
+    Later,
 }
 
 impl fmt::Display for ToolVersion {
@@ -77,7 +113,7 @@ impl Installer<'_> {
         }
         let source = lock::read(&folder.join(lock::LITELLM_SOURCE))?;
         let wanted = update::with_version(&source, &pinned.package, Some(version));
-        let replaced = overrides.map(lock::read).transpose()?.unwrap_or_default();
+        let replaced = overrides.map(read_override).transpose()?.unwrap_or_default();
         let inputs = Sha512::of(format!("{wanted}\n--override\n{replaced}").as_bytes());
         let path = self.pin_path(&format!("{}-{version}-{}.txt", pinned.package, inputs.short()));
         if let Ok(text) = std::fs::read_to_string(&path) {
@@ -124,10 +160,7 @@ impl Installer<'_> {
 
     async fn release(&self, lock: &Lock, version: &str) -> anyhow::Result<PackageRelease> {
         let releases = self.litellm_releases(lock).await?;
-        let newest = releases
-            .last()
-            .map(|release| release.version.clone())
-            .unwrap_or_default();
+        let newest = newest_of(&releases);
         let found = releases.into_iter().find(|release| release.version == version);
         found.with_context(|| {
             let package = &lock.litellm.package;
@@ -143,5 +176,46 @@ impl Installer<'_> {
         let written = atomic_write::make_folder(&self.cache.root().join(PINS))
             .and_then(|()| atomic_write::write(path, text));
         written.with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+fn read_override(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| {
+        format!(
+            "cannot read the requirements of `--override` in `{}`",
+            file.display()
+        )
+    })
+}
+
+/// The newest release by its number: an older line may get a release later.
+fn newest_of(releases: &[PackageRelease]) -> String {
+    let current = releases.iter().filter(|release| !release.yanked);
+    let versions = current.filter_map(|release| release.version.parse::<ToolVersion>().ok());
+    let newest = versions
+        .filter(ToolVersion::is_final)
+        .max_by_key(ToolVersion::order);
+    newest.map_or_else(|| "not known".to_owned(), |version| version.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_release_has_the_highest_number() {
+        let release = |(version, yanked): (&str, bool)| PackageRelease {
+            version: version.to_owned(),
+            published: chrono::DateTime::UNIX_EPOCH,
+            yanked,
+        };
+        let releases = [
+            ("1.98.0", false),
+            ("1.100.0", false),
+            ("1.101.0", true),
+            ("1.102.0rc1", false),
+            ("1.99.1", false),
+        ];
+        assert_eq!(newest_of(&releases.map(release)), "1.100.0");
     }
 }

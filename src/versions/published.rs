@@ -3,10 +3,7 @@
 //! Pure. Pre-releases, withdrawn and deprecated versions do not count.
 #![warn(clippy::disallowed_methods)]
 
-use std::sync::LazyLock;
-
 use anyhow::{Context as _, ensure};
-use regex::Regex;
 
 use crate::text::listed;
 use crate::toolchain::ToolVersion;
@@ -15,61 +12,78 @@ use crate::toolchain::npm::Package;
 
 /// Versions in the order of their numbers, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedVersions(Vec<ToolVersion>);
-
-/// The numbers of a final release. A later build of the same release (`.post1`) has one more. `None` for a pre-release.
-pub fn numbers(version: &str) -> Option<Vec<u64>> {
-    static FINAL: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\d+(\.\d+)+(\.post\d+)?$").expect("the pattern is valid"));
-    FINAL.is_match(version).then(|| {
-        let digits = version.split(|character: char| !character.is_ascii_digit());
-        digits.filter_map(|number| number.parse().ok()).collect()
-    })
+pub struct PublishedVersions {
+    finals: Vec<ToolVersion>,
+    /// All versions, those that do not count too.
+    all: Vec<ToolVersion>,
 }
 
 impl PublishedVersions {
     pub fn of_litellm(releases: &[PackageRelease]) -> Self {
-        let current = releases.iter().filter(|release| !release.yanked);
-        Self::sorted(current.map(|release| release.version.as_str()))
+        Self::sorted(
+            releases
+                .iter()
+                .map(|release| (release.version.as_str(), !release.yanked)),
+        )
     }
 
     pub fn of_claude(package: &Package) -> Self {
-        let current = package
-            .versions
-            .iter()
-            .filter(|(_, version)| version.deprecated.is_none());
-        Self::sorted(current.map(|(version, _)| version.as_str()))
+        let versions = package.versions.iter();
+        Self::sorted(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
     }
 
-    fn sorted<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
-        let mut found: Vec<(Vec<u64>, ToolVersion)> = versions
-            .filter_map(|version| Some((numbers(version)?, version.parse().ok()?)))
+    /// `versions`, each with whether it is current.
+    fn sorted<'a>(versions: impl Iterator<Item = (&'a str, bool)>) -> Self {
+        let mut all: Vec<(ToolVersion, bool)> = versions
+            .filter_map(|(version, is_current)| Some((version.parse().ok()?, is_current)))
             .collect();
-        found.sort();
-        Self(found.into_iter().map(|(_, version)| version).collect())
+        all.sort_by_cached_key(|(version, _)| version.order());
+        let finals = all
+            .iter()
+            .filter(|(version, is_current)| *is_current && version.is_final());
+        Self {
+            finals: finals.map(|(version, _)| version.clone()).collect(),
+            all: all.into_iter().map(|(version, _)| version).collect(),
+        }
     }
 
     /// The newest `count`, the oldest of them first.
     pub fn last(&self, count: usize) -> &[ToolVersion] {
-        &self.0[self.0.len().saturating_sub(count)..]
+        &self.finals[self.finals.len().saturating_sub(count)..]
     }
 
     /// The versions from `first` to `last`, both included.
     pub fn between(&self, first: &ToolVersion, last: &ToolVersion) -> anyhow::Result<&[ToolVersion]> {
         let position = |version: &ToolVersion| {
-            self.0.iter().position(|known| known == version).with_context(|| {
-                let newest = listed(self.last(3).iter().map(ToolVersion::as_str));
-                format!("`{version}` is not a published final version; the newest are {newest}")
-            })
+            self.finals
+                .iter()
+                .position(|known| known == version)
+                .with_context(|| {
+                    let newest = listed(self.last(3).iter().map(ToolVersion::as_str));
+                    format!("`{version}` is not a published final version; the newest are {newest}")
+                })
         };
         let (first, last) = (position(first)?, position(last)?);
         ensure!(
             first <= last,
             "`{}` is newer than `{}`: name the older version first",
-            self.0[first],
-            self.0[last]
+            self.finals[first],
+            self.finals[last]
         );
-        Ok(&self.0[first..=last])
+        Ok(&self.finals[first..=last])
+    }
+
+    /// `wanted`, the oldest first. Fails if one was never published; a pre-release and a withdrawn version are allowed.
+    pub fn named(&self, wanted: &[ToolVersion]) -> anyhow::Result<Vec<ToolVersion>> {
+        for version in wanted {
+            let newest = listed(self.last(3).iter().map(ToolVersion::as_str));
+            ensure!(
+                self.all.contains(version),
+                "`{version}` is not a published version; the newest are {newest}"
+            );
+        }
+        let found = self.all.iter().filter(|version| wanted.contains(version));
+        Ok(found.cloned().collect())
     }
 }
 
@@ -87,7 +101,8 @@ mod tests {
             "1.97.dev2",
             "1.9.0",
         ];
-        let published = PublishedVersions::sorted(versions.into_iter());
+        let published =
+            PublishedVersions::sorted(versions.into_iter().map(|version| (version, version != "1.9.0")));
         let words = |versions: &[ToolVersion]| {
             versions
                 .iter()
@@ -95,7 +110,17 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(words(published.last(9)), "1.9.0 1.98.0 1.98.0.post1 1.100.0");
+        assert_eq!(words(published.last(9)), "1.98.0 1.98.0.post1 1.100.0");
+        let named = ["1.100.0", "1.99.0rc1", "1.9.0"].map(|text| text.parse().unwrap());
+        assert_eq!(
+            words(&published.named(&named).unwrap()),
+            "1.9.0 1.99.0rc1 1.100.0"
+        );
+        let error = published
+            .named(&["9.9.9".parse().unwrap()])
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("`9.9.9` is not a published version"), "{error}");
         assert_eq!(words(published.last(1)), "1.100.0");
         let version = |text: &str| text.parse::<ToolVersion>().unwrap();
         let between = published.between(&version("1.98.0"), &version("1.100.0"));

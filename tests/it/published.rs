@@ -233,3 +233,68 @@ async fn history_runs_only_what_is_not_stored() {
     let results = small.read("target/compat/versions/litellm/1.1.0/compat-results.json");
     assert_eq!(Results::parse(&results).unwrap().results.len(), 1);
 }
+
+#[tokio::test]
+async fn history_names_the_versions_that_it_cannot_judge() {
+    let (small, _index) = project().await;
+    let history = async |versions: &[&str]| {
+        let mut line = vec!["history"];
+        line.extend_from_slice(versions);
+        line.extend(["--format", "json", "--exact", TRIAL]);
+        small.compat(&line).await
+    };
+    let sorted = history(&["--versions", "1.1.0,1.0.0"]).await;
+    sorted.exits(0);
+    let table: Value = serde_json::from_str(&sorted.out).unwrap();
+    assert_eq!(table["versions"][0]["version"], "1.0.0");
+    let newest = history(&["--versions", "1.3.0,1.1.0"]).await;
+    newest.exits(1);
+    newest.err_has("the newest version, 1.3.0, could not be run");
+    let unknown = history(&["--versions", "1.1.0,9.9.9"]).await;
+    unknown.exits(1);
+    unknown.err_has("`9.9.9` is not a published version; the newest are `1.4.0`, `1.5.0`, `1.6.0`");
+    assert_lacks(&unknown.err, "1.1.0: ");
+    history(&["--last", "0"]).await.exits(2);
+}
+
+#[tokio::test]
+async fn bisect_skips_what_breaks_before_the_finding_shows() {
+    let (small, _index) = project().await;
+    let ends = ["--good", "1.0.0", "--bad", "1.6.0"];
+    let ran = small
+        .compat(&[&["bisect", TRIAL, "--finding", "later"], &ends[..]].concat())
+        .await;
+    ran.exits(1);
+    ran.err_has("`--bad 1.6.0` cannot be judged: the trial breaks before the finding shows");
+}
+
+#[tokio::test]
+async fn a_wrong_gateway_or_override_is_refused_at_once() {
+    let (small, _index) = project().await;
+    let compared = small.compat(&["compare", "litellm", "nonne"]).await;
+    compared.exits(1);
+    compared.err_has("there is no gateway `nonne` (did you mean `none`?): known are");
+    assert_lacks(&compared.err, "running litellm");
+    let updated = small
+        .compat(&["toolchain", "update", "--gateway", "nosuch"])
+        .await;
+    updated.exits(1);
+    updated.err_has("there is no `gateways/nosuch.yaml`; known are ");
+    let other = small
+        .run(&["--gateway", "none", "--override", "x.txt", "--exact", TRIAL])
+        .await;
+    other.exits(2);
+    other.err_has("`--override` replaces packages of `litellm` alone, not of `none`: remove it");
+    let missing = small
+        .run(&[
+            "--gateway",
+            "litellm@1.1.0",
+            "--override",
+            "x.txt",
+            "--exact",
+            TRIAL,
+        ])
+        .await;
+    missing.exits(2);
+    missing.err_has("cannot read the requirements of `--override` in `x.txt`");
+}

@@ -104,6 +104,7 @@ impl Kind for RequestCheck {
     fn interests(&self) -> Vec<Interest> {
         vec![Interest {
             names: self.names(),
+            operation: Some(self.operation),
             ..Interest::request(self.parts(), self.turn.number())
         }]
     }

@@ -181,6 +181,10 @@ fn each_mistake_of_an_entry_has_its_place() {
             "5:25: the template cannot be filled",
         ),
         (
+            "client: {headers: {x-a: \"a\\n\\n{{ bad\"}}\n",
+            "5:25: the template cannot be filled",
+        ),
+        (
             "client: {headers: {'x a': b}}\n",
             "5:20: `x a` is not the name of a header",
         ),

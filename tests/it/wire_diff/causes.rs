@@ -308,3 +308,34 @@ fn a_body_that_nobody_can_read_heads_the_report() {
         Some("request 1: field `body` changed: \"JSON\" → \"no JSON; `content-encoding` is gzip\"")
     );
 }
+
+#[test]
+fn a_swallowed_token_count_asked_for_no_other_model() {
+    for (operation, rule) in [
+        (Operation::CountTokens, "lost_on_the_way"),
+        (Operation::Messages, "other_model"),
+    ] {
+        let mut wire = Wire::one();
+        let mut count = wire.sent[0].clone();
+        count.operation = Operation::CountTokens;
+        wire.sent.push(count);
+        if operation == Operation::Messages {
+            wire = wire.arrives(|body| body["model"] = json!("other"));
+        }
+        let of_model = Check::Request(RequestCheck {
+            turn: Turn::Number(1),
+            operation,
+            route: None,
+            model: Some(equals("alias")),
+            stream: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+        });
+        let (cause, found, why) = cause_of(
+            of_model,
+            wire,
+            nothing().answered(text_message("a b c")).ended("a b c"),
+        );
+        assert_eq!((cause, found), (Cause::Gateway, rule), "{why}");
+    }
+}
