@@ -5,6 +5,7 @@
 pub mod bisect;
 mod budget;
 pub mod campaign;
+mod checks;
 pub mod choice;
 mod gateway_name;
 pub mod history;
@@ -22,7 +23,6 @@ mod status;
 pub mod trial;
 pub mod versioned;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -48,10 +48,9 @@ use crate::plan::{Planned, PlannedTrial};
 use crate::progress::ProgressSink;
 use crate::report::{self, Paint};
 use crate::results::faults;
-use crate::results::stale::{self, StaleFinding};
 use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 use crate::session::daemon::DaemonUse;
-use crate::session::preflight::{self, PreflightReport};
+use crate::session::preflight::PreflightReport;
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use budget::Budget;
@@ -499,31 +498,6 @@ impl MatrixRun {
         ensure_same_conditions(earlier, &now)
     }
 
-    /// Sends one minimal request to each alias of the run.
-    async fn preflight(&self, session: &Session) {
-        let project = &self.selected.project;
-        let aliases: BTreeSet<String> = (self.trials().iter())
-            .filter_map(|name| match project.plan(None, name) {
-                Planned::Run(planned) => Some(planned.alias),
-                Planned::Broken(_) | Planned::NotApplicable(_) => None,
-            })
-            .collect();
-        let (base_url, key) = (&session.gateway.base_url, &session.gateway.key);
-        let report = preflight::check(
-            base_url,
-            key,
-            &self.options.wanted().headers,
-            aliases,
-            session.provider.as_ref(),
-            &session.secrets,
-        )
-        .await;
-        for line in preflight::summary(&report.unusable) {
-            self.progress.note(&line);
-        }
-        let _ = self.preflight.set(report);
-    }
-
     /// Ends the session, and returns the results.
     fn results(mut self) -> anyhow::Result<Results> {
         let results = self.recorder.finish()?;
@@ -598,28 +572,6 @@ impl MatrixRun {
             .filter(is_own)
             .filter(|entry| entry.fails_run());
         status(failed, own.any(gives_verdict))
-    }
-
-    /// The errors about known findings that no longer show. Of several processes, the one that finishes a column reports it.
-    fn stale(&self, results: &Results) -> Vec<String> {
-        if self.known.findings.is_empty() || self.options.client_format() != ClientFormat::Messages {
-            return Vec::new();
-        }
-        let project = &self.selected.project;
-        let is_own = |stale: &StaleFinding<'_>| {
-            self.selected
-                .names
-                .iter()
-                .any(|name| name.cell.provider == stale.provider && stale.tiers.contains(&name.tier))
-        };
-        let lacks = &self.selected.gateway.lacks;
-        let mut trials = project.applicable_trials();
-        trials.retain(|name| lacks.reason(&name.cell.provider, &name.cell.feature).is_none());
-        stale::stale(results, &self.known, &trials)
-            .iter()
-            .filter(|stale| !self.is_shared || is_own(stale))
-            .map(|stale| format!("error: {stale}"))
-            .collect()
     }
 }
 
