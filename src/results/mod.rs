@@ -5,6 +5,7 @@ pub mod json;
 pub mod spending;
 pub mod status;
 pub mod file;
+mod record_texts;
 pub mod last;
 pub mod merge;
 pub mod stale;
@@ -12,5 +13,6 @@ pub mod faults;
 pub mod junit;
 
 pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};
+pub use record_texts::RecordTexts;
 pub use spending::Spending;
 pub use status::{CellStatus, StatusWord, TrialResult};

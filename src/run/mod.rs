@@ -327,8 +327,7 @@ impl MatrixRun {
         }
         if let Some(budget) = &self.budget {
             let spent = budget.settle(&record);
-            self.recorder
-                .update(|Results { run, .. }| run.spent = Some(spent));
+            self.recorder.update(|run| run.spent = Some(spent));
         }
         self.finished(record)
     }
@@ -336,7 +335,7 @@ impl MatrixRun {
     /// The run is not live: a reply came from a simulator.
     fn mark_as_rehearsal(&self) {
         let mut is_new = false;
-        self.recorder.update(|Results { run, .. }| {
+        self.recorder.update(|run| {
             is_new = !run.rehearsal;
             run.rehearsal = true;
             run.behind = Behind::Simulated;
@@ -472,7 +471,7 @@ impl MatrixRun {
             if behind != session.behind() {
                 self.mark_as_rehearsal();
             }
-            self.recorder.update(|Results { run, .. }| {
+            self.recorder.update(|run| {
                 // Another process of the run, or the run that this one reruns, may have met a simulator.
                 run.behind = match run.rehearsal {
                     true => Behind::Simulated,

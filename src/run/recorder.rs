@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::place::RunPlace;
 use super::shared::SharedResults;
 use crate::ids::TrialName;
-use crate::results::{self, Results, TrialRecord};
+use crate::results::{self, RecordTexts, Results, RunRecord, TrialRecord};
 
 /// Writes the results of a run after each trial.
 pub(super) struct Recorder {
@@ -21,6 +21,8 @@ pub(super) struct Recorder {
 
 struct State {
     results: Results,
+    /// Unused if other processes change the results too.
+    texts: RecordTexts,
     junit_written: Option<Instant>,
     error: Option<anyhow::Error>,
 }
@@ -43,18 +45,19 @@ impl Recorder {
             shared,
             state: Mutex::new(State {
                 results,
+                texts: RecordTexts::default(),
                 junit_written: None,
                 error: None,
             }),
         };
-        recorder.update(|results| results.begin(selected));
+        recorder.change(|results, _| results.begin(selected));
         let error = recorder.state.lock().error.take();
         error.map_or(Ok(recorder), Err)
     }
 
     /// Adds `records` if the run has no results yet: if this is its first process.
     pub(super) fn begin_with(&self, records: impl FnOnce() -> Vec<TrialRecord>) {
-        self.update(|results| {
+        self.change(|results, _| {
             if results.results.is_empty() {
                 records().into_iter().for_each(|record| results.finish(record));
             }
@@ -66,7 +69,8 @@ impl Recorder {
     }
 
     pub(super) fn add(&self, trial: TrialRecord) {
-        self.update(|results| {
+        self.change(|results, texts| {
+            texts.forget(&trial.nodeid);
             if self.is_rerun {
                 results.results.retain(|earlier| earlier.nodeid != trial.nodeid);
             }
@@ -84,7 +88,7 @@ impl Recorder {
     /// Marks the run as complete if all selected trials have finished, and returns the results.
     pub(super) fn finish(&self) -> anyhow::Result<Results> {
         self.state.lock().junit_written = None;
-        self.update(|results| results.settle(true));
+        self.change(|results, _| results.settle(true));
         let mut state = self.state.lock();
         if let Some(error) = state.error.take() {
             return Err(error);
@@ -96,31 +100,44 @@ impl Recorder {
     /// Writes both files now, and returns the results.
     pub(super) fn flush(&self) -> Results {
         self.state.lock().junit_written = None;
-        self.update(|_| {});
+        self.change(|_, _| {});
         let results = self.state.lock().results.clone();
         // A signal ends the run, so no error can be reported.
         let _ = self.place.separate(&results.to_text());
         results
     }
 
-    /// Changes the results and writes them. The first error is returned at the end of the run.
-    pub(super) fn update(&self, change: impl FnOnce(&mut Results)) {
+    /// Changes the conditions of the run and writes the results.
+    pub(super) fn update(&self, change: impl FnOnce(&mut RunRecord)) {
+        self.change(|results, _| change(&mut results.run));
+    }
+
+    /// Changes the results and writes them. The first error is returned at the end of the run. A change of a record forgets its
+    /// text.
+    fn change(&self, change: impl FnOnce(&mut Results, &mut RecordTexts)) {
         let mut state = self.state.lock();
-        if let Err(error) = self.try_update(&mut state, change) {
+        if let Err(error) = self.try_change(&mut state, change) {
             state.error.get_or_insert(error);
         }
     }
 
-    fn try_update(&self, state: &mut State, change: impl FnOnce(&mut Results)) -> anyhow::Result<()> {
-        let results = &mut state.results;
+    fn try_change(
+        &self,
+        state: &mut State,
+        change: impl FnOnce(&mut Results, &mut RecordTexts),
+    ) -> anyhow::Result<()> {
+        let (results, texts) = (&mut state.results, &mut state.texts);
         // Held until both files are written.
         let locked = self.shared.as_ref().map(SharedResults::lock).transpose()?;
         if let Some(known) = locked.as_ref().and_then(|locked| locked.read()) {
             *results = known;
         }
-        change(results);
+        change(results, texts);
         results.run.written_at = chrono::Utc::now();
-        let text = results.to_text();
+        let text = match &locked {
+            Some(_) => results.to_text(),
+            None => texts.of(results),
+        };
         if let Some(locked) = &locked {
             locked.write(&text)?;
         }

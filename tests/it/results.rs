@@ -6,7 +6,7 @@ use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::outcome::{Cause, Outcome, TrialVerdict};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::stale::stale;
-use compat_matrix::results::{Results, junit};
+use compat_matrix::results::{RecordTexts, Results, junit};
 
 use crate::support::RESULTS;
 use crate::support::evidence::known_finding_of;
@@ -20,6 +20,20 @@ fn results_survive_writing_and_reading() {
     assert_eq!(read.to_text(), text);
     assert!(text.ends_with("}\n"));
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn growing_results_have_the_text_of_whole_ones() {
+    let all = records();
+    let mut results = Results::new(run(all.len()), Vec::new());
+    let mut texts = RecordTexts::default();
+    assert_eq!(texts.of(&results), results.to_text());
+    // The second time, each trial is repeated and its record changes.
+    for record in all.iter().chain(&all) {
+        results.finish(record.clone());
+        texts.forget(&record.nodeid);
+        assert_eq!(texts.of(&results), results.to_text());
+    }
 }
 
 #[test]
