@@ -298,9 +298,7 @@ pub(super) struct Booted {
 
 /// Starts a simulator, and LiteLLM in front of it.
 pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow::Result<Booted> {
-    let simulator = Simulator::start(boot.simulator).await?;
-    let back = relay_behind(&simulator, boot.relay_behind).await?;
-    let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
+    let (simulator, back, provider_url) = start_provider(boot.simulator, boot.relay_behind).await?;
     let folder = boot.root.join(toolchain::lock::FOLDER);
     let lock = Lock::read(&folder)?;
     let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
@@ -312,7 +310,7 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
     let version = pin.version;
     let label = format!("starting LiteLLM {version}");
     progress.begin(&label);
-    let mut providers = simulator.credentials().for_gateway(provider_url);
+    let mut providers = simulator.credentials().for_gateway(&provider_url);
     providers.extend(env::LITELLM_SHORT_WAITS.map(|(name, value)| (name.into(), value.into())));
     let options = GatewayOptions {
         config: &boot.root.join(PROXY_CONFIG),
@@ -331,13 +329,20 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
     })
 }
 
-async fn relay_behind(simulator: &Simulator, is_wanted: bool) -> anyhow::Result<Option<Relay>> {
-    if !is_wanted {
-        return Ok(None);
+/// Starts a simulator, and a relay in front of it if `has_relay`. Returns the address for the gateway too.
+async fn start_provider(
+    options: SimulatorOptions,
+    has_relay: bool,
+) -> anyhow::Result<(Simulator, Option<Relay>, String)> {
+    let simulator = Simulator::start(options).await?;
+    if !has_relay {
+        let address = simulator.base_url().to_owned();
+        return Ok((simulator, None, address));
     }
     let secret = &simulator.credentials().aws_secret_access_key;
-    let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret));
-    Ok(Some(relay.await?))
+    let relay = Relay::start(RelayPosition::Behind, simulator.base_url(), Some(secret)).await?;
+    let address = relay.base_url().to_owned();
+    Ok((simulator, Some(relay), address))
 }
 
 /// Starts a simulator, and a gateway of the catalogue in front of it.
@@ -346,9 +351,7 @@ async fn boot_catalogued(
     gateway: &CatalogueGateway,
     progress: &dyn ProgressSink,
 ) -> anyhow::Result<Backend> {
-    let simulator = Simulator::start(boot.simulator).await?;
-    let back = relay_behind(&simulator, boot.relay_behind).await?;
-    let provider_url = back.as_ref().map_or(simulator.base_url(), Relay::base_url);
+    let (simulator, back, provider_url) = start_provider(boot.simulator, boot.relay_behind).await?;
     let folder = boot.root.join(toolchain::lock::FOLDER);
     let lock = Lock::read(&folder)?;
     let installer = Installer::new(boot.environment.clone(), boot.run, progress)?;
@@ -378,7 +381,7 @@ async fn boot_catalogued(
         config: &boot.root.join(PROXY_CONFIG),
         folder: &boot.scratch.join("gateway"),
         environment: boot.environment,
-        providers: simulator.credentials().for_gateway(provider_url),
+        providers: simulator.credentials().for_gateway(&provider_url),
         run: boot.run,
     };
     let started = gateway.start(&options, &parts).await;
