@@ -10,7 +10,7 @@ pub mod template;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::ids::{FeatureId, ProviderId};
+use crate::ids::{CellId, FeatureId, ProviderId};
 
 pub(crate) use form::resolve;
 pub use form::{ClientForm, EntryForm, InstallForm, StartForm, is_header_name};
@@ -92,8 +92,12 @@ pub struct Lack {
 }
 
 impl Lack {
-    fn covers(&self, provider: &ProviderId, feature: &FeatureId) -> bool {
-        self.has_provider(provider) && self.features.as_ref().is_none_or(|all| all.contains(feature))
+    fn covers(&self, cell: &CellId) -> bool {
+        self.has_provider(&cell.provider)
+            && self
+                .features
+                .as_ref()
+                .is_none_or(|all| all.contains(&cell.feature))
     }
 
     fn has_provider(&self, provider: &ProviderId) -> bool {
@@ -107,8 +111,8 @@ pub struct Lacks(pub Vec<Lack>);
 
 impl Lacks {
     /// Why the gateway cannot serve a cell; `None` if it can.
-    pub fn reason(&self, provider: &ProviderId, feature: &FeatureId) -> Option<&str> {
-        let lack = self.0.iter().find(|lack| lack.covers(provider, feature))?;
+    pub fn reason(&self, cell: &CellId) -> Option<&str> {
+        let lack = self.0.iter().find(|lack| lack.covers(cell))?;
         Some(&lack.reason)
     }
 

@@ -80,10 +80,7 @@ mod tests {
     use crate::mutants::score::{CellName, Named};
 
     fn cell(feature: &str) -> CellId {
-        CellId {
-            feature: FeatureId::new(feature),
-            provider: ProviderId::new("anthropic"),
-        }
+        CellId::new(&FeatureId::new(feature), &ProviderId::new("anthropic"))
     }
 
     fn named(feature: &str) -> Vec<Named> {

@@ -234,10 +234,7 @@ mod tests {
     use crate::mutants::ExpectedKill;
 
     fn cell(feature: &str) -> CellId {
-        CellId {
-            feature: FeatureId::new(feature),
-            provider: ProviderId::new("anthropic"),
-        }
+        CellId::new(&FeatureId::new(feature), &ProviderId::new("anthropic"))
     }
 
     fn run(feature: &str, broken: &[&str], touched: bool) -> CellRun {

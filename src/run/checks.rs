@@ -50,7 +50,7 @@ impl MatrixRun {
         };
         let lacks = &self.selected.gateway.lacks;
         let mut trials = project.applicable_trials();
-        trials.retain(|name| lacks.reason(&name.cell.provider, &name.cell.feature).is_none());
+        trials.retain(|name| lacks.reason(&name.cell).is_none());
         stale::stale(results, &self.known, &trials)
             .iter()
             .filter(|stale| !self.is_shared || is_own(stale))

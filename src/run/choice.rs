@@ -110,10 +110,7 @@ mod tests {
     use crate::outcome::Cause;
 
     fn cell(feature: &str) -> CellId {
-        CellId {
-            feature: FeatureId::new(feature),
-            provider: ProviderId::new("anthropic"),
-        }
+        CellId::new(&FeatureId::new(feature), &ProviderId::new("anthropic"))
     }
 
     fn mutant(name: &str, row: Option<&str>) -> Arc<Mutant> {

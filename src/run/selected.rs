@@ -145,8 +145,8 @@ impl SelectedTrials {
 
     /// What to do with a trial. A gateway that lacks its column or its feature makes it not applicable.
     pub(super) fn plan(&self, proxy_config: Option<&ProxyConfig>, name: &TrialName) -> Planned {
-        let (gateway, cell) = (&self.gateway, &name.cell);
-        match gateway.lacks.reason(&cell.provider, &cell.feature) {
+        let gateway = &self.gateway;
+        match gateway.lacks.reason(&name.cell) {
             Some(reason) => Planned::NotApplicable(format!("{}: {reason}", gateway.known.gateway)),
             None => self.project.plan(proxy_config, name),
         }
@@ -324,10 +324,9 @@ fn not_applicable(
     gateway: &GatewayDescription,
 ) -> HashSet<TrialName> {
     let mut found = project.not_applicable(names);
-    let lacked = names.iter().filter(|name| {
-        let cell = &name.cell;
-        gateway.lacks.reason(&cell.provider, &cell.feature).is_some()
-    });
+    let lacked = names
+        .iter()
+        .filter(|name| gateway.lacks.reason(&name.cell).is_some());
     found.extend(lacked.cloned());
     found
 }

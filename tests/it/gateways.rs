@@ -7,7 +7,7 @@ use compat_matrix::catalogue::{CatalogueEntry, ClientAuth, Install, KeyHeader, O
 use compat_matrix::env::{self, Environment};
 use compat_matrix::files::Project;
 use compat_matrix::gateway::{CatalogueGateway, GatewayOptions, InstalledParts};
-use compat_matrix::ids::{FeatureId, ProviderId};
+use compat_matrix::ids::{CellId, FeatureId, ProviderId};
 use compat_matrix::matrix::compare::GatewayComparison;
 use compat_matrix::process::RunId;
 use compat_matrix::results::{Results, TrialResult};
@@ -101,9 +101,12 @@ fn every_gateway_of_the_catalogue_serves_or_lacks_a_cell() {
     }
     let lacks = project.gateway("transparent").unwrap().lacks;
     let vision = FeatureId::new("vision");
-    let reason = lacks.reason(&ProviderId::new("vertex_ai"), &vision);
+    let reason = lacks.reason(&CellId::new(&vision, &ProviderId::new("vertex_ai")));
     assert_has(reason.unwrap_or_default(), "translates nothing");
-    assert_eq!(lacks.reason(&ProviderId::new("azure"), &vision), None);
+    assert_eq!(
+        lacks.reason(&CellId::new(&vision, &ProviderId::new("azure"))),
+        None
+    );
 }
 
 #[test]
