@@ -70,10 +70,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             timelines.insert(name, show::timeline_of(&recorded));
         }
     }
-    let recorded = |name: &TrialName| timelines.get(name).cloned();
     arguments
         .output
-        .write(&html::of_run(&matrix, Some(&details), &recorded))?;
+        .write(&html::of_run(&matrix, Some(&details), &timelines))?;
     if let Output::File(path) = &arguments.output {
         let trials = counted(judged, "trial");
         let timelines = counted(timelines.len(), "timeline");

@@ -15,11 +15,9 @@ use crate::text::printable;
 
 const STYLE: &str = include_str!("html.css");
 
-/// What was recorded of a trial, as text, if there is anything.
-pub type TrialText<'a> = &'a dyn Fn(&TrialName) -> Option<String>;
-
-/// The page, with the tiers of each cell if there are details. Ends with a newline.
-pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>) -> String {
+/// The page, with the tiers of each cell if there are details. `recorded` is what was recorded of trials, as text. Ends with a
+/// newline.
+pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: &HashMap<TrialName, String>) -> String {
     let table = table(matrix, details);
     let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
@@ -102,7 +100,11 @@ fn anchor(row: usize, column: usize) -> String {
 }
 
 /// A section per cell: of the failed cells, and of the others, each with its heading.
-fn sections(matrix: &Matrix, details: Option<&Details>, recorded: TrialText<'_>) -> (String, String) {
+fn sections(
+    matrix: &Matrix,
+    details: Option<&Details>,
+    recorded: &HashMap<TrialName, String>,
+) -> (String, String) {
     let columns = matrix.providers.len().max(1);
     let (mut failed, mut others) = (String::new(), String::new());
     let mut first_cells: HashMap<&str, String> = HashMap::new();
@@ -185,12 +187,12 @@ fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) ->
 }
 
 /// What was recorded of a tier's trial, folded.
-fn timeline(tier: &TierDetails, recorded: TrialText<'_>) -> Option<String> {
-    let text = recorded(&tier.nodeid)?;
+fn timeline(tier: &TierDetails, recorded: &HashMap<TrialName, String>) -> Option<String> {
+    let text = recorded.get(&tier.nodeid)?;
     let name = escaped(tier.tier.as_str());
     Some(format!(
         "<details>\n<summary>{name}: what happened</summary>\n<pre>{}</pre>\n</details>\n",
-        escaped(&text)
+        escaped(text)
     ))
 }
 

@@ -1,5 +1,6 @@
 //! The matrix: building, comparing, rendering.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use compat_matrix::cells::Manifest;
@@ -420,7 +421,10 @@ fn a_published_matrix_is_shown_with_its_failures() {
     assert!(text.lines().all(|line| line.width() <= 80), "{text}");
     insta::assert_snapshot!("show_text", text);
     insta::assert_snapshot!("show_markdown", markdown::of_matrix(&matrix, Some(&details)));
-    insta::assert_snapshot!("show_html", html::of_run(&matrix, Some(&details), &|_| None));
+    insta::assert_snapshot!(
+        "show_html",
+        html::of_run(&matrix, Some(&details), &HashMap::new())
+    );
 }
 
 #[test]
@@ -432,7 +436,7 @@ fn the_page_has_the_text_of_equal_failures_once() {
             *status = CellStatus::Fail { error: text.into() };
         }
     }
-    let page = html::of_run(&matrix, None, &|_| None);
+    let page = html::of_run(&matrix, None, &HashMap::new());
     let cells = matrix.cells().count();
     assert_eq!(page.matches(&format!("<pre>{text}</pre>")).count(), 1);
     let links = page.matches("The same failure as <a href=\"#cell-1-1\">").count();
@@ -486,8 +490,8 @@ fn any_matrix_fits_the_terminal() {
 fn html_is_self_contained_and_escapes_text() {
     let (built, details) = built();
     for page in [
-        html::of_run(&huge(), None, &|_| None),
-        html::of_run(&built, Some(&details), &|_| None),
+        html::of_run(&huge(), None, &HashMap::new()),
+        html::of_run(&built, Some(&details), &HashMap::new()),
     ] {
         for forbidden in "<script <link <img <iframe src= url( @import javascript: \u{1b}".split(' ') {
             assert!(!page.contains(forbidden), "{forbidden}");
@@ -500,7 +504,7 @@ fn html_is_self_contained_and_escapes_text() {
         }
         assert_has(&page, "default-src 'none'");
     }
-    assert!(html::of_run(&huge(), None, &|_| None).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(html::of_run(&huge(), None, &HashMap::new()).contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
 #[test]

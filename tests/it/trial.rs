@@ -78,6 +78,18 @@ async fn session_on(simulator: &Simulator) -> Session {
     session(attached(base, key, Some(base))).await.expect("a session")
 }
 
+/// A live session, as far as its environment tells, on a simulator with these replies.
+async fn live_session(unscripted: provider::Unscripted) -> (Simulator, Session) {
+    let options = provider::SimulatorOptions {
+        unscripted,
+        ..provider::SimulatorOptions::default()
+    };
+    let simulator = Simulator::start(options).await.expect("the simulator starts");
+    let key = simulator.credentials().anthropic_api_key.clone();
+    let variables = attached(simulator.base_url(), &key, None);
+    (simulator, session(variables).await.expect("a session"))
+}
+
 /// A prompt with the reply `pong`, and expectations of both sides.
 fn text_test() -> Test {
     let mut test = test(Check::Text(TextCheck(equals("pong"))));
@@ -378,16 +390,7 @@ async fn a_request_that_fits_two_trials_is_ambiguous() {
 
 #[tokio::test]
 async fn a_live_run_judges_only_the_side_of_claude() {
-    let simulator = Simulator::start(provider::SimulatorOptions {
-        unscripted: provider::Unscripted::Reply(provider::standalone_reply()),
-        ..provider::SimulatorOptions::default()
-    })
-    .await
-    .expect("the simulator starts");
-    let key = simulator.credentials().anthropic_api_key.clone();
-    let session = session(attached(simulator.base_url(), &key, None))
-        .await
-        .expect("a session");
+    let (_simulator, session) = live_session(provider::Unscripted::Reply(provider::standalone_reply())).await;
     assert_eq!(session.behind(), Behind::Live);
     let mut test = text_test();
     test.expectations[0].check = Check::Exit(ExitCheck(0));
@@ -495,16 +498,8 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
 #[tokio::test]
 async fn a_live_model_that_did_not_follow_gets_a_second_attempt() {
     for (answers, passes) in [(["no", "pong"], true), (["no", "never"], false)] {
-        let simulator = Simulator::start(provider::SimulatorOptions {
-            unscripted: provider::Unscripted::Script(script(answers.map(text))),
-            ..provider::SimulatorOptions::default()
-        })
-        .await
-        .expect("the simulator starts");
-        let key = simulator.credentials().anthropic_api_key.clone();
-        let session = session(attached(simulator.base_url(), &key, None))
-            .await
-            .expect("a session");
+        let script = script(answers.map(text));
+        let (_simulator, session) = live_session(provider::Unscripted::Script(script)).await;
         let record = Finished::of(&text_test(), session).await.record;
         assert_eq!(record.attempts.len(), 2, "{record:#?}");
         let first = record.attempts[0].failure.as_ref().expect("it failed");
