@@ -38,7 +38,7 @@ use crate::support::loopback::{self, Server};
 use crate::support::provider_client::{script, text};
 use crate::support::small_project::{CONTROL_KEY, simulator};
 use crate::support::text::assert_has;
-use crate::support::wait::{until, with_argument};
+use crate::support::wait::{is_alive, until, with_argument};
 
 const ALIAS: &str = "claude-haiku-4-5";
 
@@ -216,7 +216,8 @@ async fn a_killed_watchdog_is_replaced_before_the_next_trial() {
     let first = watchdogs();
     assert_eq!(first.len(), 1);
     kill(Pid::from_raw(first[0] as i32), Signal::SIGKILL).unwrap();
-    until("the watchdog is dead", || watchdogs().is_empty()).await;
+    // A process that is ending has no arguments any more, but its parent cannot wait for it yet.
+    until("the watchdog is dead", || !is_alive(first[0])).await;
     Finished::in_session(&text_test(), ALIAS, &session).await.passes();
     let second = watchdogs();
     assert_eq!(second.len(), 1);
