@@ -23,12 +23,16 @@ struct State {
     results: Results,
     /// Unused if other processes change the results too.
     texts: RecordTexts,
-    junit_written: Option<Instant>,
+    /// When JUnit is to be written again; `None`: with the next change.
+    junit_due: Option<Instant>,
     error: Option<anyhow::Error>,
 }
 
 /// JUnit is needed at the end of a run; before that, it is written at most once in this time.
 const JUNIT_PAUSE: Duration = Duration::from_secs(2);
+
+/// JUnit grows with the run. Between two writes, a run has this many times the time that the last one took.
+const JUNIT_SHARE: u32 = 100;
 
 impl Recorder {
     /// Writes both files at once, so that the files of an earlier run do not look like this one's. `results` are empty, or those of
@@ -46,7 +50,7 @@ impl Recorder {
             state: Mutex::new(State {
                 results,
                 texts: RecordTexts::default(),
-                junit_written: None,
+                junit_due: None,
                 error: None,
             }),
         };
@@ -87,7 +91,7 @@ impl Recorder {
 
     /// Marks the run as complete if all selected trials have finished, and returns the results.
     pub(super) fn finish(&self) -> anyhow::Result<Results> {
-        self.state.lock().junit_written = None;
+        self.state.lock().junit_due = None;
         self.change(|results, _| results.settle(true));
         let mut state = self.state.lock();
         if let Some(error) = state.error.take() {
@@ -99,7 +103,7 @@ impl Recorder {
 
     /// Writes both files now, and returns the results.
     pub(super) fn flush(&self) -> Results {
-        self.state.lock().junit_written = None;
+        self.state.lock().junit_due = None;
         self.change(|_, _| {});
         let results = self.state.lock().results.clone();
         // A signal ends the run, so no error can be reported.
@@ -142,12 +146,13 @@ impl Recorder {
             locked.write(&text)?;
         }
         self.place.write_results(&text)?;
-        let is_recent = |written: Instant| written.elapsed() < JUNIT_PAUSE;
-        if self.shared.is_none() && state.junit_written.is_some_and(is_recent) {
+        let started = Instant::now();
+        if self.shared.is_none() && state.junit_due.is_some_and(|due| started < due) {
             return Ok(());
         }
         self.place.write_junit(&results::junit::to_xml(results))?;
-        state.junit_written = Some(Instant::now());
+        let pause = JUNIT_PAUSE.max(started.elapsed() * JUNIT_SHARE);
+        state.junit_due = Some(Instant::now() + pause);
         Ok(())
     }
 }
