@@ -51,6 +51,17 @@ impl ClientFormat {
         known.map_or("messages", |(name, _)| name)
     }
 
+    /// Whether Claude Code names the gateway's alias for a model of `provider`. A pass-through to Anthropic or Vertex AI needs the
+    /// provider's name. LiteLLM 1.106.2 looks up the model in a path of Bedrock among its aliases, and refuses all others
+    /// (`route_llm_request.py`).
+    pub fn has_alias(self, provider: &ProviderId) -> bool {
+        match self {
+            Self::Messages => true,
+            Self::Passthrough => false,
+            Self::Provider => Route::called(provider.as_str()) != Some(Route::VertexAi),
+        }
+    }
+
     /// Whether Claude Code's requests for `provider` have the form of the Messages API.
     pub fn is_messages_api(self, provider: &ProviderId) -> bool {
         self != Self::Provider || Route::called(provider.as_str()).is_some_and(Route::is_messages_api)

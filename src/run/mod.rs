@@ -32,7 +32,6 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use crate::cells::ProxyConfig;
-use crate::claude::ClientFormat;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
@@ -302,9 +301,7 @@ impl MatrixRun {
         }
         // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
         let format = self.options.client_format();
-        let is_direct = self.options.is_control()
-            || format == ClientFormat::Passthrough
-            || !format.is_messages_api(&name.cell.provider);
+        let is_direct = self.options.is_control() || !format.has_alias(&name.cell.provider);
         let config = self.proxy_config.as_ref().filter(|_| is_direct);
         let model = config.and_then(|config| config.model(alias));
         let task = TrialTask {

@@ -7,9 +7,12 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, is_permanent, run};
+use compat_matrix::claude::{
+    ClaudeProgress, ClaudeRun, ClientFormat, Endpoint, Invocation, is_permanent, run,
+};
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
+use compat_matrix::ids::ProviderId;
 use compat_matrix::process::{ProcessTag, tagged};
 use compat_matrix::transcript::{Event, Transcript};
 use serde_json::{Value, json};
@@ -138,6 +141,24 @@ fn the_headers_of_a_cell_join_those_of_the_harness() {
     let environment = invocation.environment();
     let headers = &environment[OsStr::new("ANTHROPIC_CUSTOM_HEADERS")];
     assert_eq!(headers, "x-own: 1\nAuthorization: Bearer key");
+}
+
+#[test]
+fn a_pass_through_gets_the_name_of_the_provider() {
+    let named_by_alias = |format: ClientFormat| {
+        let providers = [
+            "anthropic",
+            "bedrock_invoke",
+            "vertex_ai",
+            "azure",
+            "bedrock_mantle",
+        ];
+        providers.map(|provider| format.has_alias(&ProviderId::new(provider)))
+    };
+    assert_eq!(named_by_alias(ClientFormat::Messages), [true; 5]);
+    assert_eq!(named_by_alias(ClientFormat::Passthrough), [false; 5]);
+    let provider = named_by_alias(ClientFormat::Provider);
+    assert_eq!(provider, [true, true, false, true, true]);
 }
 
 #[test]
