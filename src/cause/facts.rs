@@ -11,6 +11,8 @@ use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::RULES_OF_MODELS;
 use crate::wire::reply_id;
+use crate::wire::script::LOCKSTEP_PATIENCE_MS;
+use crate::wire_diff;
 
 const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
 
@@ -409,7 +411,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     refused
         .or_else(|| error_of_its_own(evidence, &asked))
         .or_else(|| traces::fault(evidence, judgement))
-        .or_else(|| held_back(&asked))
+        .or_else(|| held_back(evidence, &asked))
         .or_else(|| changed_answer(evidence, &asked))
         .or_else(|| evidence.exchanges.iter().find_map(refused_by_rule))
 }
@@ -444,9 +446,23 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
     }
 }
 
-fn held_back(asked: &[&ProviderExchange]) -> Option<Diagnosis> {
-    let mut locksteps = asked.iter().filter_map(|exchange| exchange.reply.lockstep);
-    let lockstep = locksteps.find(|lockstep| lockstep.is_held_back())?;
+fn held_back(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
+    let mut locksteps = asked
+        .iter()
+        .filter_map(|exchange| Some((exchange, exchange.reply.lockstep?)));
+    let (exchange, lockstep) = locksteps.find(|(_, lockstep)| lockstep.is_held_back())?;
+    if wire_diff::is_shown_late(evidence, exchange) {
+        return Some(Diagnosis::proven(
+            Cause::Harness,
+            "stream_shown_late",
+            format!(
+                "the gateway passed on delta {}, but Claude Code did not show it within {} s: this machine has too much to do",
+                lockstep.seen + 1,
+                LOCKSTEP_PATIENCE_MS / 1000
+            ),
+            "end other programs on this machine, or run fewer trials at once (`--test-threads 1`), and run the trial again",
+        ));
+    }
     Some(Diagnosis::proven(
         Cause::Gateway,
         "stream_held_back",

@@ -202,6 +202,11 @@ impl ProviderReply {
             cut_off: true,
         }
     }
+
+    /// Whether it is a whole message, and no error.
+    pub fn is_answer(&self) -> bool {
+        self.status < 400 && self.message.is_some() && !self.cut_off
+    }
 }
 
 /// A body or a stream event.

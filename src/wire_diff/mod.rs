@@ -171,6 +171,18 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
     Some(diff)
 }
 
+/// Whether Claude Code showed a delta of this lockstep stream late that the gateway had passed on in time: the fault of Claude
+/// Code or of the machine.
+pub fn is_shown_late(evidence: &Evidence, exchange: &ProviderExchange) -> bool {
+    let pairs = pairing::pair(&evidence.sent, &evidence.exchanges);
+    let own = pairs.iter().find(|pair| {
+        let mut exchanges = pair.exchanges.iter();
+        exchanges.any(|own| own.number == exchange.number)
+    });
+    let back = own.and_then(|pair| pair.passage.reply.as_ref());
+    back.is_some_and(|back| reply::is_passed_in_time(&exchange.reply, back))
+}
+
 /// Compares the exchanges in front of the gateway with those at the provider.
 pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();

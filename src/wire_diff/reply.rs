@@ -61,8 +61,9 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
 
 fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let path = match given.status < 400 && back.status >= 400 {
-        true => LOST_ANSWER,
-        false => "HTTP status",
+        true => LOST_ANSWER.to_owned(),
+        // What a gateway does to one status says nothing about the others.
+        false => format!("HTTP status {}", given.status),
     };
     (given.status != back.status).then(|| Difference::of(Part::Status, path, given.status, back.status))
 }
@@ -157,7 +158,7 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     if is_messages_error(before) && is_messages_error(after) && old != new {
         found.push(Difference::of(
             Part::Error,
-            "the error's type",
+            format!("the type of error {}", given.status),
             old.clone(),
             new.clone(),
         ));
@@ -382,10 +383,22 @@ fn delta_kind(event: &Value) -> Option<DeltaKind> {
 fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
     match given.lockstep {
+        Some(_) if is_passed_in_time(given, back) => None,
         Some(lockstep) if lockstep.is_held_back() => held_back(&sent, &came),
         Some(_) => None,
         None => burst(&sent, &came),
     }
+}
+
+/// Whether the gateway passed on the first delta of a lockstep stream that Claude Code did not show in time, before the provider
+/// sent the next one. The provider does not wait for the deltas after it.
+pub(super) fn is_passed_in_time(given: &ProviderReply, back: &GatewayReply) -> bool {
+    let Some(lockstep) = given.lockstep.filter(|lockstep| lockstep.is_held_back()) else {
+        return false;
+    };
+    let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
+    let times = came.get(lockstep.seen).zip(sent.get(lockstep.seen + 1));
+    times.is_some_and(|(came, next)| came <= next)
 }
 
 fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::conversation::{self, Prompt};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, values};
-use crate::wire::exchange::{Body, ProviderExchange, RecordedRequest, TOO_LARGE};
+use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
 use crate::wire::{Operation, Route, messages, pointer, target};
 
@@ -92,7 +92,16 @@ fn repeated(pair: &Pair) -> Option<Difference> {
     let exchanges = pair.exchanges.iter();
     let statuses: Vec<u16> = exchanges.map(|exchange| exchange.reply.status).collect();
     let times = json!({"times": statuses.len(), "statuses": statuses});
-    let difference = || Difference::of(Part::Request, "the request", 1, times);
+    // To ask again after an error is another fault than to ask again after an answer.
+    let earlier = pair.exchanges.iter().rev().skip(1);
+    let what = match earlier
+        .map(|exchange| &exchange.reply)
+        .any(ProviderReply::is_answer)
+    {
+        true => "the answered request",
+        false => "the request",
+    };
+    let difference = || Difference::of(Part::Request, what, 1, times);
     (statuses.len() > 1).then(|| difference().with_fate(Fate::Repeated))
 }
 

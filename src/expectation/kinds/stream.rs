@@ -9,7 +9,8 @@ use crate::evidence::{Behind, Evidence, file};
 use crate::expectation::claude_side::{claude_exchanges, transcript_end};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::transcript::{Answer, DeltaKind};
-use crate::wire_diff::Part;
+use crate::wire::exchange::Lockstep;
+use crate::wire_diff::{self, Part};
 
 /// CLI side: the stream that Claude Code saw.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
@@ -81,9 +82,11 @@ impl Kind for StreamCheck {
 
     /// A provider in lockstep holds nothing back itself.
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
-        let held_back = claude_exchanges(scene.evidence)
-            .filter_map(|exchange| exchange.reply.lockstep)
-            .any(|lockstep| lockstep.is_held_back());
+        let evidence = scene.evidence;
+        let held_back = claude_exchanges(evidence).any(|exchange| {
+            let lockstep = exchange.reply.lockstep;
+            lockstep.is_some_and(Lockstep::is_held_back) && !wire_diff::is_shown_late(evidence, exchange)
+        });
         (self.incremental && held_back).then_some(true)
     }
 }
@@ -105,7 +108,10 @@ fn held_back(evidence: &Evidence) -> Vec<Deviation> {
         .into_iter()
         .filter(|(_, lockstep)| lockstep.is_held_back())
         .map(|(exchange, lockstep)| Deviation {
-            summary: "the stream was held back on its way to Claude Code".into(),
+            summary: match wire_diff::is_shown_late(evidence, exchange) {
+                true => "Claude Code showed the stream too late".into(),
+                false => "the stream was held back on its way to Claude Code".into(),
+            },
             expected: format!(
                 "each of the first {} deltas to show before the provider sends the next",
                 lockstep.deltas.saturating_sub(1)

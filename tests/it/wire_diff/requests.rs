@@ -417,7 +417,9 @@ fn repeated_and_swallowed_requests_are_differences() {
     repeated.exchanges.push(again);
     assert_eq!(
         repeated.changes(),
-        ["request 1: the request was forwarded more than once: 1 → {\"times\":2,\"statuses\":[200,200]}"]
+        [
+            "request 1: the answered request was forwarded more than once: 1 → {\"times\":2,\"statuses\":[200,200]}"
+        ]
     );
 
     let mut swallowed = Wire::one();
