@@ -321,7 +321,7 @@ async fn gateways_are_compared_with_each_configuration() {
 #[tokio::test]
 async fn a_killed_history_continues_where_it_was() {
     let (small, _index) = project().await;
-    let line = ["history", "--versions", "1.0.0,1.1.0,1.4.0", "--format", "json"];
+    let line = ["history", "--versions", "1.0.0,1.1.0", "--format", "json"];
     let stored = || -> BTreeSet<PathBuf> {
         let files = std::fs::read_dir(small.path("cache/history"));
         let files = files.into_iter().flatten().flatten().map(|entry| entry.path());
@@ -358,7 +358,8 @@ async fn a_killed_history_continues_where_it_was() {
     assert_eq!(after, texts, "a stored trial was written again");
     let whole = small.compat(&line).await;
     assert_eq!(whole.out, resumed.out);
-    assert_lacks(&whole.err, " 1 trials ran");
+    whole.err_has("1.0.0: 0 trials ran");
+    whole.err_has("1.1.0: 0 trials ran");
 }
 
 #[tokio::test]
