@@ -106,7 +106,7 @@ test('600 cells are 600 cells', () => {
   assert.equal(render(large).match(/<td /g)?.length, 600);
 });
 
-test('the version since which a finding shows, and the configuration, are told', () => {
+test('the version since which a finding shows, and the configuration, stand on the page', () => {
   const configured = {...details, gateway: {kind: 'litellm', configuration: 'bearer'}};
   const page = render(matrix, configured, versions);
   assert.match(page, /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0 or earlier<\/dd>/);
