@@ -232,6 +232,8 @@ pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 /// Session token of a temporary AWS key for Bedrock.
 pub const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// Bedrock's API key, for configurations that use it in place of the AWS key. LiteLLM does not read this variable.
+pub const BEDROCK_API_KEY: &str = "BEDROCK_API_KEY";
 /// AWS region for Bedrock.
 pub const AWS_REGION_NAME: &str = "AWS_REGION_NAME";
 /// Base of Bedrock's runtime API.
@@ -532,12 +534,8 @@ impl Environment {
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        let variables = variables.into_iter();
-        Self(
-            variables
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        let owned = |(name, value): (N, V)| (name.into(), value.into());
+        Self(variables.into_iter().map(owned).collect())
     }
 }
 

@@ -85,6 +85,9 @@ pub struct UnderTest {
     pub gateway: Option<String>,
     pub gateway_version: Option<String>,
     pub claude_code_version: Option<String>,
+    /// The gateway's configuration, unless it is the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
 impl Evidence {

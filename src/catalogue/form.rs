@@ -196,7 +196,7 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
 }
 
 /// Reports a path that leaves the gateway's own folder.
-fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
+pub(super) fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
     let leaves = std::path::Path::new(file)
         .components()
         .any(|part| !matches!(part, std::path::Component::Normal(_)));
@@ -207,7 +207,7 @@ fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
 }
 
 /// Reports a template that cannot be filled, at its line in the file.
-fn check(at: &KeyPath, text: &str, column: &str, reader: &mut Reader<'_>) {
+pub(super) fn check(at: &KeyPath, text: &str, column: &str, reader: &mut Reader<'_>) {
     let Err(error) = fill(text, &NeutralList::sample(), column) else {
         return;
     };

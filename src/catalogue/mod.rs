@@ -4,6 +4,7 @@
 //! [`template`] fills from one neutral list of models, providers and credentials.
 #![warn(clippy::disallowed_methods)]
 
+mod configuration;
 mod form;
 pub mod template;
 
@@ -12,6 +13,8 @@ use serde::Deserialize;
 
 use crate::ids::{CellId, FeatureId, ProviderId};
 
+pub(crate) use configuration::resolve as resolve_configurations;
+pub use configuration::{Configuration, Configurations, ConfiguredValues, DEFAULT};
 pub(crate) use form::resolve;
 pub use form::{ClientForm, EntryForm, InstallForm, StartForm, is_header_name};
 

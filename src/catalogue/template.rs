@@ -114,7 +114,7 @@ impl NeutralList {
     }
 }
 
-const AWS: [&str; 4] = ["base", "access_key_id", "secret_access_key", "region"];
+const AWS: [&str; 5] = ["base", "access_key_id", "secret_access_key", "api_key", "region"];
 
 #[cfg(test)]
 mod tests {

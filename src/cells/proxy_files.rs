@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde_yaml::Value;
 
 use super::proxy_config::ReadFile;
+use crate::catalogue::ConfiguredValues;
 use crate::document::diagnostic::{LineColumn, Source};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Span, written, yaml};
 
@@ -120,6 +121,28 @@ fn value(bytes: &[u8], node: Option<&Node>) -> Result<Value, serde_yaml::Error> 
         Some(node) if error.to_string().contains("duplicate entry") => serde_yaml::to_value(node.to_json()),
         _ => Err(error),
     })
+}
+
+/// The merged files with `settings` in place of their own, as JSON, which is YAML too.
+pub fn proxy_text_with(
+    file: &Path,
+    bytes: &[u8],
+    read: ReadFile<'_>,
+    settings: &ConfiguredValues,
+) -> Result<String, Vec<Diagnostic>> {
+    let files = Files::read(file, bytes, read)?;
+    let sections = files.merged().sections.into_iter();
+    let values = sections.map(|(name, section)| Ok((name, serde_json::to_value(section.value)?)));
+    let values: Result<serde_json::Map<_, _>, serde_json::Error> = values.collect();
+    let mut values = values.map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
+    for (section, own) in settings {
+        let own = own.iter().map(|(name, value)| (name.clone(), value.clone()));
+        match values.get_mut(section) {
+            Some(serde_json::Value::Object(section)) => section.extend(own),
+            _ => drop(values.insert(section.clone(), own.collect())),
+        }
+    }
+    Ok(format!("{:#}\n", serde_json::Value::Object(values)))
 }
 
 /// The value of one file of the gateway's configuration, before merge keys are applied.

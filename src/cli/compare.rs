@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::files::{self, Output};
 use super::print::status;
-use super::project::RootFlag;
+use super::project::{InvalidFiles, RootFlag};
+use crate::catalogue::DEFAULT;
 use crate::env::{self, Environment};
+use crate::findings::GatewayDescription;
 use crate::gateway::WantedGateway;
 use crate::matrix::compare::GatewayComparison;
 use crate::process::{self, Launch, ProcessTag, RunId};
@@ -20,13 +22,14 @@ use crate::run::ensure_known;
 
 /// Run several gateways and compare them cell by cell
 ///
-/// Runs `cargo test --test compat -- --gateway NAME` for each gateway, one after the other, and prints one table with the
-/// differences and what explains them. `compat gateways` lists the names. With `--from`, it reads finished results and runs
-/// nothing. The exit status is 0 if every run ended with results, whatever they are.
+/// Runs `compat run --gateway NAME` for each gateway, one after the other, and prints one table with the differences and what
+/// explains them. `compat gateways` lists the names. With several `--config`, each gateway runs with each of them. With `--from`,
+/// it reads finished results and runs nothing. The exit status is 0 if every run ended with results, whatever they are.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat compare transparent portkey -- --matrix v0 --tier haiku
   compat compare litellm litellm@1.101.0 --format markdown -- tool_use
+  compat compare litellm --config default --config bearer --format html --output bearer.html -- --tier haiku
   compat compare --from litellm.json --from portkey.json --format json")]
 pub struct Arguments {
     /// The gateways, each with a version if it is not the pinned one
@@ -36,6 +39,9 @@ pub struct Arguments {
         conflicts_with = "from"
     )]
     gateways: Vec<WantedGateway>,
+    /// A configuration of the gateways. May be given several times; `default` is the usual one
+    #[arg(long, value_name = "NAME", default_value = DEFAULT, conflicts_with = "from")]
+    config: Vec<String>,
     /// Results of a finished run
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
@@ -48,9 +54,6 @@ pub struct Arguments {
     /// The most columns of the text [default: those of the terminal, else 80]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
     width: Option<u16>,
-    /// The harness to run instead of `cargo test --test compat`
-    #[arg(long, value_name = "PROGRAM", hide = true)]
-    harness: Option<PathBuf>,
     #[command(flatten)]
     root: RootFlag,
     /// Flags and filters of each run, after `--`
@@ -64,6 +67,8 @@ enum CompareFormat {
     Text,
     /// For a job summary or a comment on a pull request
     Markdown,
+    /// For a browser: one file that needs no other
+    Html,
     /// For programs
     Json,
 }
@@ -77,21 +82,33 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         runs.push((known.unwrap_or_else(|| file.display().to_string()), results));
     }
     if !arguments.gateways.is_empty() {
-        let files = arguments.root.open()?.gateways();
-        let mut gateways = arguments.gateways.iter();
-        gateways.try_for_each(|gateway| ensure_known(gateway, &files))?;
+        let project = arguments.root.open()?;
+        let files = project.gateways();
+        for gateway in &arguments.gateways {
+            ensure_known(gateway, &files)?;
+            let name = gateway.file_name();
+            let description = match gateway.is_none() {
+                true => GatewayDescription::default(),
+                false => project.gateway(&name).map_err(InvalidFiles)?,
+            };
+            for config in &arguments.config {
+                let known = description.configurations.called(config);
+                known.map_err(|why| anyhow!("`--config {config}` of `{gateway}`: {why}"))?;
+            }
+        }
         let runtime = tokio::runtime::Runtime::new()?;
         for gateway in &arguments.gateways {
-            runs.push((
-                gateway.to_string(),
-                runtime.block_on(run_gateway(gateway, arguments))?,
-            ));
+            for config in &arguments.config {
+                let results = runtime.block_on(run_gateway(gateway, config, arguments))?;
+                runs.push((gateway.to_string(), results));
+            }
         }
     }
     let comparison = GatewayComparison::new(&runs);
     let text = match arguments.format {
         CompareFormat::Text => comparison.to_terminal(arguments.output.width(arguments.width), Paint::Ansi),
         CompareFormat::Markdown => comparison.to_markdown(),
+        CompareFormat::Html => comparison.to_html(),
         CompareFormat::Json => comparison.to_json(),
     };
     arguments.output.write(&text)?;
@@ -99,7 +116,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs the trials through `gateway`, and returns its results. They stay in `target/compat/compare/`.
-async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::Result<Results> {
+async fn run_gateway(
+    gateway: &WantedGateway,
+    config: &str,
+    arguments: &Arguments,
+) -> anyhow::Result<Results> {
     let root = arguments.root.find()?;
     let environment = Environment::from_process();
     ensure!(
@@ -109,20 +130,24 @@ async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::
     );
     let folder = root.join("target/compat/compare");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let file = folder.join(format!("{gateway}.json"));
+    let name = match config {
+        DEFAULT => gateway.to_string(),
+        _ => format!("{gateway}-{config}"),
+    };
+    let file = folder.join(format!("{name}.json"));
     // Results of an earlier run must not count as those of a run that wrote none.
     let _ = std::fs::remove_file(&file);
-    status!("running {gateway}");
+    status!("running {name}");
     let tag = ProcessTag::run(RunId::mint());
-    let launch = match &arguments.harness {
-        Some(program) => Launch::new(program, tag),
-        None => Launch::new("cargo", tag).arguments(["test", "--quiet", "--test", "compat", "--"]),
-    };
-    let launch = launch
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let launch = Launch::new(program, tag)
         .arguments([
-            "--gateway".into(),
-            OsString::from(gateway.to_string()),
-            "--quiet".into(),
+            "run",
+            "--gateway",
+            &gateway.to_string(),
+            "--config",
+            config,
+            "--quiet",
         ])
         .arguments(&arguments.flags)
         .environment(environment.variables().clone())
@@ -131,7 +156,7 @@ async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::
             (env::COMPAT_RESULTS_PATH, &file),
         ])
         .directory(&root);
-    let log = folder.join(format!("{gateway}.log"));
+    let log = folder.join(format!("{name}.log"));
     let output = process::output(&launch, b"", RUN_DEADLINE).await?;
     let text = output.stdout_text() + &output.stderr_text();
     std::fs::write(&log, &text).with_context(|| format!("cannot write `{}`", log.display()))?;
@@ -139,13 +164,13 @@ async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(8)..].join("\n  ");
         bail!(
-            "the run of {gateway} wrote no results ({}); its output is in `{}`:\n  {last}",
+            "the run of {name} wrote no results ({}); its output is in `{}`:\n  {last}",
             output.ended,
             log.display()
         );
     }
     status!(
-        "{gateway}: results in `{}`, output in `{}`",
+        "{name}: results in `{}`, output in `{}`",
         file.display(),
         log.display()
     );

@@ -18,7 +18,7 @@ use crate::toolchain::{Installer, Lock, PackagePin, lock};
 /// List the gateways that `--gateway` knows
 ///
 /// Reads `gateways/` and `toolchain/`; starts and installs nothing. For each gateway: where it comes from, its pinned version,
-/// whether it is installed, the columns that it serves, what it lacks and why, and the number of its known findings.
+/// whether it is installed, the columns that it serves, its configurations (`--config`), what it lacks and why, and the number of its known findings.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat gateways\n  compat gateways --format json")]
 pub struct Arguments {
@@ -39,8 +39,16 @@ struct ListedGateway {
     version: Option<String>,
     installed: bool,
     columns: Vec<String>,
+    configurations: Vec<ListedConfiguration>,
     lacks: Vec<ListedLack>,
     known_findings: usize,
+}
+
+/// A value of `--config` beside `default`.
+#[derive(Serialize)]
+struct ListedConfiguration {
+    name: String,
+    about: String,
 }
 
 #[derive(Serialize)]
@@ -129,6 +137,15 @@ impl ListedGateway {
             version,
             installed,
             columns: columns.map(|provider| provider.as_str().to_owned()).collect(),
+            configurations: description
+                .configurations
+                .0
+                .iter()
+                .map(|one| ListedConfiguration {
+                    name: one.name.clone(),
+                    about: one.about.clone(),
+                })
+                .collect(),
             lacks: lacks.collect(),
             known_findings: description.known.findings.len(),
         })
@@ -149,6 +166,9 @@ impl ListedGateway {
             self.known_findings
         );
         output!("    columns: {}", self.columns.join(", "));
+        for configuration in &self.configurations {
+            output!("    --config {}: {}", configuration.name, configuration.about);
+        }
         for lack in &self.lacks {
             output!("    lacks {}: {}", lack.what, lack.reason);
         }

@@ -32,7 +32,7 @@ const NEW_FINDING: u8 = 3;
 /// be run.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 3 --propose"
+    after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 10 --pairs contemporary --matrix v0 --tier haiku\n  compat history --last 3 --propose"
 )]
 pub struct Arguments {
     /// The newest versions
@@ -50,8 +50,11 @@ pub struct Arguments {
     /// Output format
     #[arg(long, value_enum, default_value_t = HistoryFormat::Text)]
     format: HistoryFormat,
+    /// With each version of the gateway, run the newest Claude Code of its release day
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "claude")]
+    pairs: Option<Pairs>,
     /// Print the ranges of versions that `gateways/<name>.yaml` should have, or write them into it
-    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print")]
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print", conflicts_with_all = ["config", "pairs"])]
     propose: Option<Propose>,
     #[command(flatten)]
     root: RootFlag,
@@ -65,6 +68,12 @@ enum HistoryFormat {
     Json,
     /// For a page
     Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Pairs {
+    /// The newest Claude Code of the day of the release
+    Contemporary,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -97,12 +106,17 @@ impl FromStr for WantedVersions {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let runs = arguments.tool.runs(
+    let mut runs = arguments.tool.runs(
         &arguments.root.find()?,
         arguments.axes.clone(),
         arguments.names.clone(),
     )?;
     let versions = arguments.versions(&runs)?;
+    if arguments.pairs == Some(Pairs::Contemporary) {
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+        let progress = progress::on_standard_error();
+        runtime.block_on(runs.pair_contemporary(&versions, progress.as_ref()))?;
+    }
     let history = HistoryRun::new(&runs)?;
     let tool = arguments.tool.tool_name();
     status!(
@@ -118,7 +132,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ),
         Err(why) => status!("{}: could not be run: {why}", records.version),
     });
-    let table = VersionHistory::new(tool, &records);
+    let configuration = history.configuration().map(str::to_owned);
+    let table = VersionHistory::new(tool, configuration, &records);
     match arguments.format {
         HistoryFormat::Text => output!("{}", table.to_text()),
         HistoryFormat::Json => output!("{}", serde_json::to_string_pretty(&table)?),

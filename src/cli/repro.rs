@@ -145,6 +145,7 @@ fn explaining<'a>(
         versions: Versions {
             gateway: under_test.and_then(|one| one.gateway_version.as_deref()),
             claude_code: under_test.and_then(|one| one.claude_code_version.as_deref()),
+            configuration: under_test.and_then(|one| one.configuration.as_deref()),
         },
     };
     let judgement = judge::judge(test, name, &recorded.evidence, known);

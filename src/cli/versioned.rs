@@ -1,9 +1,11 @@
 //! The flags that `compat bisect` and `compat history` share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::catalogue::DEFAULT;
 use crate::env::Environment;
 use crate::gateway::{WantedGateway, WantedTools, ensure_override_fits};
 use crate::plan::selection::{Axes, Names};
@@ -19,6 +21,9 @@ pub struct VersionedFlags {
     /// Compare versions of Claude Code, not of the gateway
     #[arg(long)]
     claude: bool,
+    /// A configuration of the gateway, as `gateways/NAME.yaml` has it
+    #[arg(long, value_name = "NAME", default_value = DEFAULT)]
+    config: String,
     /// Requirements that replace those of the gateway's packages, for versions that do not start with their own. In the format
     /// of `uv --override`
     #[arg(long = "override", value_name = "FILE")]
@@ -52,6 +57,8 @@ impl VersionedFlags {
                 overrides: self.overrides.clone(),
                 ..WantedTools::pinned()
             },
+            pairs: BTreeMap::new(),
+            config: self.config.clone(),
             axes,
             names,
             folder: root.join("target/compat/versions").join(name),

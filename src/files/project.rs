@@ -13,10 +13,13 @@ use super::built_in;
 use super::gateway_files;
 use super::layout::Layout;
 use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
+use crate::catalogue::Configuration;
 use crate::cells::manifest::Tier;
 use crate::cells::prices::Prices;
 use crate::cells::resolve::NO_SHARED;
-use crate::cells::{Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, resolve};
+use crate::cells::{
+    Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, proxy_text_with, resolve,
+};
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
@@ -297,8 +300,20 @@ impl Project {
     }
 
     pub fn proxy_config(&self) -> Result<ProxyConfig, Vec<Diagnostic>> {
+        self.proxy_config_with(None)
+    }
+
+    /// The file with the settings of `configuration` in place of its own.
+    pub fn proxy_config_with(
+        &self,
+        configuration: Option<&Configuration>,
+    ) -> Result<ProxyConfig, Vec<Diagnostic>> {
         let file = Path::new(PROXY_CONFIG);
-        let bytes = read(&self.root, file)?;
+        let mut bytes = read(&self.root, file)?;
+        if let Some(configuration) = configuration.filter(|one| !one.settings.is_empty()) {
+            let settings = &configuration.settings;
+            bytes = proxy_text_with(file, &bytes, &|file| read(&self.root, file), settings)?.into_bytes();
+        }
         let models: Vec<String> = self
             .manifest
             .tiers

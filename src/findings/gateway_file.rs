@@ -11,7 +11,10 @@ use super::KnownFindings;
 use super::known::KnownFinding;
 use super::range::{RANGE_FORM, VersionRange, is_release, is_same_release};
 use super::subject::SubjectPattern;
-use crate::catalogue::{self, CatalogueEntry, ClientForm, EntryForm, InstallForm, Lack, Lacks, StartForm};
+use crate::catalogue::{
+    self, CatalogueEntry, ClientForm, Configuration, Configurations, EntryForm, InstallForm, Lack, Lacks,
+    StartForm,
+};
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
@@ -40,6 +43,9 @@ struct GatewayFile {
     ready: Option<String>,
     /// How Claude Code authenticates.
     client: Option<ClientForm>,
+    /// Settings that decide results, in place of the usual ones, by name.
+    #[serde(default)]
+    configurations: IndexMap<String, Configuration>,
     /// What the gateway cannot do by design. These cells are not applicable, with the reason.
     #[serde(default)]
     lacks: Vec<LackForm>,
@@ -71,6 +77,7 @@ struct LackForm {
 pub struct GatewayDescription {
     /// How it is started. `None` if it can only be attached.
     pub entry: Option<CatalogueEntry>,
+    pub configurations: Configurations,
     pub lacks: Lacks,
     pub known: KnownFindings,
 }
@@ -103,6 +110,9 @@ struct FindingForm {
     /// The versions of Claude Code with which it shows; all of them if not given.
     #[schemars(length(min = 1), extend("examples" = [">=2.1.300"]))]
     claude_code: Option<String>,
+    /// The configurations with which it shows; all of them if not given. `default` is the usual one.
+    #[schemars(length(min = 1))]
+    configurations: Option<Vec<String>>,
     /// Why it breaks, for readers.
     #[schemars(length(min = 1))]
     reason: String,
@@ -128,10 +138,18 @@ impl GatewayDescription {
             reader: Reader::new(&node),
             providers: names.providers.iter().map(ProviderId::as_str).collect(),
             tiers: names.tiers,
+            configurations: Configurations::default(),
             measured: form.measured.unwrap_or_default(),
             findings: Vec::new(),
         };
         resolver.check_measured();
+        if form.install.is_none() && !form.configurations.is_empty() {
+            resolver.reader.hinted(
+                &KeyPath::of("configurations"),
+                "`configurations` needs `install`",
+                "say where the gateway comes from: a gateway without `install` is attached as it is",
+            );
+        }
         let entry = EntryForm {
             install: form.install,
             configure: form.configure,
@@ -140,6 +158,9 @@ impl GatewayDescription {
             client: form.client,
         };
         let entry = catalogue::resolve(entry, &mut resolver.reader);
+        let install = entry.as_ref().map(|entry| &entry.install);
+        resolver.configurations =
+            catalogue::resolve_configurations(form.configurations, install, &mut resolver.reader);
         let lacks = form.lacks.into_iter().enumerate();
         let lacks = lacks.map(|(index, lack)| resolver.lack(index, lack, names.features));
         let lacks = Lacks(lacks.collect());
@@ -149,6 +170,7 @@ impl GatewayDescription {
         match resolver.reader.diagnostics.is_empty() {
             true => Ok(Self {
                 entry,
+                configurations: resolver.configurations,
                 lacks,
                 known: KnownFindings {
                     gateway: form.name,
@@ -170,6 +192,7 @@ struct Resolver<'a> {
     reader: Reader<'a>,
     providers: Vec<&'a str>,
     tiers: &'a TierNames,
+    configurations: Configurations,
     measured: Vec<String>,
     findings: Vec<KnownFinding>,
 }
@@ -264,6 +287,13 @@ impl Resolver<'_> {
             Some(range) => self.range(&path.then("claude_code"), range).map(Some),
             None => Some(None),
         };
+        let configurations: Vec<String> = self.configurations.names().map(str::to_owned).collect();
+        self.names(
+            &path.then("configurations"),
+            form.configurations.as_deref().unwrap_or_default(),
+            "configuration",
+            &configurations.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
         self.link(&path.then("link"), &form.link);
         let (Some(versions), Some(claude_code)) = (versions, claude_code) else {
             return;
@@ -276,6 +306,7 @@ impl Resolver<'_> {
                 .map(|names| names.iter().flat_map(|name| self.tiers.called(name)).collect()),
             versions,
             claude_code,
+            configurations: form.configurations,
             reason: form.reason.trim().to_owned(),
             loses: form.loses.trim().to_owned(),
             link: form.link,
@@ -323,7 +354,12 @@ impl Resolver<'_> {
     fn names(&mut self, path: &KeyPath, names: &[String], what: &str, known: &[&str]) {
         for (index, name) in names.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let message = format!("the manifest has no {what} `{name}`");
+                let owner = if what == "configuration" {
+                    "gateway"
+                } else {
+                    "manifest"
+                };
+                let message = format!("the {owner} has no {what} `{name}`");
                 let diagnostic = self.reader.at(&path.then(index), message);
                 let diagnostic = diagnostic.allowed(listed(known.iter().copied()));
                 self.reader
@@ -381,7 +417,7 @@ impl Resolver<'_> {
                 error
                     .found(format!("`{again}`"))
                     .related(other.place.clone(), "the first declaration is here")
-                    .hint("make the ranges, the providers or the tiers disjoint"),
+                    .hint("make the ranges, the providers, the tiers or the configurations disjoint"),
             );
         }
         self.reader.diagnostics.extend(errors);

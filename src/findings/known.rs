@@ -3,6 +3,7 @@
 use super::range::{VersionRange, is_same_release};
 use super::subject::SubjectPattern;
 use super::{Declared, FindingStatus, Subject};
+use crate::catalogue::DEFAULT;
 use crate::document::Place;
 use crate::evidence::UnderTest;
 use crate::ids::{ProviderId, TierId, TrialName};
@@ -29,6 +30,8 @@ pub struct KnownFinding {
     pub tiers: Option<Vec<TierId>>,
     pub versions: VersionRange,
     pub claude_code: Option<VersionRange>,
+    /// The configurations with which it shows; `None` for all.
+    pub configurations: Option<Vec<String>>,
     pub reason: String,
     /// What the user of Claude Code loses.
     pub loses: String,
@@ -37,11 +40,13 @@ pub struct KnownFinding {
     pub place: Place,
 }
 
-/// The versions that a run used, as far as they are known.
+/// The versions that a run used, as far as they are known, and the gateway's configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions<'a> {
     pub gateway: Option<&'a str>,
     pub claude_code: Option<&'a str>,
+    /// `None` for the usual one.
+    pub configuration: Option<&'a str>,
 }
 
 /// The known findings of the run's gateway, and the versions of the run.
@@ -58,6 +63,7 @@ impl KnownForRun<'_> {
         versions: Versions {
             gateway: None,
             claude_code: None,
+            configuration: None,
         },
     };
 
@@ -68,6 +74,7 @@ impl KnownForRun<'_> {
             gateway: (!id.is_empty()).then(|| id.clone()),
             gateway_version: versions.gateway.map(str::to_owned),
             claude_code_version: versions.claude_code.map(str::to_owned),
+            configuration: versions.configuration.map(str::to_owned),
         }
     }
 
@@ -92,6 +99,13 @@ impl From<&KnownFinding> for Declared {
 impl KnownFinding {
     pub fn applies_to(&self, provider: &ProviderId, tier: &TierId) -> bool {
         self.providers.contains(provider) && self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
+    }
+
+    /// Whether it is declared for `configuration`.
+    pub fn is_of(&self, configuration: Option<&str>) -> bool {
+        let name = configuration.unwrap_or(DEFAULT);
+        let all = self.configurations.as_ref();
+        all.is_none_or(|all| all.iter().any(|one| one == name))
     }
 
     /// Whether both versions are known and in its ranges.
@@ -129,7 +143,9 @@ impl KnownFindings {
     pub fn covering(&self, versions: Versions<'_>) -> Vec<&KnownFinding> {
         let is_same = |version: &str| self.measured.iter().any(|one| is_same_release(one, version));
         let is_measured = self.measured.is_empty() || versions.gateway.is_some_and(is_same);
-        let covers = |known: &&KnownFinding| is_measured && known.covers(versions);
+        let covers = |known: &&KnownFinding| {
+            is_measured && known.covers(versions) && known.is_of(versions.configuration)
+        };
         self.findings.iter().filter(covers).collect()
     }
 
@@ -145,6 +161,7 @@ impl KnownFindings {
             .findings
             .iter()
             .filter(|known| known.applies_to(provider, tier) && known.matches(subject))
+            .filter(|known| known.is_of(versions.configuration))
             .collect();
         let is_matching = |known: &&KnownFinding| matching.iter().any(|one| std::ptr::eq(*one, *known));
         match self.covering(versions).into_iter().find(is_matching) {
@@ -192,7 +209,7 @@ mod tests {
         ] {
             let versions = Versions {
                 gateway: Some(version),
-                claude_code: None,
+                ..Versions::default()
             };
             let (vertex, sonnet) = (ProviderId::new("vertex_ai"), TierId::new("sonnet"));
             let (status, _) = measured.status(&dropped.parse().unwrap(), &vertex, &sonnet, versions);
@@ -202,6 +219,24 @@ mod tests {
                 usize::from(status.is_known()),
                 "{version}"
             );
+        }
+        // In a configuration for which it is not declared, it is new.
+        let limited = parsed(&format!(
+            "install: {{tool: litellm}}\nconfigurations: {{bearer: {{about: A key., unset: [X]}}}}\n{text}    configurations: [bearer]\n"
+        ));
+        for (configuration, expected) in [
+            (Some("bearer"), FindingStatus::Known),
+            (None, FindingStatus::New),
+            (Some("other"), FindingStatus::New),
+        ] {
+            let versions = Versions {
+                gateway: Some("1.2.0"),
+                configuration,
+                ..Versions::default()
+            };
+            let (vertex, sonnet) = (ProviderId::new("vertex_ai"), TierId::new("sonnet"));
+            let (status, _) = limited.status(&dropped.parse().unwrap(), &vertex, &sonnet, versions);
+            assert_eq!(status, expected, "{configuration:?}");
         }
         let known = parsed(&text);
         let other = "request beta other dropped";
@@ -234,7 +269,7 @@ mod tests {
         ] {
             let versions = Versions {
                 gateway: version,
-                claude_code: None,
+                ..Versions::default()
             };
             let subject = subject.parse().unwrap();
             let (status, _) =

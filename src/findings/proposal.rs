@@ -31,12 +31,12 @@ impl KnownFindings {
         all
     }
 
-    /// The ranges that differ from the declared ones. Versions that are not in `measured` keep their declaration. A finding with
+    /// The ranges that differ from the declared ones, of the usual configuration. Versions that are not in `measured` keep their declaration. A finding with
     /// several declarations of its name has none.
     pub fn proposals(&self, measured: &Measured) -> Vec<RangeProposal> {
         let all = self.measured_with(measured);
         let mut proposals = Vec::new();
-        for finding in &self.findings {
+        for finding in self.findings.iter().filter(|finding| finding.is_of(None)) {
             let of = |version: &String| {
                 let found = measured.iter().find(|(other, _)| is_same_release(other, version));
                 found.map(|(_, shows)| shows.get(&finding.name).copied())
@@ -119,6 +119,7 @@ mod tests {
                 tiers: None,
                 versions: range.parse().unwrap(),
                 claude_code: None,
+                configurations: None,
                 reason: String::new(),
                 loses: String::new(),
                 link: String::new(),

@@ -199,7 +199,7 @@ fn text_of(path: &Path) -> String {
 }
 
 /// Base and credentials of each column, from the variables of `proxy_config.yaml`.
-fn providers(
+pub(super) fn providers(
     variables: &Variables,
     folder: &Path,
 ) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
@@ -216,6 +216,7 @@ fn providers(
             ("base", value(base)),
             ("access_key_id", value(env::AWS_ACCESS_KEY_ID)),
             ("secret_access_key", value(env::AWS_SECRET_ACCESS_KEY)),
+            ("api_key", value(env::BEDROCK_API_KEY)),
             ("region", value(env::AWS_REGION_NAME)),
         ]
     };
@@ -248,7 +249,7 @@ fn providers(
 }
 
 /// Writes a file that only this user can read, because it may contain credentials.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let write = || {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;

@@ -6,12 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use regex::Regex;
 
+use super::catalogued::{providers, write_private};
 use super::process::{free_port, new_key};
 use super::{GatewayOptions, GatewayProcess, NotReady};
-use crate::env::{self, Secret};
+use crate::catalogue::Configuration;
+use crate::catalogue::template::{NeutralList, fill};
+use crate::cells::proxy_text_with;
+use crate::document::Diagnostic;
+use crate::env::{self, Secret, Variables};
 use crate::process::{Launch, ProcessTag};
 use crate::toolchain::{Installer, Lock, lock, update};
 
@@ -50,6 +55,38 @@ fn launch(options: &GatewayOptions<'_>, program: &Path, port: u16, key: &Secret)
         ])
         .environment(super::local_tables())
         .directory(options.folder)
+}
+
+/// Changes `variables` as `configuration` says, and writes `config` with its settings into `folder`. Returns the file to use.
+pub fn configure_litellm(
+    configuration: &Configuration,
+    config: &Path,
+    variables: &mut Variables,
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
+    let list = NeutralList {
+        providers: providers(variables, folder)?,
+        ..NeutralList::default()
+    };
+    variables.retain(|name, _| !configuration.unset.iter().any(|unset| name == unset.as_str()));
+    for (name, text) in &configuration.environment {
+        let value = fill(text, &list, "").map_err(|error| anyhow!("`{name}`: {}", error.message))?;
+        variables.insert(name.into(), value.into());
+    }
+    if configuration.settings.is_empty() {
+        return Ok(config.to_owned());
+    }
+    let root = config.parent().unwrap_or(Path::new(""));
+    let name = Path::new(config.file_name().unwrap_or_default());
+    let read = |file: &Path| {
+        let bytes = std::fs::read(root.join(file));
+        bytes.map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])
+    };
+    let text = read(name).and_then(|bytes| proxy_text_with(name, &bytes, &read, &configuration.settings));
+    let text = text.map_err(|errors| anyhow!("{}", errors.first().map_or("", |error| &error.message)))?;
+    let file = folder.join(name);
+    write_private(&file, &text)?;
+    Ok(file)
 }
 
 /// Installs the Python package of a release, pinned by hashes: `version`, else the version that `tag` names. Returns the

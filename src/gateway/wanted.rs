@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{CatalogueGateway, LITELLM};
+use crate::catalogue::Configuration;
 use crate::toolchain::ToolVersion;
 
 /// The name for a run without a gateway.
@@ -27,6 +28,8 @@ pub struct WantedTools {
     pub overrides: Option<PathBuf>,
     /// The gateway as the catalogue has it; `None` for LiteLLM, an attached gateway and a control run.
     pub catalogue: Option<CatalogueGateway>,
+    /// `None` for the gateway's usual configuration.
+    pub configuration: Option<Configuration>,
     /// Headers of each request to an attached gateway.
     pub headers: Vec<(String, String)>,
 }
@@ -39,13 +42,14 @@ impl WantedTools {
             claude: None,
             overrides: None,
             catalogue: None,
+            configuration: None,
             headers: Vec::new(),
         }
     }
 
-    /// Whether the gateway is the pinned one, as a warm session has it.
+    /// Whether the gateway is the pinned one in its usual configuration, as a warm session has it.
     pub fn is_pinned_gateway(&self) -> bool {
-        self.overrides.is_none() && self.gateway == WantedGateway::pinned()
+        self.overrides.is_none() && self.configuration.is_none() && self.gateway == WantedGateway::pinned()
     }
 }
 

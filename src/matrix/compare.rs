@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::html;
 use super::markdown::escaped;
 use super::terminal::mark_of_trial;
 use crate::ids::TrialName;
@@ -110,9 +111,12 @@ impl GatewayComparison {
                 results,
             }
         });
-        let gateway = |(name, results): &(String, Results)| match &results.run.gateway.version {
-            Some(version) if !name.contains('@') => format!("{name} {version}"),
-            _ => name.clone(),
+        let gateway = |(name, results): &(String, Results)| {
+            let configuration = results.run.gateway.configuration_in_words();
+            match &results.run.gateway.version {
+                Some(version) if !name.contains('@') => format!("{name} {version}{configuration}"),
+                _ => format!("{name}{configuration}"),
+            }
         };
         Self {
             gateways: runs.iter().map(gateway).collect(),
@@ -211,9 +215,67 @@ impl GatewayComparison {
         text
     }
 
+    /// One HTML file, as [`html::of_run`] makes it.
+    pub fn to_html(&self) -> String {
+        let columns = self.gateways.iter();
+        let columns: String = columns
+            .map(|gateway| format!("<th scope=\"col\">{}</th>", html::escaped(gateway)))
+            .collect();
+        let cell = |result: &ComparedResult| {
+            let (sign, words) = (result.mark().sign(), result.mark().words());
+            format!(
+                "<td class=\"{}\" title=\"{}\"><span aria-hidden=\"true\">{sign}</span><span class=\"word\">{words}</span></td>",
+                colour(result.mark()),
+                html::escaped(&result.line())
+            )
+        };
+        let row = |trial: &ComparedTrial| {
+            let cells: String = trial.results.iter().map(cell).collect();
+            let name = html::escaped(&trial.nodeid.to_string()).replace("::", "::<wbr>");
+            format!("<tr><th scope=\"row\">{name}</th>{cells}</tr>\n")
+        };
+        let rows: String = self.trials.iter().map(row).collect();
+        let table = format!(
+            "<div class=\"scroll\" role=\"region\" aria-label=\"Gateways\" tabindex=\"0\">\n<table class=\"matrix\">\n<thead><tr>\
+             <th scope=\"col\">Trial</th>{columns}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
+        );
+        let difference = |(names, results): (Vec<&TrialName>, &[ComparedResult])| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let lines = self.gateways.iter().zip(results).map(|(gateway, result)| {
+                format!("{}: {}", html::escaped(gateway), html::escaped(&result.line()))
+            });
+            format!(
+                "<li>{}<br>{}</li>\n",
+                html::escaped(&names.join(", ")),
+                lines.collect::<Vec<_>>().join("<br>")
+            )
+        };
+        let differences: String = self.differences().into_iter().map(difference).collect();
+        let differences = match differences.is_empty() {
+            true => "<p>There is no difference.</p>\n".to_owned(),
+            false => format!("<ul>\n{differences}</ul>\n"),
+        };
+        let facts = html::escaped(&self.summary()).replace('\n', "<br>");
+        html::page(
+            "Gateways side by side",
+            &facts,
+            &format!("{table}<h2>What differs</h2>\n{differences}"),
+        )
+    }
+
     /// For programs.
     pub fn to_json(&self) -> String {
         json::write(self)
+    }
+}
+
+/// The class of a mark in `html.css`.
+fn colour(mark: CellMark) -> &'static str {
+    match mark {
+        CellMark::Pass | CellMark::Flaky | CellMark::Unfaithful => "pass",
+        CellMark::Fail => "fail",
+        CellMark::NotApplicable => "not_applicable",
+        CellMark::NotTested | CellMark::Unjudged => "not_tested",
     }
 }
 

@@ -21,6 +21,13 @@ pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: &HashMap<Tri
     let table = table(matrix, details);
     let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
+    let legend = "<p class=\"legend\">✓ pass, ✗ fail, — not applicable, ? not tested</p>\n";
+    let body = format!("{table}{legend}{failed}{findings}{others}");
+    page("Claude Code compatibility matrix", &facts(matrix, details), &body)
+}
+
+/// A whole page, with `title` as its heading. `facts` and `body` are HTML.
+pub(super) fn page(title: &str, facts: &str, body: &str) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -28,20 +35,18 @@ pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: &HashMap<Tri
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Claude Code compatibility matrix</title>
+<title>{title}</title>
 <style>
 {STYLE}</style>
 </head>
 <body>
 <main>
-<h1>Claude Code compatibility matrix</h1>
+<h1>{title}</h1>
 <p class="facts">{facts}</p>
-{table}<p class="legend">✓ pass, ✗ fail, — not applicable, ? not tested</p>
-{failed}{findings}{others}</main>
+{body}</main>
 </body>
 </html>
-"#,
-        facts = facts(matrix, details),
+"#
     )
 }
 
@@ -49,8 +54,11 @@ fn facts(matrix: &Matrix, details: Option<&Details>) -> String {
     let providers = providers_in_words(details);
     let time = timestamp::to_text(&matrix.generated_at);
     format!(
-        r#"LiteLLM {}, Claude Code {}, <time datetime="{time}">{time}</time>{providers}"#,
+        r#"LiteLLM {}{}, Claude Code {}, <time datetime="{time}">{time}</time>{providers}"#,
         escaped(&matrix.litellm_version),
+        details.map_or_else(String::new, |details| escaped(
+            &details.gateway.configuration_in_words()
+        )),
         escaped(&matrix.claude_code_version)
     )
 }
@@ -265,7 +273,7 @@ fn in_words(word: StatusWord) -> &'static str {
 }
 
 /// `text` for an element or a quoted attribute.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in printable(text).chars() {
         match character {

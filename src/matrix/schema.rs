@@ -8,6 +8,7 @@ use super::details::Details;
 use super::diff::Diff;
 use super::history::History;
 use super::published::Matrix;
+use super::versions::VersionHistory;
 use crate::results::{Results, json};
 
 /// Each schema's file name below `schema/` and its text.
@@ -19,6 +20,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("matrix-diff.schema.json", text::<Diff>()),
         ("gateway-comparison.schema.json", text::<GatewayComparison>()),
         ("compatibility-history.schema.json", text::<History>()),
+        ("version-history.schema.json", text::<VersionHistory>()),
     ]
 }
 

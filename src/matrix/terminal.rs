@@ -124,9 +124,10 @@ pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, p
     let gateway = match (run.gateway.kind.as_str(), &run.gateway.name) {
         ("none", _) => "no gateway".to_owned(),
         (kind, name) => format!(
-            "{} {}",
+            "{} {}{}",
             name.as_deref().unwrap_or(kind),
-            version(&run.gateway.version)
+            version(&run.gateway.version),
+            run.gateway.configuration_in_words()
         ),
     };
     let behind = match run.behind {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::markdown::escaped;
@@ -20,24 +21,39 @@ use crate::results::{TrialRecord, TrialResult};
 #[derive(Clone, Debug)]
 pub struct VersionRecords {
     pub version: String,
+    /// The Claude Code of this version, if it is not the same for all.
+    pub claude_code: Option<String>,
     /// Why the version could not be run, or its records.
     pub records: Result<Vec<TrialRecord>, String>,
 }
 
-/// The history of a tool, the oldest version first.
-#[derive(Clone, Debug, Serialize)]
+/// What each version of a tool breaks, the oldest version first.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(title = "compat history --format json")]
 pub struct VersionHistory {
+    /// The version of this layout.
     pub schema_version: SchemaVersion,
-    /// The name of the tool whose versions these are.
+    /// The name of the tool whose versions these are: `litellm` or `Claude Code`.
     pub tool: String,
+    /// The gateway's configuration; absent for the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+    /// The versions, the oldest first. All lists by version have this order.
     pub versions: Vec<VersionColumn>,
+    /// The findings, features first.
     pub findings: Vec<FindingHistory>,
+    /// The cells, in the order of their names.
     pub cells: Vec<CellHistory>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// One version of the tool.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct VersionColumn {
+    /// Its number.
     pub version: String,
+    /// The Claude Code that ran with it, if it is not the same for all versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claude_code: Option<String>,
     /// Why it could not be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unusable: Option<String>,
@@ -48,16 +64,20 @@ pub struct VersionColumn {
 }
 
 /// One finding over the versions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FindingHistory {
     /// Its name in `gateways/<name>.yaml`, else its subject.
     pub name: String,
+    /// Who notices it.
     pub level: Level,
+    /// What the user of Claude Code loses, in one sentence.
     pub loses: String,
+    /// The page about it, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The first and the last of the versions that show it.
+    /// The first of the versions that show it.
     pub first_seen: String,
+    /// The last of the versions that show it.
     pub last_seen: String,
     /// For each version: whether it shows. `null` where no trial could tell.
     pub shows: Vec<Option<bool>>,
@@ -66,10 +86,12 @@ pub struct FindingHistory {
 }
 
 /// One cell over the versions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CellHistory {
+    /// `feature::provider`.
     pub cell: String,
-    /// For each version its sign, as in the matrix.
+    /// For each version the sign of the worst trial: `✓` pass, `✓*` works, unfaithful, `✗` fail, `!` could not be judged, `—` not
+    /// applicable, `?` not tested.
     pub signs: Vec<&'static str>,
 }
 
@@ -83,7 +105,7 @@ fn name_of(finding: &Finding) -> String {
 
 impl VersionHistory {
     /// `runs` with the oldest version first.
-    pub fn new(tool: &str, runs: &[VersionRecords]) -> Self {
+    pub fn new(tool: &str, configuration: Option<String>, runs: &[VersionRecords]) -> Self {
         let columns = runs.iter().map(|run| {
             let records = run.records.as_deref().unwrap_or_default();
             let count = |is_such: fn(&TrialResult) -> bool| {
@@ -91,6 +113,7 @@ impl VersionHistory {
             };
             VersionColumn {
                 version: run.version.clone(),
+                claude_code: run.claude_code.clone(),
                 unusable: run.records.as_ref().err().cloned(),
                 works: count(|result| matches!(result, TrialResult::Pass {})),
                 broken: count(|result| matches!(result, TrialResult::Fail { .. })),
@@ -99,6 +122,7 @@ impl VersionHistory {
         Self {
             schema_version: SchemaVersion::One,
             tool: tool.to_owned(),
+            configuration,
             versions: columns.collect(),
             findings: findings(runs),
             cells: cells(runs),
@@ -119,20 +143,29 @@ impl VersionHistory {
         self.findings.iter().filter(is_new).collect()
     }
 
+    /// The tool, and its configuration.
+    fn title(&self) -> String {
+        let configuration = self.configuration.as_ref();
+        let configuration = configuration.map(|name| format!(" (configuration {name})"));
+        format!("{}{}", self.tool, configuration.unwrap_or_default())
+    }
+
     /// For a terminal.
     pub fn to_text(&self) -> String {
         let mut text = format!(
             "{} versions of {}, the oldest first:\n",
             self.versions.len(),
-            self.tool
+            self.title()
         );
         for column in &self.versions {
             let _ = match &column.unusable {
-                Some(why) => writeln!(text, "  {}  could not be run: {why}", column.version),
+                Some(why) => writeln!(text, "  {}  could not be run: {why}", column.title()),
                 None => writeln!(
                     text,
                     "  {}  {} work, {} do not",
-                    column.version, column.works, column.broken
+                    column.title(),
+                    column.works,
+                    column.broken
                 ),
             };
         }
@@ -167,7 +200,7 @@ impl VersionHistory {
     }
 
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("# Versions of {}\n\n", self.tool);
+        let mut text = format!("# Versions of {}\n\n", escaped(&self.title()));
         text += "| version | features work in | do not work in | |\n|---|---|---|---|\n";
         for column in &self.versions {
             let why = column
@@ -177,7 +210,9 @@ impl VersionHistory {
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {why} |",
-                column.version, column.works, column.broken
+                column.title(),
+                column.works,
+                column.broken
             );
         }
         text +=
@@ -210,6 +245,15 @@ impl VersionHistory {
             let _ = writeln!(text, "| {} | {} |", escaped(&cell.cell), cell.signs.join(" | "));
         }
         text
+    }
+}
+
+impl VersionColumn {
+    /// The version, and the Claude Code beside it.
+    fn title(&self) -> String {
+        let claude = self.claude_code.as_ref();
+        let claude = claude.map(|version| format!(" with Claude Code {version}"));
+        format!("{}{}", self.version, claude.unwrap_or_default())
     }
 }
 
@@ -376,6 +420,7 @@ mod tests {
     fn run(version: &str, records: Vec<TrialRecord>) -> VersionRecords {
         VersionRecords {
             version: version.to_owned(),
+            claude_code: None,
             records: Ok(records),
         }
     }
@@ -386,10 +431,12 @@ mod tests {
     fn history() -> VersionHistory {
         let broken = VersionRecords {
             version: "1.2.0".into(),
+            claude_code: None,
             records: Err("it does not start".into()),
         };
         VersionHistory::new(
             "litellm",
+            None,
             &[
                 run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
                 run("1.1.0", vec![record("a::p::haiku", &[X], Some(Cause::Harness))]),
@@ -433,13 +480,13 @@ mod tests {
             run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
             run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
         ];
-        assert_eq!(names(&VersionHistory::new("litellm", &same)), [""; 0]);
+        assert_eq!(names(&VersionHistory::new("litellm", None, &same)), [""; 0]);
         // The trial that shows it was not run on the version before.
         let other = [
             run("1.0.0", vec![]),
             run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
         ];
-        assert_eq!(names(&VersionHistory::new("litellm", &other)), [""; 0]);
+        assert_eq!(names(&VersionHistory::new("litellm", None, &other)), [""; 0]);
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Credentials {
             (env::BEDROCK_MANTLE_API_BASE, base_url),
             (env::AWS_ACCESS_KEY_ID, &self.aws_access_key_id),
             (env::AWS_SECRET_ACCESS_KEY, &self.aws_secret_access_key),
+            (env::BEDROCK_API_KEY, &self.bedrock_api_key),
             (env::AWS_REGION_NAME, &self.aws_region),
             (env::VERTEXAI_API_BASE, base_url),
             (env::VERTEXAI_CREDENTIALS, &self.vertex_service_account),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::spending::Spending;
 use super::status::TrialResult;
+use crate::catalogue::DEFAULT;
 use crate::evidence::Behind;
 use crate::findings::summary::{self, RunFinding};
 use crate::findings::{Finding, Level, Versions};
@@ -93,6 +94,9 @@ pub struct GatewayRecord {
     /// Its version, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Its configuration, as `gateways/<name>.yaml` names it; absent for the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
 /// A finished trial.
@@ -249,11 +253,25 @@ impl Results {
     }
 }
 
+impl GatewayRecord {
+    /// The name of its configuration.
+    pub fn configuration_name(&self) -> &str {
+        self.configuration.as_deref().unwrap_or(DEFAULT)
+    }
+
+    /// ` (configuration NAME)`; empty for the usual one.
+    pub fn configuration_in_words(&self) -> String {
+        let name = self.configuration.as_ref();
+        name.map_or_else(String::new, |name| format!(" (configuration {name})"))
+    }
+}
+
 impl RunRecord {
     pub fn versions(&self) -> Versions<'_> {
         Versions {
             gateway: self.gateway.version.as_deref(),
             claude_code: self.claude_code_version.as_deref(),
+            configuration: self.gateway.configuration.as_deref(),
         }
     }
 

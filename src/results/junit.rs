@@ -48,6 +48,7 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
     let mut properties = vec![
         Property::new("behind", behind),
         Property::new("gateway_kind", run.gateway.kind.as_str()),
+        Property::new("gateway_configuration", run.gateway.configuration_name()),
     ];
     let optional = [
         ("gateway", &run.gateway.name),

@@ -94,10 +94,11 @@ fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
 }
 
 /// Facts that are the same in all parts of a run.
-const FACTS: [&str; 6] = [
+const FACTS: [&str; 7] = [
     "behind",
     "gateway.kind",
     "gateway.name",
+    "gateway.configuration",
     "trials",
     "gateway.version",
     "claude_code_version",
@@ -116,6 +117,7 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
         }),
         Some(run.gateway.kind.clone()),
         Some(run.gateway.name.clone().unwrap_or_else(|| "unknown".into())),
+        Some(run.gateway.configuration_name().to_owned()),
         Some(run.trials.to_string()),
         version(&run.gateway.version),
         version(&run.claude_code_version),
@@ -131,6 +133,10 @@ pub fn differing_fact(then: &RunRecord, now: &RunRecord) -> Option<(&'static str
             ("behind", Some(format!("{:?}", run.behind).to_lowercase())),
             ("gateway.kind", Some(run.gateway.kind.clone())),
             ("gateway.name", run.gateway.name.clone()),
+            (
+                "gateway.configuration",
+                Some(run.gateway.configuration_name().to_owned()),
+            ),
             ("client_format", format(run)),
             ("gateway.version", run.gateway.version.clone()),
             ("claude_code_version", run.claude_code_version.clone()),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::versioned::VersionedRuns;
 use super::{MatrixRun, versioned};
-use crate::catalogue::{Install, OwnTool};
+use crate::catalogue::{Configuration, Install, OwnTool};
 use crate::digest::Sha512;
 use crate::files::project::{CELLS, PROXY_CONFIG, broken_project};
 use crate::files::{Project, atomic_write};
@@ -33,6 +33,7 @@ pub struct HistoryRun<'a> {
     runs: &'a VersionedRuns,
     project: Project,
     trials: Vec<TrialName>,
+    configuration: Option<Configuration>,
     known: KnownFindings,
     store: PathBuf,
 }
@@ -70,9 +71,15 @@ impl<'a> HistoryRun<'a> {
                 .map_err(broken_project)?,
             store: Cache::of(&runs.environment)?.root().join(STORE),
             trials: selected.names,
+            configuration: selected.configuration,
             project,
             runs,
         })
+    }
+
+    /// The name of the gateway's configuration; `None` for the usual one.
+    pub fn configuration(&self) -> Option<&str> {
+        self.configuration.as_ref().map(|one| one.name.as_str())
     }
 
     pub fn trials(&self) -> usize {
@@ -106,6 +113,7 @@ impl<'a> HistoryRun<'a> {
                 let records = prepared.and_then(|prepared| self.finish(prepared));
                 let records = VersionRecords {
                     version: version.to_string(),
+                    claude_code: self.runs.pairs.get(version).map(ToString::to_string),
                     records: records.map_err(|error| versioned::in_short(&format!("{error:#}"))),
                 };
                 done(&records, ran.unwrap_or(0));
@@ -162,6 +170,7 @@ impl<'a> HistoryRun<'a> {
         let versions = Versions {
             gateway: prepared.gateway.as_deref(),
             claude_code: Some(&prepared.claude),
+            configuration: self.configuration(),
         };
         // The declarations may have changed after a trial was stored.
         let known = KnownForRun {
@@ -189,7 +198,7 @@ impl<'a> HistoryRun<'a> {
             .iter()
             .map(|file| content(file))
             .collect::<Vec<_>>();
-        let inputs = json!([gateway, claude.sha512, config, daemon::SOURCE]);
+        let inputs = json!([gateway, claude.sha512, config, self.configuration, daemon::SOURCE]);
         Ok((inputs.to_string(), gateway.version, claude.version))
     }
 

@@ -154,10 +154,14 @@ impl MatrixRun {
         let entry = gateway.as_deref().filter(|_| !is_attached);
         let catalogue =
             entry.and_then(|name| CatalogueGateway::new(name, &selected.gateway, &project.manifest));
-        let catalogue = catalogue.filter(|gateway| !gateway.entry.is_litellm());
+        let mut catalogue = catalogue.filter(|gateway| !gateway.entry.is_litellm());
+        let configuration = selected.configuration.as_ref();
+        if let (Some(gateway), Some(configuration)) = (&mut catalogue, configuration) {
+            gateway.entry = configuration.applied_to(gateway.entry.clone());
+        }
         // Another gateway than LiteLLM has its own configuration.
         let proxy_config = match is_attached || catalogue.is_some() {
-            false => Some(project.proxy_config().map_err(broken_project)?),
+            false => Some(project.proxy_config_with(configuration).map_err(broken_project)?),
             true => None,
         };
         let configured = proxy_config.clone().or_else(|| project.proxy_config().ok());
@@ -190,6 +194,7 @@ impl MatrixRun {
                 &options,
                 catalogue.is_some(),
                 gateway,
+                configuration.map(|one| one.name.clone()),
                 selected.in_scope,
             ),
             Vec::new(),
@@ -432,6 +437,7 @@ impl MatrixRun {
                 mutants: false,
                 wanted: WantedTools {
                     catalogue: self.catalogue.clone(),
+                    configuration: self.selected.configuration.clone(),
                     ..self.options.wanted()
                 },
                 client_format: self.options.client_format(),

@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
-use crate::catalogue::is_header_name;
+use crate::catalogue::{DEFAULT, is_header_name};
 use crate::cells::limits::NamedLimit;
 use crate::claude::ClientFormat;
 use crate::env;
@@ -39,6 +39,9 @@ pub struct RunOptions {
     /// control of Claude Code, the cells and the simulator. `litellm@1.101.0` is that version instead of the pinned one
     #[arg(long, value_name = "NAME[@VERSION]", default_value = "litellm")]
     pub gateway: WantedGateway,
+    /// A configuration of the gateway, as `gateways/NAME.yaml` has it. `compat gateways` lists them
+    #[arg(long, value_name = "NAME", default_value = DEFAULT)]
+    pub config: String,
     /// This published version of Claude Code instead of the pinned one
     #[arg(long, value_name = "VERSION")]
     pub claude: Option<ToolVersion>,
@@ -172,6 +175,7 @@ impl RunOptions {
             claude: self.claude.clone(),
             overrides: self.overrides.clone(),
             catalogue: None,
+            configuration: None,
             headers: self.headers.iter().map(|header| header.0.clone()).collect(),
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::RunOptions;
 use super::gateway_name::gateway_name;
-use crate::catalogue::Install;
+use crate::catalogue::{Configuration, DEFAULT, Install};
 use crate::cells::ProxyConfig;
 use crate::cells::limits::Limits;
 use crate::claude::ClientFormat;
@@ -35,6 +35,8 @@ pub struct SelectedTrials {
     pub filtered_out: usize,
     /// The gateway under test, as its file describes it.
     pub gateway: GatewayDescription,
+    /// The gateway's configuration; `None` for the usual one.
+    pub configuration: Option<Configuration>,
     /// The run that `--rerun-failed` reruns.
     pub(super) rerun: Option<Results>,
     /// Whether the filters select nothing, in no part of the run. It is a mistake of the command line.
@@ -58,6 +60,9 @@ impl SelectedTrials {
             Some(name) => project.gateway(&name).map_err(broken_project)?,
             None => GatewayDescription::default(),
         };
+        let configuration = gateway.configurations.called(&options.config);
+        let configuration = configuration.map_err(|why| anyhow!("`--config {}`: {why}", options.config))?;
+        let configuration = configuration.cloned();
         let results_path = environment
             .path(env::COMPAT_RESULTS_PATH)
             .unwrap_or_else(|| root.join("compat-results.json"));
@@ -136,6 +141,7 @@ impl SelectedTrials {
             filtered_out: offered - names.len(),
             project,
             gateway,
+            configuration,
             results_path,
             in_scope,
             names,
@@ -234,6 +240,7 @@ fn check_gateway(options: &RunOptions, environment: &Environment, project: &Proj
     let flag = match (&gateway.version, &options.overrides) {
         (Some(_), _) => format!("--gateway {gateway}"),
         (None, Some(_)) => "--override".to_owned(),
+        (None, None) if options.config != DEFAULT => format!("--config {}", options.config),
         (None, None) => return Ok(()),
     };
     ensure!(

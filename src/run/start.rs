@@ -71,6 +71,7 @@ pub(super) fn record(
     options: &RunOptions,
     is_catalogued: bool,
     name: Option<String>,
+    configuration: Option<String>,
     trials: usize,
 ) -> RunRecord {
     let now = chrono::Utc::now();
@@ -92,6 +93,7 @@ pub(super) fn record(
             .to_owned(),
             name,
             version: None,
+            configuration,
         },
         claude_code_version: None,
         isolation: None,

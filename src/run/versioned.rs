@@ -1,10 +1,11 @@
 //! Runs the same trials on several versions of a gateway or of Claude Code, without a test runner.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use super::order::CONCURRENT;
 use super::{MatrixRun, RunOptions, SelectedTrials};
@@ -16,6 +17,7 @@ use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::report::Paint;
 use crate::results::{Results, TrialRecord};
+use crate::toolchain::published::RELEASE_TIME;
 use crate::toolchain::{self, Installer, Lock, ToolVersion};
 use crate::versions::published::PublishedVersions;
 
@@ -34,6 +36,10 @@ pub struct VersionedRuns {
     pub tool: VersionedTool,
     /// The tools of all runs, but for the version of `tool`.
     pub tools: WantedTools,
+    /// The Claude Code of each version of the gateway, if it is not the same for all.
+    pub pairs: BTreeMap<ToolVersion, ToolVersion>,
+    /// The gateway's configuration.
+    pub config: String,
     pub axes: Axes,
     pub names: Names,
     /// The parent of the folders with results and evidence, one for each version.
@@ -62,7 +68,10 @@ impl VersionedRuns {
     pub fn tools_at(&self, version: &ToolVersion) -> WantedTools {
         let mut tools = self.tools.clone();
         match self.tool {
-            VersionedTool::Gateway => tools.gateway.version = Some(version.clone()),
+            VersionedTool::Gateway => {
+                tools.gateway.version = Some(version.clone());
+                tools.claude = self.pairs.get(version).cloned().or(tools.claude);
+            }
             VersionedTool::Claude => tools.claude = Some(version.clone()),
         }
         tools
@@ -77,6 +86,34 @@ impl VersionedRuns {
             }
             VersionedTool::Claude => PublishedVersions::of_claude(&installer.claude_package().await?),
         })
+    }
+
+    /// Pairs each of `versions` of the gateway with the newest Claude Code of its release day.
+    pub async fn pair_contemporary(
+        &mut self,
+        versions: &[ToolVersion],
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<()> {
+        ensure!(
+            self.environment.claude().is_none(),
+            "`{}` names one Claude Code, and `--pairs` needs several: unset the variable",
+            env::COMPAT_CLAUDE
+        );
+        let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
+        let releases = installer.litellm_releases(&self.lock()?).await?;
+        let claude = installer.claude_package().await?;
+        for version in versions {
+            let release = releases
+                .iter()
+                .find(|release| release.version == version.as_str());
+            let release = release.with_context(|| format!("the package index has no time of {version}"))?;
+            let published = PublishedVersions::of_claude_by(&claude, release.published + RELEASE_TIME);
+            let newest = published.last(1).first();
+            let newest =
+                newest.with_context(|| format!("there was no Claude Code when {version} was released"))?;
+            self.pairs.insert(version.clone(), newest.clone());
+        }
+        Ok(())
     }
 
     /// The folder of the results and the evidence of `version`.
@@ -134,6 +171,7 @@ impl VersionedRuns {
             gateway: tools.gateway,
             claude: tools.claude,
             overrides: tools.overrides,
+            config: self.config.clone(),
             axes: self.axes.clone(),
             names: self.names.clone(),
             cold: true,

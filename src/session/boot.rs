@@ -312,9 +312,16 @@ pub(super) async fn boot(boot: Boot<'_>, progress: &dyn ProgressSink) -> anyhow:
     progress.begin(&label);
     let mut providers = simulator.credentials().for_gateway(&provider_url);
     providers.extend(env::LITELLM_SHORT_WAITS.map(|(name, value)| (name.into(), value.into())));
+    let folder = boot.scratch.join("gateway");
+    let mut config = boot.root.join(PROXY_CONFIG);
+    if let Some(configuration) = &boot.wanted.configuration {
+        let configured = gateway::configure_litellm(configuration, &config, &mut providers, &folder);
+        config =
+            configured.with_context(|| format!("cannot make the configuration `{}`", configuration.name))?;
+    }
     let options = GatewayOptions {
-        config: &boot.root.join(PROXY_CONFIG),
-        folder: &boot.scratch.join("gateway"),
+        config: &config,
+        folder: &folder,
         environment: boot.environment,
         providers,
         run: boot.run,

@@ -76,6 +76,8 @@ pub struct Session {
     pub gateway: RunningGateway,
     /// The gateway's version, if it is known.
     pub gateway_version: Option<String>,
+    /// The gateway's configuration, unless it is the usual one.
+    pub configuration: Option<String>,
     /// The relay in front of the gateway. It knows the gateway's credential, and `claude` does not.
     pub front: Relay,
     /// The relay between gateway and provider.
@@ -151,6 +153,7 @@ impl Session {
             front,
             back,
             gateway_version,
+            configuration: options.wanted.configuration.as_ref().map(|one| one.name.clone()),
             gateway,
             claude,
             own_program,
@@ -180,6 +183,7 @@ impl Session {
         Versions {
             gateway: self.gateway_version.as_deref(),
             claude_code: self.claude_version.as_deref(),
+            configuration: self.configuration.as_deref(),
         }
     }
 

@@ -22,8 +22,9 @@ use crate::results::json::{self, timestamp::to_text as time_text};
 /// The folder of the pins in the cache.
 const PINS: &str = "pins";
 
-/// The time that a release may take to publish all its files. Its dependencies are those of that time.
-const RELEASE_TIME: TimeDelta = TimeDelta::hours(24);
+/// The time that a release may take to publish all its files. Its dependencies, and the Claude Code of its day, are those of that
+/// time.
+pub const RELEASE_TIME: TimeDelta = TimeDelta::hours(24);
 
 /// The version of a tool, as registries number it: `1.101.0`, `2.1.228`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,6 +4,7 @@
 #![warn(clippy::disallowed_methods)]
 
 use anyhow::{Context as _, ensure};
+use chrono::{DateTime, Utc};
 
 use crate::text::listed;
 use crate::toolchain::ToolVersion;
@@ -45,6 +46,17 @@ impl PublishedVersions {
             finals: finals.map(|(version, _)| version.clone()).collect(),
             all: all.into_iter().map(|(version, _)| version).collect(),
         }
+    }
+
+    /// Those that were published by `time`, of `package`.
+    pub fn of_claude_by(package: &Package, time: DateTime<Utc>) -> Self {
+        let is_there = |name: &String| {
+            let published = package.time.get(name);
+            let published = published.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+            published.is_some_and(|published| published <= time)
+        };
+        let versions = package.versions.iter().filter(|(name, _)| is_there(name));
+        Self::sorted(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
     }
 
     /// The newest `count`, the oldest of them first.

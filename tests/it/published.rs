@@ -1,8 +1,13 @@
 //! Versions that the project does not pin: `--gateway litellm@VERSION`, `compat bisect`, `compat history`. Doubles replace the
 //! package index, `python3`, `uv`, LiteLLM and `claude`.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Stdio;
+
 use compat_matrix::env;
 use compat_matrix::results::Results;
+use compat_matrix::toolchain::platform::CLAUDE_PACKAGE;
 use serde_json::{Value, json};
 
 use crate::support::files::{copy_folder, write_program};
@@ -10,6 +15,7 @@ use crate::support::loopback::{Server, ok, ready, status};
 use crate::support::root;
 use crate::support::small_project::Small;
 use crate::support::text::{assert_has, assert_lacks};
+use crate::support::wait;
 
 /// The releases of the double of LiteLLM. From 1.4.0 on, no request reaches the provider. 1.3.0 does not start, and 1.2.0 has no
 /// solution without an override.
@@ -41,6 +47,10 @@ case "$1 $2" in
     cat > bin/litellm <<'SCRIPT'
 #!/bin/sh
 version=$(sed -n "s/^VERSION = '\(.*\)'/\1/p" "$(dirname "$0")/../lib/python3/site-packages/litellm/version.py")
+for argument; do
+  case "$argument" in *proxy_config.yaml) cp "$argument" STARTED ;; esac
+done
+echo "bearer $AWS_BEARER_TOKEN_BEDROCK, key $AWS_ACCESS_KEY_ID." >> STARTED
 case "$version" in
   1.3.0)
     echo 'Traceback (most recent call last):'
@@ -77,6 +87,7 @@ async fn project() -> (Small, Server) {
     let log = small.path("uv.log").display().to_string();
     let uv = UV
         .replace("LOG", &log)
+        .replace("STARTED", &small.path("started.yaml").display().to_string())
         .replace("GATEWAY", env!("CARGO_BIN_EXE_fake-gateway"));
     write_program(&small.path("bin/uv"), &uv);
     let path = format!("{}:/usr/bin:/bin", small.path("bin").display());
@@ -232,6 +243,168 @@ async fn history_runs_only_what_is_not_stored() {
     changed.err_has("1.1.0: 1 trials ran, 1 were stored");
     let results = small.read("target/compat/versions/litellm/1.1.0/compat-results.json");
     assert_eq!(Results::parse(&results).unwrap().results.len(), 1);
+}
+
+const CONFIGURATIONS: &str = "name: LiteLLM
+install: {tool: litellm}
+configurations:
+  bearer:
+    about: A bearer token.
+    environment: {AWS_BEARER_TOKEN_BEDROCK: '<{{ providers.bedrock_invoke.api_key }}>'}
+    unset: [AWS_ACCESS_KEY_ID]
+    settings: {litellm_settings: {drop_params: false}}
+findings: {}
+";
+
+#[tokio::test]
+async fn a_configuration_changes_settings_and_variables() {
+    let (mut small, _index) = project().await;
+    small.write("gateways/litellm.yaml", CONFIGURATIONS);
+    let run = async |small: &Small, config: &str| {
+        small
+            .run(&["--gateway", "litellm@1.1.0", "--config", config, "--exact", TRIAL])
+            .await
+    };
+    run(&small, "bearer").await.exits(0);
+    let gateway = small.results().run.gateway;
+    assert_eq!(gateway.configuration.as_deref(), Some("bearer"));
+    let started = small.read("started.yaml");
+    assert_has(&started, "\"drop_params\": false");
+    assert_has(&started, "\"model_name\": \"claude-haiku-4-5\"");
+    assert_lacks(&started, "bearer <>");
+    assert_has(&started, ">, key .");
+
+    run(&small, "default").await.exits(0);
+    assert_eq!(small.results().run.gateway.configuration, None);
+    let started = small.read("started.yaml");
+    assert_lacks(&started, "drop_params");
+    assert_has(&started, "bearer , key ");
+
+    let unknown = run(&small, "baerer").await;
+    unknown.exits(2);
+    unknown.err_has("`--config baerer`: the gateway has no configuration `baerer` (did you mean `bearer`?)");
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    let attached = small.run(&["--config", "bearer", "--exact", TRIAL]).await;
+    attached.exits(2);
+    attached.err_has("`--config bearer` contradicts `LITELLM_PROXY_BASE_URL`");
+}
+
+#[tokio::test]
+async fn gateways_are_compared_with_each_configuration() {
+    let (small, _index) = project().await;
+    small.write("gateways/litellm.yaml", CONFIGURATIONS);
+    let line = [
+        "compare",
+        "litellm@1.1.0",
+        "--config",
+        "default",
+        "--config",
+        "bearer",
+        "--format",
+        "html",
+    ];
+    let ran = small
+        .compat(&[&line[..], &["--", "--exact", TRIAL]].concat())
+        .await;
+    ran.exits(0);
+    assert_has(
+        &ran.out,
+        "<th scope=\"col\">litellm@1.1.0 (configuration bearer)</th>",
+    );
+    assert_has(&ran.out, "<h1>Gateways side by side</h1>");
+    assert_has(&ran.out, "There is no difference.");
+    let none = small.compat(&["compare", "none", "--config", "bearer"]).await;
+    none.exits(1);
+    none.err_has("`--config bearer` of `none`: the gateway has no configuration `bearer`");
+}
+
+#[tokio::test]
+async fn a_killed_history_continues_where_it_was() {
+    let (small, _index) = project().await;
+    let line = ["history", "--versions", "1.0.0,1.1.0", "--format", "json"];
+    let stored = || -> BTreeSet<PathBuf> {
+        let files = std::fs::read_dir(small.path("cache/history"));
+        let files = files.into_iter().flatten().flatten().map(|entry| entry.path());
+        files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect()
+    };
+    let mut killed = small.program(env!("CARGO_BIN_EXE_compat"), &line);
+    let mut killed = killed
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait::until("a trial is stored", || !stored().is_empty()).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let done = stored();
+    let texts: Vec<Vec<u8>> = done.iter().map(|path| std::fs::read(path).unwrap()).collect();
+
+    let resumed = small.compat(&line).await;
+
+    // Each line is `VERSION: N trials ran, M were stored`.
+    let count = |word: usize| -> usize {
+        let lines = resumed.err.lines().filter(|line| line.contains(" trials ran, "));
+        lines
+            .map(|line| line.split(' ').nth(word).unwrap().parse::<usize>().unwrap())
+            .sum()
+    };
+    let (ran, kept) = (count(1), count(4));
+    assert_eq!(kept, done.len(), "{}", resumed.err);
+    assert!(ran > 0, "the kill came too late: {}", resumed.err);
+    assert_eq!(ran + kept, stored().len());
+    let after: Vec<Vec<u8>> = done.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    assert_eq!(after, texts, "a stored trial was written again");
+    let whole = small.compat(&line).await;
+    assert_eq!(whole.out, resumed.out);
+    whole.err_has("1.0.0: 0 trials ran");
+    whole.err_has("1.1.0: 0 trials ran");
+}
+
+#[tokio::test]
+async fn a_release_is_paired_with_the_claude_code_of_its_day() {
+    let (mut small, _index) = project().await;
+    let versions = ["2.1.0", "2.1.1", "2.1.2"];
+    let times = [
+        "2026-01-01T00:00:00Z",
+        "2026-01-03T09:00:00Z",
+        "2026-01-30T00:00:00Z",
+    ];
+    let of = |value: fn(&str, &str) -> Value| -> Value {
+        versions
+            .iter()
+            .zip(times)
+            .map(|(version, time)| ((*version).to_owned(), value(version, time)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let package = json!({
+        "name": CLAUDE_PACKAGE,
+        "dist-tags": {"latest": "2.1.2"},
+        "versions": of(|version, _| json!({"name": CLAUDE_PACKAGE, "version": version, "dist": {"tarball": "http://127.0.0.1:1/x.tgz"}})),
+        "time": of(|_, time| json!(time)),
+    });
+    let registry = Server::start(move |_, _| ready(ok(package.to_string()))).await;
+    small.set("NPM_CONFIG_REGISTRY", &registry.address);
+    small.set(env::COMPAT_CLAUDE, "");
+    let line = [
+        "history",
+        "--versions",
+        "1.0.0,1.6.0",
+        "--pairs",
+        "contemporary",
+        "--format",
+        "json",
+        "--exact",
+        TRIAL,
+    ];
+    let ran = small.compat(&line).await;
+    let table: Value = serde_json::from_str(&ran.out).unwrap();
+    // 1.0.0 is of January 1st, and 1.6.0 of January 8th.
+    for (index, expected) in ["2.1.0", "2.1.1"].into_iter().enumerate() {
+        assert_eq!(table["versions"][index]["claude_code"], expected, "{}", ran.err);
+    }
 }
 
 #[tokio::test]

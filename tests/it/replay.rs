@@ -368,6 +368,7 @@ fn a_script_shows_no_known_change_of_the_recorded_gateway() {
                 gateway: Some(gateway.into()),
                 gateway_version: Some("1.2.3".into()),
                 claude_code_version: None,
+                configuration: None,
             };
             evidence_files::write_under_test(&under_test, &folder).unwrap();
         }

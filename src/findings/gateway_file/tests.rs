@@ -153,6 +153,30 @@ fn each_mistake_of_an_entry_has_its_place() {
             "install: {built_in: other}\n",
             "2:21: the text `other` is not known here | `transparent`",
         ),
+        (
+            "configurations: {a: {about: A.}}\n",
+            "2:1: `configurations` needs `install`",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {default: {about: A., unset: [X]}}\n",
+            "3:18: `default` cannot be the name of a configuration",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A.}}\n",
+            "3:21: this configuration changes nothing",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {X: '{{ bad'}}}\n",
+            "3:50: the template cannot be filled",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A., configure: {x: y}}}\n",
+            "LiteLLM's file is `proxy_config.yaml`",
+        ),
+        (
+            "install: {built_in: transparent}\nconfigurations: {a: {about: A., settings: {x: {y: 1}}}}\n",
+            "only LiteLLM has `settings`",
+        ),
         ("lacks: [{reason: Why.}]\n", "2:18: this lacks the whole matrix"),
         (
             "lacks: [{features: [visoin], reason: Why.}]\n",

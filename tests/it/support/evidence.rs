@@ -375,6 +375,7 @@ pub fn judge_known(test: &Test, evidence: &Evidence, subject: &str) -> Evaluatio
         versions: Versions {
             gateway: Some("1.2.3"),
             claude_code: None,
+            configuration: None,
         },
     };
     compat_matrix::judge::judge(test, &trial(), evidence, known)

@@ -59,6 +59,7 @@ pub fn run(selected: usize) -> RunRecord {
             kind: "litellm".into(),
             name: Some("litellm".into()),
             version: Some("1.106.0".into()),
+            configuration: None,
         },
         claude_code_version: Some("2.1.326".into()),
         isolation: Some(IsolationLevel::Full),

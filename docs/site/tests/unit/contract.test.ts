@@ -7,7 +7,7 @@ import Ajv from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 
 import {readMatrix} from '../../src/components/CompatibilityMatrix/data/matrix';
-import {details, history, large, matrix} from '../fixtures/samples';
+import {details, history, large, matrix, versions} from '../fixtures/samples';
 
 /** The repository whose builder makes the files; in a docs repository that took over this site it is not there. */
 const BUILDER = join(__dirname, '../../../..');
@@ -47,4 +47,9 @@ inBuilder('schema/compatibility-details.schema.json', 'the tests’ details conf
 
 inBuilder('schema/compatibility-history.schema.json', 'the tests’ history conforms to the builder’s schema', (schema) => {
   conforms(schema, history);
+});
+
+inBuilder('schema/version-history.schema.json', 'the tests’ versions conform to the builder’s schema', (schema) => {
+  conforms(schema, versions);
+  conforms(schema, JSON.parse(readFileSync(join(__dirname, '../../static/data/version-history.json'), 'utf8')));
 });

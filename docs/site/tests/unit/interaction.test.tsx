@@ -5,7 +5,7 @@ import {GlobalRegistrator} from '@happy-dom/global-registrator';
 import type * as Library from '@testing-library/react';
 
 import {MatrixFromFiles} from '../../src/components/CompatibilityMatrix/MatrixFromFiles';
-import {details, grouped, history, matrix} from '../fixtures/samples';
+import {details, grouped, history, matrix, versions} from '../fixtures/samples';
 
 let library: typeof Library;
 
@@ -166,4 +166,15 @@ test('a panel tells what its row is about', () => {
     panel.getByRole('link', {name: 'Contract for gateways'}).getAttribute('href'),
     'https://code.claude.com/docs/en/llm-gateway-protocol#api-formats',
   );
+});
+
+test('the best version is that of the ticked features', () => {
+  const {screen, render, fireEvent} = library;
+  render(<MatrixFromFiles matrix={matrix} versions={versions} />);
+  const best = () => screen.getByText(/^Best: /).textContent;
+  assert.equal(best(), 'Best: LiteLLM 1.81.0. 2 of 2 cells work, 1 of them unfaithful.');
+  const features = screen.getByRole('group', {name: 'Feature'});
+  fireEvent.click(library.within(features).getByRole('button', {name: 'Tool use'}));
+  assert.equal(best(), 'Best: LiteLLM 1.83.0. 1 of 1 cells work.');
+  assert.ok(screen.getByText(/could not be run: it does not start/));
 });

@@ -4,10 +4,10 @@ import {test} from 'node:test';
 import {renderToStaticMarkup} from 'react-dom/server';
 
 import {MatrixFromFiles} from '../../src/components/CompatibilityMatrix/MatrixFromFiles';
-import {details, large, malformed, matrix, otherVersion} from '../fixtures/samples';
+import {details, large, malformed, matrix, otherVersion, versions} from '../fixtures/samples';
 
-function render(file: unknown, detailsFile?: unknown): string {
-  return renderToStaticMarkup(<MatrixFromFiles matrix={file} details={detailsFile} />);
+function render(file: unknown, detailsFile?: unknown, versionsFile?: unknown): string {
+  return renderToStaticMarkup(<MatrixFromFiles matrix={file} details={detailsFile} versions={versionsFile} />);
 }
 
 test('the server sends the whole table: caption, heads of rows and columns, signs and explanations', () => {
@@ -104,4 +104,22 @@ test('text of the files cannot become markup', () => {
 
 test('600 cells are 600 cells', () => {
   assert.equal(render(large).match(/<td /g)?.length, 600);
+});
+
+test('the version since which a finding shows, and the configuration, stand on the page', () => {
+  const configured = {...details, gateway: {kind: 'litellm', configuration: 'bearer'}};
+  const page = render(matrix, configured, versions);
+  assert.match(page, /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0 or earlier<\/dd>/);
+  assert.match(page, /<dt>Configuration<\/dt><dd>bearer<\/dd>/);
+  const shows = [true, false, false, true];
+  const known = {...versions, findings: versions.findings.map((finding) => ({...finding, shows}))};
+  assert.match(render(matrix, details, known), /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/);
+  const gone = {...versions, findings: versions.findings.map((finding) => ({...finding, shows: [true, true, null, false]}))};
+  assert.doesNotMatch(render(matrix, details, gone), /<dt>Since<\/dt>/);
+  assert.doesNotMatch(render(matrix, details), /<dt>Since<\/dt>|Which version|<dt>Configuration/);
+});
+
+test('damaged versions cost the versions alone', () => {
+  const page = render(matrix, details, {...versions, cells: [{cell: 'vision::azure', signs: ['✓']}]});
+  assert.match(page, /The versions file is left out: <code>cells\[0\]\.signs: expected 4 entries/);
 });

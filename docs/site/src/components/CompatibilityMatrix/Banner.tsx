@@ -9,11 +9,13 @@ import {ageInDays, localTime, localTimeZone, relativeTime, utcTime} from './time
 type Props = {
   matrix: Matrix;
   evidence?: EvidenceKind;
+  /** The configuration of LiteLLM, unless it is the usual one. */
+  configuration?: string;
   staleAfterDays: number;
 };
 
 /** The time and the versions of the matrix. */
-export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement {
+export function Banner({matrix, evidence, configuration, staleAfterDays}: Props): ReactElement {
   const now = useNow();
   return (
     <>
@@ -32,6 +34,12 @@ export function Banner({matrix, evidence, staleAfterDays}: Props): ReactElement 
           <dt>Claude Code</dt>
           <dd>{matrix.claudeCodeVersion}</dd>
         </div>
+        {configuration && (
+          <div>
+            <dt>Configuration</dt>
+            <dd>{configuration}</dd>
+          </div>
+        )}
         {evidence && (
           <div>
             <dt>Tested against</dt>

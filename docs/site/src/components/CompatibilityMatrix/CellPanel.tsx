@@ -21,13 +21,15 @@ type Props = {
   tiers: TierDetails[];
   findings: Finding[];
   evidence?: EvidenceKind;
+  /** The version since which a finding shows, if it is known. */
+  since: (finding: Finding) => string | undefined;
   past: PastStatus[];
   onClose: () => void;
 };
 
 /** All that is known about a cell, in a sheet beside the page. */
 export function CellPanel(props: Props): ReactElement {
-  const {matrix, feature, provider, row, tiers, findings, evidence, past, onClose} = props;
+  const {matrix, feature, provider, row, tiers, findings, evidence, since, past, onClose} = props;
   const dialog = useModal();
   const titleId = useId();
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
@@ -58,7 +60,7 @@ export function CellPanel(props: Props): ReactElement {
             <Message text={explain(cell)} />
           </p>
         )}
-        <CellFindings matrix={matrix} feature={feature.id} findings={findings} tiers={tiers} />
+        <CellFindings matrix={matrix} feature={feature.id} findings={findings} tiers={tiers} since={since} />
         {wasTried && <Tiers tiers={tiers} evidence={evidence} />}
         <HistoryStrip past={past} />
         {wasTried && <Evidence kind={evidence} />}

@@ -87,7 +87,7 @@ export function Filters({matrix, details, shown, filter, onChange, oneProvider, 
 
 type ChipsProps = {label: string; disabled: boolean; onlyWithScripts?: boolean; children: ReactNode};
 
-function Chips({label, disabled, onlyWithScripts, children}: ChipsProps): ReactElement {
+export function Chips({label, disabled, onlyWithScripts, children}: ChipsProps): ReactElement {
   return (
     <fieldset className={styles.chips} disabled={disabled} data-only-with-scripts={onlyWithScripts}>
       <legend>{label}</legend>
@@ -98,7 +98,7 @@ function Chips({label, disabled, onlyWithScripts, children}: ChipsProps): ReactE
 
 type ChipProps = {pressed: boolean; onClick: () => void; children: ReactNode};
 
-function Chip({pressed, onClick, children}: ChipProps): ReactElement {
+export function Chip({pressed, onClick, children}: ChipProps): ReactElement {
   return (
     <button type="button" className={styles.chip} aria-pressed={pressed} onClick={onClick}>
       {children}

@@ -23,8 +23,15 @@ const STATUS_WORDS: Record<FindingStatus, string> = {
   known: 'Known',
 };
 
+type FindingsProps = {
+  matrix: Matrix;
+  findings: Finding[];
+  /** The version since which a finding shows, if it is known. */
+  since: (finding: Finding) => string | undefined;
+};
+
 /** What the gateway breaks, once each, with the cells in which it shows. */
-export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[]}): ReactElement | null {
+export function Findings({matrix, findings, since}: FindingsProps): ReactElement | null {
   const titleId = useId();
   if (findings.length === 0) {
     return null;
@@ -34,7 +41,7 @@ export function Findings({matrix, findings}: {matrix: Matrix; findings: Finding[
     <section className={styles.section} aria-labelledby={titleId}>
       <h2 id={titleId}>Findings ({changes.length})</h2>
       <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each change is listed once.</p>
-      <FindingList changes={changes}>
+      <FindingList changes={changes} since={since}>
         {(change) =>
           change.map((finding) => (
             <Fact key={finding.provider} name="Shows in">
@@ -56,17 +63,18 @@ type CellFindingsProps = {
   /** Those of the cell. */
   findings: Finding[];
   tiers: TierDetails[];
+  since: (finding: Finding) => string | undefined;
 };
 
 /** What the gateway breaks in a cell. */
-export function CellFindings({matrix, feature, findings, tiers}: CellFindingsProps): ReactElement | null {
+export function CellFindings({matrix, feature, findings, tiers, since}: CellFindingsProps): ReactElement | null {
   if (findings.length === 0) {
     return null;
   }
   return (
     <section>
       <h3>Findings</h3>
-      <FindingList changes={findings.map((finding) => [finding] as const)}>
+      <FindingList changes={findings.map((finding) => [finding] as const)} since={since}>
         {([finding]) => (
           <>
             <Fact name="Models">
@@ -91,10 +99,14 @@ export function CellFindings({matrix, feature, findings, tiers}: CellFindingsPro
   );
 }
 
-type FindingListProps = {changes: Change[]; children: (change: Change) => ReactNode};
+type FindingListProps = {
+  changes: Change[];
+  since: (finding: Finding) => string | undefined;
+  children: (change: Change) => ReactNode;
+};
 
 /** What changed, each with the facts about its places that `children` gives. */
-function FindingList({changes, children: places}: FindingListProps): ReactElement {
+function FindingList({changes, since, children: places}: FindingListProps): ReactElement {
   return (
     <ul className={styles.findings}>
       {changes.map((change, index) => {
@@ -112,6 +124,7 @@ function FindingList({changes, children: places}: FindingListProps): ReactElemen
                 <Message text={finding.summary} />
               </Fact>
               {places(change)}
+              <Fact name="Since">{since(finding)}</Fact>
               <Fact name="Level">{LEVELS[finding.level].words}</Fact>
               <Fact name="Status">
                 {STATUS_WORDS[finding.status]}

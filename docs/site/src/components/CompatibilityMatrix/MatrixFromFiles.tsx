@@ -3,6 +3,7 @@ import {useMemo, type ReactElement} from 'react';
 import {readDetails} from './data/details';
 import {readHistory} from './data/history';
 import {readMatrix} from './data/matrix';
+import {readVersions} from './data/versions';
 import {MatrixView} from './MatrixView';
 import {Placeholder} from './Placeholder';
 import type {Links} from './Sources';
@@ -14,6 +15,8 @@ type Props = {
   details?: unknown;
   /** `compatibility-history.json`, if there is one. */
   history?: unknown;
+  /** `version-history.json`, if there is one. */
+  versions?: unknown;
   staleAfterDays?: number;
   links?: Links;
 };
@@ -23,13 +26,19 @@ export function MatrixFromFiles({
   matrix: matrixFile,
   details,
   history,
+  versions,
   staleAfterDays = 7,
   links = {},
 }: Props): ReactElement {
   const matrix = useMemo(() => readMatrix(matrixFile), [matrixFile]);
   const beside = useMemo(
-    () => matrix.kind === 'read' && {details: readDetails(details, matrix.matrix), history: readHistory(history)},
-    [matrix, details, history],
+    () =>
+      matrix.kind === 'read' && {
+        details: readDetails(details, matrix.matrix),
+        history: readHistory(history),
+        versions: readVersions(versions),
+      },
+    [matrix, details, history, versions],
   );
   if (matrix.kind !== 'read' || !beside) {
     return <Placeholder fault={matrix} />;

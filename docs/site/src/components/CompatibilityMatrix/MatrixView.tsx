@@ -2,9 +2,10 @@ import {useCallback, useEffect, useMemo, useRef, useState, type MouseEvent, type
 
 import {Banner} from './Banner';
 import {CellPanel} from './CellPanel';
-import {findingsOf, rowOf, tiersOf, type Details, type ReadDetails} from './data/details';
+import {findingsOf, rowOf, tiersOf, type Details, type Finding, type ReadDetails} from './data/details';
 import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
+import {sinceVersion, type ReadVersions} from './data/versions';
 import {Filters} from './Filters';
 import {Findings} from './Findings';
 import {applyFilter, filterOfQuery, NO_FILTER, withFilter, type Filter} from './filter';
@@ -16,11 +17,13 @@ import styles from './MatrixView.module.css';
 import {cellAnchor, cellOfAnchor, isSameAnchor} from './names';
 import {Sources, type Links} from './Sources';
 import {Tooltip} from './Tooltip';
+import {Versions} from './Versions';
 
 type Props = {
   matrix: Matrix;
   details: ReadDetails;
   history: ReadHistory;
+  versions: ReadVersions;
   staleAfterDays: number;
   links: Links;
 };
@@ -29,6 +32,7 @@ export function MatrixView({
   matrix,
   details: readDetails,
   history: readHistory,
+  versions: readVersions,
   staleAfterDays,
   links,
 }: Props): ReactElement {
@@ -42,6 +46,8 @@ export function MatrixView({
     () => applyFilter(matrix, oneProvider ? onOneProvider(filter, matrix, opened?.provider) : filter, details),
     [matrix, filter, details, oneProvider, opened],
   );
+  const versions = readVersions.kind === 'read' ? readVersions.history : undefined;
+  const since = (finding: Finding) => versions && sinceVersion(versions, finding);
   const snapshots = readHistory.kind === 'read' ? readHistory.snapshots : [];
 
   const openCell = useCallback((event: MouseEvent) => {
@@ -54,10 +60,16 @@ export function MatrixView({
 
   return (
     <div className={styles.root} ref={root} data-live={hydrated || undefined}>
-      <Banner matrix={matrix} evidence={details?.evidence} staleAfterDays={staleAfterDays} />
+      <Banner
+        matrix={matrix}
+        evidence={details?.evidence}
+        configuration={details?.configuration}
+        staleAfterDays={staleAfterDays}
+      />
       <Sources links={links} />
       <LeftOut name="details" file={readDetails} />
       <LeftOut name="history" file={readHistory} />
+      <LeftOut name="versions" file={readVersions} />
       <Filters
         matrix={matrix}
         details={details}
@@ -74,8 +86,9 @@ export function MatrixView({
       )}
       <div onClick={openCell}>
         <Grid matrix={matrix} shown={shown} details={details} hydrated={hydrated} />
-        <Findings matrix={matrix} findings={details?.findings ?? []} />
+        <Findings matrix={matrix} findings={details?.findings ?? []} since={since} />
       </div>
+      {versions && <Versions matrix={matrix} history={versions} disabled={!hydrated} />}
       <InWords matrix={matrix} />
       {hydrated && <Tooltip root={root} />}
       {hydrated && opened && (
@@ -87,6 +100,7 @@ export function MatrixView({
           tiers={tiersOf(details, opened.feature.id, opened.provider)}
           findings={findingsOf(details, opened.feature.id, opened.provider)}
           evidence={details?.evidence}
+          since={since}
           past={pastOf(snapshots, opened.feature.id, opened.provider)}
           onClose={() => replaceHash('')}
         />

@@ -1,7 +1,7 @@
 import useBaseUrl from '@docusaurus/useBaseUrl';
 import type {ReactElement} from 'react';
 
-import {publishedDetails, publishedHistory, publishedMatrix} from './data/published';
+import {publishedDetails, publishedHistory, publishedMatrix, publishedVersions} from './data/published';
 import {MatrixFromFiles} from './MatrixFromFiles';
 
 type Props = {
@@ -13,7 +13,7 @@ type Props = {
   feed?: string;
 };
 
-/** The published matrix: `static/data/compatibility-*.json`, included when the site is built. */
+/** The published matrix: the files of `static/data/`, included when the site is built. */
 export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props): ReactElement {
   const data = useBaseUrl('/data/');
   const links: Record<string, string> = {};
@@ -22,6 +22,9 @@ export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props
   }
   if (publishedDetails) {
     links['Details (JSON)'] = `${data}compatibility-details.json`;
+  }
+  if (publishedVersions) {
+    links['Versions (JSON)'] = `${data}version-history.json`;
   }
   const feedAddress = useBaseUrl(feed ?? '');
   if (feed) {
@@ -35,6 +38,7 @@ export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props
       matrix={publishedMatrix}
       details={publishedDetails}
       history={publishedHistory}
+      versions={publishedVersions}
       staleAfterDays={staleAfterDays}
       links={links}
     />

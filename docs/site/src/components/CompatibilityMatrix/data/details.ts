@@ -22,7 +22,7 @@ const EVIDENCE_KINDS = ['simulated', 'live'] as const;
 /** What stood behind the gateway in the run. */
 export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
-const LEVELS = ['feature', 'contract'] as const;
+export const LEVELS = ['feature', 'contract'] as const;
 
 /** Who notices a broken expectation: the user of Claude Code, or only the contract between Claude Code and gateways. */
 export type Level = (typeof LEVELS)[number];
@@ -136,6 +136,8 @@ export type Row = {
 /** `compatibility-details.json`, read and checked. */
 export type Details = {
   evidence: EvidenceKind;
+  /** The configuration of the gateway, unless it is the usual one. */
+  configuration?: string;
   /** What the gateway breaks, once each; features first. */
   findings: Finding[];
   /** By feature id. */
@@ -238,7 +240,9 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     tierNames: inOrder(finding.tiers, tiers).map(nameOf),
   }));
   const rows = new Map(readList(details.rows ?? [], 'rows', readRow));
-  return {evidence, findings: sorted, rows, cells};
+  const gateway = readOptional(details.gateway, 'gateway', readObject);
+  const configuration = readOptionalText(gateway?.configuration, 'gateway.configuration');
+  return {evidence, configuration, findings: sorted, rows, cells};
 }
 
 /** The tiers, in the order of the file. */

@@ -4,7 +4,7 @@ declare const require: {
 };
 
 // The context is `static/`, which every site has. Before the first publication, `static/data` does not exist.
-const files = require.context('@site/static', true, /^\.\/data\/compatibility-(matrix|details|history)\.json$/);
+const files = require.context('@site/static', true, /^\.\/data\/(compatibility-(matrix|details|history)|version-history)\.json$/);
 
 function published(name: string): unknown {
   return files.keys().includes(name) ? files(name) : undefined;
@@ -13,3 +13,4 @@ function published(name: string): unknown {
 export const publishedMatrix = published('./data/compatibility-matrix.json');
 export const publishedDetails = published('./data/compatibility-details.json');
 export const publishedHistory = published('./data/compatibility-history.json');
+export const publishedVersions = published('./data/version-history.json');
