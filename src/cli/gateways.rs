@@ -38,6 +38,8 @@ struct ListedGateway {
     kind: &'static str,
     version: Option<String>,
     installed: bool,
+    /// What a run starts beside it.
+    needs: Vec<&'static str>,
     columns: Vec<String>,
     lacks: Vec<ListedLack>,
     known_findings: usize,
@@ -101,6 +103,7 @@ impl ListedGateway {
                 reason: lack.reason.clone(),
             }
         });
+        let needs = description.entry.iter().flat_map(|entry| &entry.needs);
         let install = description.entry.as_ref().map(|entry| &entry.install);
         let (version, installed) = match install {
             None => (None, false),
@@ -128,6 +131,7 @@ impl ListedGateway {
             kind: install.map_or("attached", Install::kind),
             version,
             installed,
+            needs: needs.map(|need| need.as_str()).collect(),
             columns: columns.map(|provider| provider.as_str().to_owned()).collect(),
             lacks: lacks.collect(),
             known_findings: description.known.findings.len(),
@@ -149,6 +153,9 @@ impl ListedGateway {
             self.known_findings
         );
         output!("    columns: {}", self.columns.join(", "));
+        if !self.needs.is_empty() {
+            output!("    needs: {}", self.needs.join(", "));
+        }
         for lack in &self.lacks {
             output!("    lacks {}: {}", lack.what, lack.reason);
         }

@@ -11,7 +11,9 @@ use super::KnownFindings;
 use super::known::KnownFinding;
 use super::range::{RANGE_FORM, VersionRange, is_release, is_same_release};
 use super::subject::SubjectPattern;
-use crate::catalogue::{self, CatalogueEntry, ClientForm, EntryForm, InstallForm, Lack, Lacks, StartForm};
+use crate::catalogue::{
+    self, CatalogueEntry, ClientForm, EntryForm, InstallForm, Lack, Lacks, Need, StartForm,
+};
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
@@ -30,6 +32,9 @@ struct GatewayFile {
     name: String,
     /// Where the gateway comes from. Without it, the gateway can only be attached.
     install: Option<InstallForm>,
+    /// Services on loopback that the gateway needs. A run starts them first.
+    #[serde(default)]
+    needs: Vec<Need>,
     /// Files that are written into the gateway's own folder before it starts, by their paths. Each text is a Jinja template.
     #[serde(default)]
     configure: IndexMap<String, String>,
@@ -134,6 +139,7 @@ impl GatewayDescription {
         resolver.check_measured();
         let entry = EntryForm {
             install: form.install,
+            needs: form.needs,
             configure: form.configure,
             start: form.start,
             ready: form.ready,
