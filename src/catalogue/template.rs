@@ -95,7 +95,14 @@ impl NeutralList {
             ("bedrock_mantle", &AWS),
             (
                 "vertex_ai",
-                &["base", "credentials", "credentials_file", "project", "location"],
+                &[
+                    "base",
+                    "credentials",
+                    "credentials_file",
+                    "project",
+                    "location",
+                    "access_token",
+                ],
             ),
         ];
         let provider = |(name, keys): (&str, &[&str])| {

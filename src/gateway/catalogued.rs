@@ -283,6 +283,7 @@ fn providers(
                 ("credentials_file", text_of(&file)),
                 ("project", value(env::VERTEXAI_PROJECT)),
                 ("location", value(env::VERTEXAI_LOCATION)),
+                ("access_token", value(env::VERTEXAI_ACCESS_TOKEN)),
             ],
         ),
     ];

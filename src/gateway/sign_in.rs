@@ -239,3 +239,103 @@ fn form_values(text: &str) -> Vec<(String, String)> {
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jsonwebtoken::jwk::JwkSet;
+    use jsonwebtoken::{DecodingKey, Validation};
+
+    use super::*;
+
+    /// A gateway with the device flow, as `claude gateway` has it.
+    struct DeviceGateway {
+        base_url: String,
+        issuer: String,
+    }
+
+    async fn metadata(State(gateway): State<Arc<DeviceGateway>>) -> Response {
+        let base = &gateway.base_url;
+        json_reply(&json!({
+            "device_authorization_endpoint": format!("{base}/start"),
+            "token_endpoint": format!("{base}/token"),
+        }))
+    }
+
+    async fn start(State(gateway): State<Arc<DeviceGateway>>) -> Response {
+        let page = format!("{}/device", gateway.base_url);
+        json_reply(&json!({ "device_code": "d-1", "user_code": "U 1", "verification_uri": page }))
+    }
+
+    async fn device(State(gateway): State<Arc<DeviceGateway>>, body: String) -> Response {
+        if body != "user_code=U+1" {
+            return (StatusCode::BAD_REQUEST, "no such code").into_response();
+        }
+        let back = format!("{}/back", gateway.base_url);
+        let query = form(&[("redirect_uri", &back), ("state", "s"), ("nonce", "n & 1")]);
+        let to = format!("{}/authorize?{query}", gateway.issuer);
+        let head = [
+            (header::LOCATION, to),
+            (header::SET_COOKIE, "device=7; Path=/".to_owned()),
+        ];
+        (StatusCode::FOUND, head).into_response()
+    }
+
+    async fn back(uri: Uri, headers: axum::http::HeaderMap) -> Response {
+        assert_eq!(uri.query(), Some("code=n+%26+1&state=s"));
+        assert_eq!(headers[header::COOKIE], "device=7");
+        StatusCode::OK.into_response()
+    }
+
+    async fn grant(body: String) -> Response {
+        assert!(body.ends_with("&device_code=d-1"), "{body}");
+        json_reply(&json!({ "access_token": "granted" }))
+    }
+
+    async fn gateway(issuer: String) -> HttpServer {
+        let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await
+            .unwrap();
+        let base_url = bound.base_url().to_owned();
+        let router = Router::new()
+            .route("/.well-known/oauth-authorization-server", get(metadata))
+            .route("/start", post(start))
+            .route("/device", post(device))
+            .route("/back", get(back))
+            .route("/token", post(grant));
+        bound.serve(router.with_state(Arc::new(DeviceGateway { base_url, issuer })))
+    }
+
+    #[tokio::test]
+    async fn the_run_signs_in_by_the_device_flow() {
+        let provider = IdentityProvider::start().await.unwrap();
+        let gateway = gateway(provider.server.base_url().to_owned()).await;
+        let key = sign_in(gateway.base_url()).await.unwrap();
+        assert_eq!(key.expose(), "granted");
+        let error = sign_in(provider.server.base_url()).await.unwrap_err().to_string();
+        assert!(error.contains("answered with HTTP 404"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_id_token_has_the_nonce_and_a_valid_signature() {
+        let provider = IdentityProvider::start().await.unwrap();
+        let base = provider.server.base_url();
+        let client = http::client();
+        let keys: JwkSet =
+            serde_json::from_value(answer(client.get(format!("{base}/keys"))).await.unwrap()).unwrap();
+        let request = client
+            .post(format!("{base}/token"))
+            .body(form(&[("code", "n & 1")]));
+        let granted = answer(request).await.unwrap();
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_audience(&[CLIENT_ID]);
+        validation.set_issuer(&[base]);
+        let key = DecodingKey::from_jwk(&keys.keys[0]).unwrap();
+        let token =
+            jsonwebtoken::decode::<Value>(text(&granted, "id_token").unwrap(), &key, &validation).unwrap();
+        assert_eq!(token.claims["nonce"], "n & 1");
+        let refused = client.post(format!("{base}/token")).body("code_is=missing");
+        assert_eq!(refused.send().await.unwrap().status(), 400);
+    }
+}

@@ -158,6 +158,24 @@ async fn a_scope_of_another_place_or_day_is_refused() {
 }
 
 #[tokio::test]
+async fn the_messages_api_of_bedrock_is_a_service_of_its_own() {
+    let gateway = Gateway::start().await;
+    for (path, words) in [
+        (PATH, "Credential should be scoped to correct service: 'bedrock'."),
+        ("/anthropic/v1/messages", "The request signature we calculated does not match"),
+    ] {
+        let request = gateway.signed(path, &body());
+        let (name, message) = refusal_of(&gateway, request, |request| {
+            let changed = authorization(request).replacen("/bedrock/", "/bedrock-mantle/", 1);
+            set(request, "authorization", &changed);
+        })
+        .await;
+        assert_eq!(name, "InvalidSignatureException");
+        assert_starts(&message, words);
+    }
+}
+
+#[tokio::test]
 async fn the_clocks_may_differ_by_five_minutes() {
     let gateway = Gateway::start().await;
     for (minutes, words) in [(-6, "Signature expired: "), (6, "Signature not yet current: ")] {
