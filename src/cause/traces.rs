@@ -143,7 +143,10 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
 
 fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     let operation = trace.interest.operation.unwrap_or(Operation::Messages);
-    let is_asked = evidence.exchanges.iter().any(|exchange| exchange.operation == operation);
+    let is_asked = evidence
+        .exchanges
+        .iter()
+        .any(|exchange| exchange.operation == operation);
     if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked {
         return Some(other_model());
     }

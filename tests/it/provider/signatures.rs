@@ -162,7 +162,10 @@ async fn the_messages_api_of_bedrock_is_a_service_of_its_own() {
     let gateway = Gateway::start().await;
     for (path, words) in [
         (PATH, "Credential should be scoped to correct service: 'bedrock'."),
-        ("/anthropic/v1/messages", "The request signature we calculated does not match"),
+        (
+            "/anthropic/v1/messages",
+            "The request signature we calculated does not match",
+        ),
     ] {
         let request = gateway.signed(path, &body());
         let (name, message) = refusal_of(&gateway, request, |request| {
