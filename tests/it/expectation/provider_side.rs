@@ -1,7 +1,6 @@
 //! The checks of the requests that reach the provider.
 
 use super::*;
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::expectation::kinds::{
     CacheCheck, DocumentArrivedCheck, ImageArrivedCheck, RequestsCheck, ThinkingArrivedCheck,
