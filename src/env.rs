@@ -246,6 +246,8 @@ pub const GCE_METADATA_HOST: &str = "GCE_METADATA_HOST";
 pub const GCE_METADATA_IP: &str = "GCE_METADATA_IP";
 /// Service account for Vertex AI: its JSON, or the file that holds it.
 pub const VERTEXAI_CREDENTIALS: &str = "VERTEXAI_CREDENTIALS";
+/// An access token of that account, for a gateway that asks for none itself.
+pub const VERTEXAI_ACCESS_TOKEN: &str = "VERTEXAI_ACCESS_TOKEN";
 /// Google Cloud project for Vertex AI.
 pub const VERTEXAI_PROJECT: &str = "VERTEXAI_PROJECT";
 /// Google Cloud location for Vertex AI.

@@ -60,6 +60,7 @@ impl BoundServer {
 }
 
 /// A running server. Dropping it stops it; [`HttpServer::shutdown`] also waits for its end.
+#[derive(Debug)]
 pub struct HttpServer {
     base_url: String,
     stop: oneshot::Sender<()>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::form::{check, check_path};
+use super::template::NeutralList;
 use super::{CatalogueEntry, Install, OwnTool};
 use crate::document::{KeyPath, Reader};
 use crate::text::{is_name, listed, suggestion};
@@ -16,7 +17,7 @@ pub const DEFAULT: &str = "default";
 /// Values of a configuration file: a section, a name in it, and the value.
 pub type ConfiguredValues = IndexMap<String, IndexMap<String, Value>>;
 
-/// ConfiguredValues in place of the gateway's usual ones. `--config NAME` runs the matrix with them.
+/// Values in place of the gateway's usual ones. `--config NAME` runs the matrix with them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
@@ -80,9 +81,11 @@ impl Configurations {
 /// The checked configurations. `install` is `None` if the entry of the gateway has an error, or if it can only be attached.
 pub(crate) fn resolve(
     forms: IndexMap<String, Configuration>,
-    install: Option<&Install>,
+    entry: Option<&CatalogueEntry>,
     reader: &mut Reader<'_>,
 ) -> Configurations {
+    let install = entry.map(|entry| &entry.install);
+    let list = NeutralList::sample(entry.map_or(&[][..], |entry| &entry.needs));
     let mut all = Vec::new();
     for (name, form) in forms {
         let path = KeyPath::of("configurations").then(&name);
@@ -128,12 +131,12 @@ pub(crate) fn resolve(
             );
         }
         for (variable, text) in &form.environment {
-            check(&path.then("environment").then(variable), text, "", reader);
+            check(&path.then("environment").then(variable), text, &list, "", reader);
         }
         for (file, text) in &form.configure {
             let at = path.then("configure").then(file);
             check_path(&at, file, reader);
-            check(&at, text, "", reader);
+            check(&at, text, &list, "", reader);
         }
         all.push(Configuration { name, ..form });
     }
@@ -149,6 +152,7 @@ mod tests {
     fn a_configuration_replaces_variables_and_files() {
         let pair = |(one, other): (&str, &str)| (one.to_owned(), other.to_owned());
         let entry = CatalogueEntry {
+            needs: Vec::new(),
             install: Install::Tool(OwnTool::Claude),
             files: vec![pair(("a", "1")), pair(("b", "1"))],
             command: Vec::new(),

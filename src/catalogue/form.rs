@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::template::{NeutralList, fill};
-use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, OwnTool};
+use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, Need, OwnTool};
 use crate::document::{Diagnostic, KeyPath, NodeValue, Reader, written};
 
 /// The keys of `gateways/<name>.yaml` that start a gateway. Without `install`, it can only be attached.
 #[derive(Debug)]
 pub struct EntryForm {
     pub install: Option<InstallForm>,
+    pub needs: Vec<Need>,
     pub configure: IndexMap<String, String>,
     pub start: Option<StartForm>,
     pub ready: Option<String>,
@@ -31,6 +32,9 @@ pub struct InstallForm {
     /// The version of the package.
     #[schemars(length(min = 1), extend("examples" = ["1.15.2"]))]
     pub version: Option<String>,
+    /// The oldest Python that the package supports, if it is newer than 3.10.
+    #[schemars(length(min = 1), extend("examples" = ["3.11"]))]
+    pub python: Option<String>,
     /// A tool that this project pins for itself.
     pub tool: Option<OwnTool>,
     /// A gateway that is part of this program.
@@ -65,6 +69,7 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
     let before = reader.diagnostics.len();
     let Some(source) = &form.install else {
         let keys = [
+            ("needs", !form.needs.is_empty()),
             ("configure", !form.configure.is_empty()),
             ("start", form.start.is_some()),
             ("ready", form.ready.is_some()),
@@ -92,10 +97,13 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
             reader.report(error.hint("write a path that answers with success, such as `ready: /health`"));
         }
     }
-    if is_own && form.start.is_some() {
-        let error = reader.at_key(&KeyPath::of("start"), "this program starts this gateway itself");
-        reader.report(error.hint("remove `start`"));
+    for (key, is_there) in [("start", form.start.is_some()), ("needs", !form.needs.is_empty())] {
+        if is_own && is_there {
+            let error = reader.at_key(&KeyPath::of(key), "this program starts this gateway itself");
+            reader.report(error.hint(format!("remove `{key}`")));
+        }
     }
+    let list = NeutralList::sample(&form.needs);
     if let Some(ready) = form.ready.as_deref().filter(|ready| !ready.starts_with('/')) {
         let error = reader.at(&KeyPath::of("ready"), "the path does not begin with `/`");
         reader.report(
@@ -107,7 +115,7 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
     for (file, text) in &form.configure {
         let at = KeyPath::of("configure").then(file);
         check_path(&at, file, reader);
-        check(&at, text, "", reader);
+        check(&at, text, &list, "", reader);
     }
     let start = form.start.map(|start| (start.command, start.environment));
     let (command, environment) = start.unwrap_or_default();
@@ -115,6 +123,7 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
         check(
             &KeyPath::of("start").then("command").then(index),
             text,
+            &list,
             "",
             reader,
         );
@@ -123,6 +132,7 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
         check(
             &KeyPath::of("start").then("environment").then(name),
             text,
+            &list,
             "",
             reader,
         );
@@ -134,11 +144,12 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
             let error = reader.at_key(&at, format!("`{name}` is not the name of a header"));
             reader.report(error.allowed("letters, digits, `-` and `_`"));
         }
-        check(&at, text, "anthropic", reader);
+        check(&at, text, &list, "anthropic", reader);
     }
     let install = install.filter(|_| reader.diagnostics.len() == before)?;
     Some(CatalogueEntry {
         install,
+        needs: form.needs,
         files: form.configure.into_iter().collect(),
         command,
         environment: environment.into_iter().collect(),
@@ -163,9 +174,14 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
         npm,
         pypi,
         version,
+        python,
         tool,
         built_in,
     } = form;
+    if python.is_some() && pypi.is_none() {
+        let error = reader.at(&path.then("python"), "only `pypi` has an oldest Python");
+        reader.report(error.hint("remove `python`"));
+    }
     let (package, is_npm, own) = match (npm, pypi, tool, built_in) {
         (Some(package), None, None, None) => (package, true, None),
         (None, Some(package), None, None) => (package, false, None),
@@ -180,7 +196,11 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
     let package = package.clone();
     match (own, version.clone()) {
         (None, Some(version)) if is_npm => Some(Install::Npm { package, version }),
-        (None, Some(version)) => Some(Install::Pypi { package, version }),
+        (None, Some(version)) => Some(Install::Pypi {
+            package,
+            version,
+            python: python.clone(),
+        }),
         (None, None) => {
             let error = reader.at_key(path, "the package has no `version`");
             reader.report(error.hint("write the pinned version as `version: 1.2.3`"));
@@ -207,8 +227,8 @@ pub(super) fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
 }
 
 /// Reports a template that cannot be filled, at its line in the file.
-pub(super) fn check(at: &KeyPath, text: &str, column: &str, reader: &mut Reader<'_>) {
-    let Err(error) = fill(text, &NeutralList::sample(), column) else {
+pub(super) fn check(at: &KeyPath, text: &str, list: &NeutralList, column: &str, reader: &mut Reader<'_>) {
+    let Err(error) = fill(text, list, column) else {
         return;
     };
     let mut span = reader.node.span_at(&at.0).clone();

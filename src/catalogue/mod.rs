@@ -22,6 +22,8 @@ pub use form::{ClientForm, EntryForm, InstallForm, StartForm, is_header_name};
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogueEntry {
     pub install: Install,
+    /// What a run starts beside the gateway.
+    pub needs: Vec<Need>,
     /// Files that are written before the start: each path in the gateway's own folder, and its text as a template.
     pub files: Vec<(String, String)>,
     /// The program and its arguments, as templates. Empty if the gateway is started by this project's own code.
@@ -39,7 +41,12 @@ pub enum Install {
     /// A package for Node with its dependencies, pinned in `toolchain/gateways/<name>.json`.
     Npm { package: String, version: String },
     /// A package for Python with its dependencies, pinned in `toolchain/gateways/<name>.txt`.
-    Pypi { package: String, version: String },
+    Pypi {
+        package: String,
+        version: String,
+        /// The oldest Python that it supports.
+        python: Option<String>,
+    },
     /// A tool that this project pins for itself.
     Tool(OwnTool),
     /// A part of this program.
@@ -60,6 +67,17 @@ pub enum OwnTool {
 pub enum BuiltIn {
     /// It forwards everything, and changes only the credential, the path and the name of the model.
     Transparent,
+}
+
+/// A service on loopback that a gateway needs. A run starts it before the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// A PostgreSQL server, from the machine's own programs. Templates have `postgresql.url`.
+    Postgresql,
+    /// An identity provider. Templates have `sign_in.issuer`, `.client_id` and `.client_secret`. The run signs in by the
+    /// device flow, and the token that the gateway grants is the key.
+    SignIn,
 }
 
 /// How Claude Code authenticates to a gateway.
@@ -124,6 +142,16 @@ impl Lacks {
         self.0
             .iter()
             .any(|lack| lack.features.is_none() && lack.has_provider(provider))
+    }
+}
+
+impl Need {
+    /// What it is, for readers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgresql => "PostgreSQL on this machine",
+            Self::SignIn => "a sign-in, on loopback",
+        }
     }
 }
 

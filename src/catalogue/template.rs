@@ -10,6 +10,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use super::Need;
+
 /// Everything that a template may use.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct NeutralList {
@@ -29,6 +31,10 @@ pub struct NeutralList {
     pub models: Vec<NeutralModel>,
     /// Base and credentials of each column, by its name.
     pub providers: BTreeMap<String, BTreeMap<String, String>>,
+    /// The `url` of a gateway that needs PostgreSQL, with the password.
+    pub postgresql: BTreeMap<String, String>,
+    /// `issuer`, `client_id` and `client_secret` of a gateway that needs a sign-in.
+    pub sign_in: BTreeMap<String, String>,
 }
 
 /// A model that clients ask for, and what its provider calls it.
@@ -78,8 +84,8 @@ pub fn fill(text: &str, list: &NeutralList, column: &str) -> Result<String, Temp
 }
 
 impl NeutralList {
-    /// A list with a value for every name, to check templates without a gateway.
-    pub fn sample() -> Self {
+    /// A list with a value for every name, to check templates without a gateway that has these `needs`.
+    pub fn sample(needs: &[Need]) -> Self {
         let text = |name: &str| format!("a-{name}");
         let names = [
             ("anthropic", &["base", "key"][..]),
@@ -89,12 +95,23 @@ impl NeutralList {
             ("bedrock_mantle", &AWS),
             (
                 "vertex_ai",
-                &["base", "credentials", "credentials_file", "project", "location"],
+                &[
+                    "base",
+                    "credentials",
+                    "credentials_file",
+                    "project",
+                    "location",
+                    "access_token",
+                ],
             ),
         ];
         let provider = |(name, keys): (&str, &[&str])| {
             let values = keys.iter().map(|key| ((*key).to_owned(), text(key)));
             (name.to_owned(), values.collect())
+        };
+        let of_need = |need: Need, names: &[&str]| {
+            let names = names.iter().filter(|_| needs.contains(&need));
+            names.map(|name| ((*name).to_owned(), text(name))).collect()
         };
         Self {
             port: 1,
@@ -110,6 +127,8 @@ impl NeutralList {
                 model: text("model"),
             })),
             providers: names.map(provider).into_iter().collect(),
+            postgresql: of_need(Need::Postgresql, &["url"]),
+            sign_in: of_need(Need::SignIn, &["issuer", "client_id", "client_secret"]),
         }
     }
 }
@@ -123,18 +142,31 @@ mod tests {
     #[test]
     fn a_template_lists_the_models_of_a_column() {
         let text = "[\n{% for model in models if model.provider == 'azure' %}\n  {{ model.alias | tojson }}\n{% endfor %}\n]\n";
-        let filled = fill(text, &NeutralList::sample(), "").unwrap();
+        let filled = fill(text, &NeutralList::sample(&[]), "").unwrap();
         assert_eq!(filled, "[\n  \"alias-azure\"\n]\n");
         let header = "{{ providers[column].base }}";
-        assert_eq!(fill(header, &NeutralList::sample(), "azure").unwrap(), "a-base");
+        assert_eq!(
+            fill(header, &NeutralList::sample(&[]), "azure").unwrap(),
+            "a-base"
+        );
+    }
+
+    #[test]
+    fn a_service_must_be_needed() {
+        let text = "{{ postgresql.url }}";
+        assert!(fill(text, &NeutralList::sample(&[]), "").is_err());
+        assert_eq!(
+            fill(text, &NeutralList::sample(&[Need::Postgresql]), "").unwrap(),
+            "a-url"
+        );
     }
 
     #[test]
     fn an_unknown_name_is_an_error_with_its_line() {
-        let error = fill("a\n{{ prot }}\n", &NeutralList::sample(), "").unwrap_err();
+        let error = fill("a\n{{ prot }}\n", &NeutralList::sample(&[]), "").unwrap_err();
         assert_eq!(error.line, 2);
         assert!(error.message.contains("undefined"), "{}", error.message);
-        let error = fill("{% for x in %}", &NeutralList::sample(), "").unwrap_err();
+        let error = fill("{% for x in %}", &NeutralList::sample(&[]), "").unwrap_err();
         assert!(error.message.contains("syntax error"), "{}", error.message);
     }
 }

@@ -142,7 +142,12 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
 }
 
 fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
-    if trace.interest.is_of_model() && trace.held_before == Some(true) {
+    let operation = trace.interest.operation.unwrap_or(Operation::Messages);
+    let is_asked = evidence
+        .exchanges
+        .iter()
+        .any(|exchange| exchange.operation == operation);
+    if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked {
         return Some(other_model());
     }
     if trace.interest.operation == Some(Operation::Unknown) && trace.held_before == Some(true) {

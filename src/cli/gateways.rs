@@ -38,6 +38,8 @@ struct ListedGateway {
     kind: &'static str,
     version: Option<String>,
     installed: bool,
+    /// What a run starts beside it.
+    needs: Vec<&'static str>,
     columns: Vec<String>,
     configurations: Vec<ListedConfiguration>,
     lacks: Vec<ListedLack>,
@@ -109,6 +111,7 @@ impl ListedGateway {
                 reason: lack.reason.clone(),
             }
         });
+        let needs = description.entry.iter().flat_map(|entry| &entry.needs);
         let install = description.entry.as_ref().map(|entry| &entry.install);
         let (version, installed) = match install {
             None => (None, false),
@@ -136,6 +139,7 @@ impl ListedGateway {
             kind: install.map_or("attached", Install::kind),
             version,
             installed,
+            needs: needs.map(|need| need.as_str()).collect(),
             columns: columns.map(|provider| provider.as_str().to_owned()).collect(),
             configurations: description
                 .configurations
@@ -168,6 +172,9 @@ impl ListedGateway {
         output!("    columns: {}", self.columns.join(", "));
         for configuration in &self.configurations {
             output!("    --config {}: {}", configuration.name, configuration.about);
+        }
+        if !self.needs.is_empty() {
+            output!("    needs: {}", self.needs.join(", "));
         }
         for lack in &self.lacks {
             output!("    lacks {}: {}", lack.what, lack.reason);

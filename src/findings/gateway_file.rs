@@ -13,7 +13,7 @@ use super::range::{RANGE_FORM, VersionRange, is_release, is_same_release};
 use super::subject::SubjectPattern;
 use crate::catalogue::{
     self, CatalogueEntry, ClientForm, Configuration, Configurations, EntryForm, InstallForm, Lack, Lacks,
-    StartForm,
+    Need, StartForm,
 };
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
@@ -33,6 +33,9 @@ struct GatewayFile {
     name: String,
     /// Where the gateway comes from. Without it, the gateway can only be attached.
     install: Option<InstallForm>,
+    /// Services on loopback that the gateway needs. A run starts them first.
+    #[serde(default)]
+    needs: Vec<Need>,
     /// Files that are written into the gateway's own folder before it starts, by their paths. Each text is a Jinja template.
     #[serde(default)]
     configure: IndexMap<String, String>,
@@ -152,15 +155,15 @@ impl GatewayDescription {
         }
         let entry = EntryForm {
             install: form.install,
+            needs: form.needs,
             configure: form.configure,
             start: form.start,
             ready: form.ready,
             client: form.client,
         };
         let entry = catalogue::resolve(entry, &mut resolver.reader);
-        let install = entry.as_ref().map(|entry| &entry.install);
         resolver.configurations =
-            catalogue::resolve_configurations(form.configurations, install, &mut resolver.reader);
+            catalogue::resolve_configurations(form.configurations, entry.as_ref(), &mut resolver.reader);
         let lacks = form.lacks.into_iter().enumerate();
         let lacks = lacks.map(|(index, lack)| resolver.lack(index, lack, names.features));
         let lacks = Lacks(lacks.collect());

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use super::process::{free_port, new_key};
+use super::postgresql::Postgresql;
+use super::process::{PORT_TRIES, free_port, new_key, write_private};
+use super::sign_in::{IdentityProvider, sign_in};
 use super::{
     ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, NotReady, RunningGateway, transparent,
 };
 use crate::catalogue::template::{NeutralList, NeutralModel, fill};
-use crate::catalogue::{BuiltIn, CatalogueEntry, Install};
+use crate::catalogue::{BuiltIn, CatalogueEntry, Install, Need};
 use crate::cells::Manifest;
 use crate::env::{self, Variables};
 use crate::findings::GatewayDescription;
@@ -20,9 +21,6 @@ use crate::ids::ProviderId;
 use crate::process::{Launch, ProcessTag};
 use crate::wire::Route;
 use crate::wire::model::closest_id;
-
-/// How many ports are tried: another process may take a free port before the gateway does.
-const PORT_TRIES: usize = 4;
 
 /// A gateway of the catalogue, and the models that it serves in this project.
 #[derive(Clone, Debug)]
@@ -40,6 +38,45 @@ pub struct InstalledParts {
     pub package: Option<PathBuf>,
     /// The pinned `claude`; `None` if the gateway is no part of it.
     pub claude: Option<PathBuf>,
+}
+
+/// What a gateway needs beside its providers.
+#[derive(Debug, Default)]
+pub(super) struct Services {
+    postgresql: Option<Postgresql>,
+    identity_provider: Option<IdentityProvider>,
+}
+
+impl Services {
+    /// Starts what `needs` names, and writes into `list` how the gateway finds it.
+    async fn start(
+        needs: &[Need],
+        options: &GatewayOptions<'_>,
+        list: &mut NeutralList,
+    ) -> anyhow::Result<Self> {
+        let mut services = Self::default();
+        if needs.contains(&Need::Postgresql) {
+            let started = Postgresql::start(options).await?;
+            list.postgresql.insert("url".to_owned(), started.url.clone());
+            services.postgresql = Some(started);
+        }
+        if needs.contains(&Need::SignIn) {
+            let started = IdentityProvider::start().await?;
+            let settings = started.settings().into_iter();
+            list.sign_in = settings.map(|(name, value)| (name.to_owned(), value)).collect();
+            services.identity_provider = Some(started);
+        }
+        Ok(services)
+    }
+
+    pub(super) async fn stop(self) {
+        if let Some(provider) = self.identity_provider {
+            provider.stop().await;
+        }
+        if let Some(postgresql) = self.postgresql {
+            postgresql.stop().await;
+        }
+    }
 }
 
 impl CatalogueGateway {
@@ -85,6 +122,7 @@ impl CatalogueGateway {
             claude: parts.claude.as_deref().map(text_of).unwrap_or_default(),
             models: self.models.clone(),
             providers: providers(&options.providers, options.folder)?,
+            ..NeutralList::default()
         };
         if let Install::BuiltIn(BuiltIn::Transparent) = self.entry.install {
             let server = transparent::start(&list).await?;
@@ -96,6 +134,7 @@ impl CatalogueGateway {
                 client: self.client_headers(&list)?,
             });
         }
+        let services = Services::start(&self.entry.needs, options, &mut list).await?;
         let mut tries = 1;
         loop {
             list.port = free_port()?;
@@ -108,9 +147,16 @@ impl CatalogueGateway {
                 Err(error) if tries < PORT_TRIES && NotReady::is_port_taken(&error) => tries += 1,
                 started => {
                     let client = self.client_headers(&list)?;
+                    let process = started?;
+                    let key = match self.entry.needs.contains(&Need::SignIn) {
+                        true => sign_in(process.base_url())
+                            .await
+                            .with_context(|| format!("cannot sign in to the gateway `{}`", self.name))?,
+                        false => key,
+                    };
                     return Ok(RunningGateway {
                         client,
-                        ..started?.into()
+                        ..process.with(services, key).into()
                     });
                 }
             }
@@ -238,6 +284,7 @@ pub(super) fn providers(
                 ("credentials_file", text_of(&file)),
                 ("project", value(env::VERTEXAI_PROJECT)),
                 ("location", value(env::VERTEXAI_LOCATION)),
+                ("access_token", value(env::VERTEXAI_ACCESS_TOKEN)),
             ],
         ),
     ];
@@ -246,16 +293,4 @@ pub(super) fn providers(
         (route.as_str().to_owned(), values.collect())
     };
     Ok(columns.into_iter().map(column).collect())
-}
-
-/// Writes a file that only this user can read, because it may contain credentials.
-pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let write = || {
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(path)?.write_all(text.as_bytes())
-    };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
 }

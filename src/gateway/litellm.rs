@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, anyhow};
 use regex::Regex;
 
-use super::catalogued::{providers, write_private};
-use super::process::{free_port, new_key};
+use super::catalogued::providers;
+use super::process::{free_port, new_key, write_private};
 use super::{GatewayOptions, GatewayProcess, NotReady};
 use crate::catalogue::Configuration;
 use crate::catalogue::template::{NeutralList, fill};

@@ -1,7 +1,8 @@
 //! A gateway that this process started, and the wait until it answers.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::LogFile;
+use super::catalogued::Services;
 use super::container::Container;
 use crate::env::Secret;
 use crate::http;
@@ -19,6 +21,8 @@ use crate::process::{Ended, Launch, Service};
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
 /// The path of LiteLLM's health check.
 const LITELLM_READY: &str = "/health/liveliness";
+/// How many ports are tried: another process may take a free port before the gateway does.
+pub(super) const PORT_TRIES: usize = 4;
 /// The pause between two probes of a process that boots.
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// The time that a program has to end before it is killed.
@@ -36,6 +40,8 @@ pub struct GatewayProcess {
     ready: String,
     /// Set if the process is a `docker` client.
     container: Option<Container>,
+    /// What it needs. They end after it.
+    services: Services,
 }
 
 impl GatewayProcess {
@@ -77,6 +83,7 @@ impl GatewayProcess {
             key,
             log,
             container,
+            services: Services::default(),
         };
         match started.until_ready().await {
             Ok(()) => Ok(started),
@@ -95,6 +102,15 @@ impl GatewayProcess {
         };
         let ended = || self.service.try_ended();
         wait_until_ready("the gateway", BOOT_PATIENCE, &self.log, ended, probe).await
+    }
+
+    /// It has `services`, and clients call it with `key`.
+    pub(super) fn with(self, services: Services, key: Secret) -> Self {
+        Self {
+            services,
+            key,
+            ..self
+        }
     }
 
     /// Starts it again after its end, with the same port, key and log.
@@ -155,6 +171,7 @@ impl GatewayProcess {
         }
         // If this fails, the watchdog ends the process.
         let _ = self.service.stop(STOP_PATIENCE).await;
+        self.services.stop().await;
     }
 }
 
@@ -240,6 +257,18 @@ pub async fn wait_until_ready<T, P: Future<Output = Option<T>>>(
 pub(super) fn free_port() -> anyhow::Result<u16> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     Ok(address.context("cannot find a free port for the gateway")?.port())
+}
+
+/// Writes a file that only this user can read, because it may contain credentials.
+pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(path)?.write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// A random key. LiteLLM refuses well-known ones such as `sk-1234`.

@@ -14,6 +14,8 @@ use once_cell::sync::OnceCell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::oauth::AccessTokens;
+use crate::clock::now_ms;
 use crate::digest::Sha512;
 use crate::env::{self, Variables};
 use crate::text::hex;
@@ -161,6 +163,7 @@ impl Credentials {
     /// The environment of a gateway with this project's `proxy_config.yaml` and a simulator at `base_url`. It contains the
     /// service account's JSON, not the name of a file.
     pub fn for_gateway(&self, base_url: &str) -> Variables {
+        let access_token = AccessTokens::new(&self.secret).mint(now_ms());
         [
             (env::ANTHROPIC_API_BASE, base_url),
             (env::ANTHROPIC_API_KEY, &self.anthropic_api_key),
@@ -174,6 +177,7 @@ impl Credentials {
             (env::AWS_REGION_NAME, &self.aws_region),
             (env::VERTEXAI_API_BASE, base_url),
             (env::VERTEXAI_CREDENTIALS, &self.vertex_service_account),
+            (env::VERTEXAI_ACCESS_TOKEN, &access_token),
             (env::VERTEXAI_PROJECT, &self.vertex_project),
             (env::VERTEXAI_LOCATION, &self.vertex_location),
         ]

@@ -106,7 +106,7 @@ impl PackagePin {
             format!("the gateway `{name}` is not pinned: run `compat toolchain update --gateway {name}`")
         })?;
         Ok(Some(match install {
-            Install::Pypi { package, version } => {
+            Install::Pypi { package, version, .. } => {
                 let name = package.split('[').next().unwrap_or(package);
                 let pin = PythonPin::parse(text, name, &file)?;
                 ensure!(
@@ -173,9 +173,14 @@ impl Installer<'_> {
                 package: package.clone(),
                 version,
             }),
-            Install::Pypi { package, version } => other(version).map(|version| Install::Pypi {
+            Install::Pypi {
+                package,
+                version,
+                python,
+            } => other(version).map(|version| Install::Pypi {
                 package: package.clone(),
                 version,
+                python: python.clone(),
             }),
             Install::Tool(_) | Install::BuiltIn(_) => return Ok(None),
         }
@@ -254,10 +259,15 @@ impl Installer<'_> {
     /// Pins `install`, the package of a gateway, with its dependencies.
     pub async fn pin_package(&self, install: &Install, uv: &PythonPin) -> anyhow::Result<PackagePin> {
         match install {
-            Install::Pypi { package, version } => {
+            Install::Pypi {
+                package,
+                version,
+                python,
+            } => {
                 let name = package.split('[').next().unwrap_or(package);
                 let source = format!("{package}=={version}\n");
-                let pin = update::pin_python(self, uv, name, &source, None, None).await?;
+                let pin =
+                    update::solve_python(self, uv, name, &source, python.as_deref(), None, None).await?;
                 Ok(PackagePin::Pypi(pin))
             }
             Install::Npm { package, version } => {

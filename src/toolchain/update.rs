@@ -53,7 +53,21 @@ pub async fn pin_python(
     published_by: Option<DateTime<Utc>>,
     overrides: Option<&Path>,
 ) -> anyhow::Result<PythonPin> {
-    let output = solve(installer, uv, source, published_by, overrides)
+    solve_python(installer, uv, package, source, None, published_by, overrides).await
+}
+
+/// [`pin_python`] for `oldest` and newer Pythons; `None` for every one that this project supports.
+pub(super) async fn solve_python(
+    installer: &Installer<'_>,
+    uv: &PythonPin,
+    package: &str,
+    source: &str,
+    oldest: Option<&str>,
+    published_by: Option<DateTime<Utc>>,
+    overrides: Option<&Path>,
+) -> anyhow::Result<PythonPin> {
+    let oldest = oldest.unwrap_or(OLDEST_PYTHON);
+    let output = solve(installer, uv, source, oldest, published_by, overrides)
         .await
         .with_context(|| format!("cannot pin {package}"))?;
     let text = format!(
@@ -67,6 +81,7 @@ async fn solve(
     installer: &Installer<'_>,
     uv: &PythonPin,
     source: &str,
+    oldest: &str,
     published_by: Option<DateTime<Utc>>,
     overrides: Option<&Path>,
 ) -> anyhow::Result<ProgramOutput> {
@@ -76,7 +91,7 @@ async fn solve(
     std::fs::write(&input, source).context("cannot write a temporary file")?;
     let launch = uv
         .launch(folder.path())
-        .arguments(["pip", "compile", "--universal", "--python-version", OLDEST_PYTHON])
+        .arguments(["pip", "compile", "--universal", "--python-version", oldest])
         .arguments(["--generate-hashes", "--no-header", "--no-build", "--quiet"])
         .arguments(["--python"])
         .arguments([&uv.python.program, &input])

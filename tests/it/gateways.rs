@@ -24,6 +24,7 @@ fn scripted(script: &str) -> CatalogueGateway {
         name: "scripted".into(),
         entry: CatalogueEntry {
             install: Install::Tool(OwnTool::Claude),
+            needs: Vec::new(),
             files: vec![(
                 "home/config".into(),
                 "{{ key }} {{ providers.anthropic.base }}".into(),

@@ -16,6 +16,7 @@ use crate::findings::Level;
 use crate::text::listed;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
+use crate::wire::target::prompt;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
 
@@ -238,8 +239,12 @@ impl RequestCheck {
     }
 
     fn by_body(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
-        self.body.iter().filter_map(|(query, matcher)| {
-            let error = match exchange.request.body.json() {
+        let body = exchange.request.body.json();
+        // Bedrock wraps the request to count.
+        let counted = body.filter(|_| exchange.operation == Operation::CountTokens);
+        let counted = counted.and_then(|body| prompt(exchange.operation, exchange.route, body));
+        self.body.iter().filter_map(move |(query, matcher)| {
+            let error = match counted.as_ref().or(body) {
                 Some(body) => value_tree::check(query, matcher, body).err()?,
                 None => MatchError {
                     expected: matcher.to_string(),

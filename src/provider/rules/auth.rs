@@ -162,7 +162,9 @@ fn aws_access_key(subject: &Subject) -> Option<ErrorReply> {
 
 /// The signature is for this region and service, and for the day of its own date.
 ///
-/// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html (credential scope)
+/// Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html (credential scope). The client
+/// `AnthropicBedrockMantle` signs for the service `bedrock-mantle`:
+/// https://github.com/anthropics/anthropic-sdk-typescript/tree/main/packages/bedrock-sdk
 fn aws_scope(subject: &Subject) -> Option<ErrorReply> {
     let signed = signed(subject)?;
     let refusal = |message: String| by_aws("InvalidSignatureException", message);
@@ -172,7 +174,8 @@ fn aws_scope(subject: &Subject) -> Option<ErrorReply> {
             signed.region
         ));
     }
-    if signed.service != "bedrock" {
+    let is_mantle = subject.route() == Route::BedrockMantle && signed.service == "bedrock-mantle";
+    if signed.service != "bedrock" && !is_mantle {
         return refusal("Credential should be scoped to correct service: 'bedrock'. ".to_owned());
     }
     let sent = subject.incoming.header("x-amz-date")?;

@@ -1,6 +1,7 @@
 //! The checks of the requests that reach the provider.
 
 use super::*;
+use base64::engine::general_purpose::STANDARD;
 use compat_matrix::expectation::kinds::{
     CacheCheck, DocumentArrivedCheck, ImageArrivedCheck, RequestsCheck, ThinkingArrivedCheck,
     ToolResultArrivedCheck,
@@ -60,6 +61,27 @@ fn a_turn_names_one_request_or_every_request() {
         ("the last of none", check(Turn::Last), texts(&[]), BROKEN),
         ("every of none", check(Turn::Every), texts(&[]), BROKEN),
         ("live", check(Turn::Every), texts(&["a"]).live(), NOT_JUDGED),
+    ]);
+}
+
+#[test]
+fn a_token_count_of_bedrock_is_read_within_its_wrapping() {
+    let wrapped = STANDARD.encode(request("a").to_string());
+    let body = json!({ "input": { "invokeModel": { "body": wrapped } } });
+    let mut count = exchange(body, text_message("pong"));
+    (count.operation, count.turn) = (Operation::CountTokens, None);
+    count.route = Some(Route::BedrockInvoke);
+    let check = |text: &'static str| {
+        Check::Request(RequestCheck {
+            operation: Operation::CountTokens,
+            body: vec![(query("$.messages[0].content[0].text"), equals(text))],
+            ..anything_of(Turn::Number(1))
+        })
+    };
+    let counted = || nothing().reached(count.clone());
+    table(&[
+        ("its text", check("a"), counted(), HELD),
+        ("another text", check("b"), counted(), BROKEN),
     ]);
 }
 

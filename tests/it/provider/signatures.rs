@@ -158,6 +158,25 @@ async fn a_scope_of_another_place_or_day_is_refused() {
 }
 
 #[tokio::test]
+async fn the_messages_api_of_bedrock_is_a_service_of_its_own() {
+    let gateway = Gateway::start().await;
+    for (path, words) in [
+        (PATH, "Credential should be scoped to correct service: 'bedrock'."),
+        (
+            "/anthropic/v1/messages",
+            "The request signature we calculated does not match",
+        ),
+    ] {
+        let mut request = gateway.signed(path, &body()).build().unwrap();
+        let changed = authorization(&request).replacen("/bedrock/", "/bedrock-mantle/", 1);
+        set(&mut request, "authorization", &changed);
+        let reply = gateway.client.execute(request).await.unwrap();
+        assert_eq!(reply.status(), StatusCode::FORBIDDEN);
+        assert_has(&reply.text().await.unwrap(), words);
+    }
+}
+
+#[tokio::test]
 async fn the_clocks_may_differ_by_five_minutes() {
     let gateway = Gateway::start().await;
     for (minutes, words) in [(-6, "Signature expired: "), (6, "Signature not yet current: ")] {
