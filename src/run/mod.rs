@@ -15,6 +15,7 @@ mod orphans;
 mod order;
 mod pace;
 mod place;
+mod record;
 mod recorder;
 mod selected;
 mod shared;
@@ -60,6 +61,7 @@ pub use order::concurrency;
 use order::start_order;
 use pace::Pace;
 use place::{RunPlace, Wanted};
+use record::RunCassette;
 use recorder::Recorder;
 pub use selected::{SelectedTrials, ensure_known};
 use shared::SharedResults;
@@ -106,6 +108,8 @@ pub struct MatrixRun {
     budget: Option<Budget>,
     queue: Queue,
     recorder: Arc<Recorder>,
+    /// Where it keeps what passes on the sides of the gateway.
+    cassette: Option<RunCassette>,
     /// The run that this one reruns and merges into.
     rerun: Option<RunRecord>,
     progress: Arc<dyn ProgressSink>,
@@ -205,6 +209,9 @@ impl MatrixRun {
             results = earlier;
         }
         let rerun = (!results.results.is_empty()).then(|| results.run.clone());
+        let cassette = options.record.as_deref();
+        let cassette = cassette.map(|folder| RunCassette::start(folder, &results.run, &environment));
+        let cassette = cassette.transpose()?;
         let fresh = run_folders::new_name(chrono::Utc::now());
         let name = match &shared {
             Some(shared) => shared.run_name(&fresh)?,
@@ -254,6 +261,7 @@ impl MatrixRun {
             session: OnceLock::new(),
             preflight: OnceLock::new(),
             budget,
+            cassette,
             queue: Queue::default(),
             recorder,
             progress,
@@ -320,7 +328,15 @@ impl MatrixRun {
                 versions: session.versions(),
             },
             proxy_config: self.configured.as_ref(),
+            cassette: self.cassette.as_ref(),
         };
+        if let Some(cassette) = &self.cassette {
+            let configured = self.configured.as_ref().and_then(|config| config.model(alias));
+            let tiers = &self.selected.project.manifest.tiers;
+            let tier = tiers.iter().find(|tier| tier.id == name.tier);
+            let named = configured.or_else(|| tier.map(|tier| tier.model.clone()));
+            cassette.name_model(alias, &named.unwrap_or_default());
+        }
         let record = self.runtime.block_on(task.run(session));
         if session.has_met_simulator() {
             self.mark_as_rehearsal();
@@ -342,6 +358,7 @@ impl MatrixRun {
         });
         if is_new {
             self.progress.note(REHEARSAL);
+            self.cassette.iter().for_each(RunCassette::mark_as_rehearsal);
         }
     }
 
@@ -444,6 +461,7 @@ impl MatrixRun {
                     at_least: self.options.require_isolation,
                     at_most: self.options.isolation,
                 },
+                records: self.cassette.is_some(),
                 limits: self.selected.limits(&self.options),
                 shares: self.options.shard.map_or(1, |shard| shard.parts()),
             };
@@ -468,6 +486,7 @@ impl MatrixRun {
                 self.runtime.block_on(session.end());
                 return Err(error);
             }
+            self.cassette.iter().for_each(|cassette| cassette.begin(&session));
             if behind != session.behind() {
                 self.mark_as_rehearsal();
             }
@@ -509,6 +528,7 @@ impl MatrixRun {
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
+        self.cassette.as_ref().map_or(Ok(()), RunCassette::finish)?;
         if let (Some(name), false) = (&results.run.name, self.is_shared) {
             self.recorder.place().prune(name);
         }

@@ -171,6 +171,11 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
     Some(diff)
 }
 
+/// Where two values differ, as deep as possible; each difference has the part `field`.
+pub fn differing_values(before: &Value, after: &Value) -> Vec<Difference> {
+    values::differences(Part::Field, "", before, after)
+}
+
 /// Compares the exchanges in front of the gateway with those at the provider.
 pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();

@@ -1,0 +1,125 @@
+//! `compat drift`: compares recorded traffic with the provider simulator.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
+
+use super::files::Output;
+use super::print::status;
+use super::project::RootFlag;
+use crate::drift::report::{DriftCollector, DriftReport};
+use crate::drift::{Cassette, Question, compare, question};
+use crate::files::cassette_files;
+use crate::files::project::tier_models;
+use crate::provider::{Simulator, SimulatorOptions};
+use crate::results::json;
+
+/// Compare recorded traffic with the provider simulator
+///
+/// A run with `--record FOLDER` writes a cassette. This sends each recorded request to a simulator again, and compares the shape of
+/// both replies: status, headers, events, their order, fields, errors, and whether the request is accepted. Words and numbers do
+/// not count. Each fault is named once, with the recordings that it concerns.
+///
+/// The exit status is 0 without drift, 3 with drift, and 2 if the folder is no valid cassette.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  compat run --record recorded --matrix v0 --tier haiku
+  compat drift recorded
+  compat drift recorded --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  compat drift live --except simulated        what the gateway itself changes is in both")]
+pub struct Arguments {
+    /// The folder of the cassette
+    #[arg(value_name = "FOLDER")]
+    cassette: PathBuf,
+    /// Leave out the faults that this cassette has too, such as that of a simulated run through the same gateway
+    #[arg(long, value_name = "FOLDER")]
+    except: Option<PathBuf>,
+    /// The format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
+    /// The file to write; `-` for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    #[command(flatten)]
+    root: RootFlag,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    Text,
+    Markdown,
+    Json,
+}
+
+/// The exit status if the simulator differs.
+const DRIFT: u8 = 3;
+/// The exit status for a folder that is no valid cassette.
+const INVALID: u8 = 2;
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let read = |folder: &Path| cassette_files::read(folder);
+    let cassettes =
+        read(&arguments.cassette).and_then(|own| Ok((own, arguments.except.as_deref().map(read).transpose()?)));
+    let (cassette, except) = match cassettes {
+        Ok(cassettes) => cassettes,
+        Err(error) => {
+            status!("error: {error:#}");
+            return Ok(ExitCode::from(INVALID));
+        }
+    };
+    let tiers = arguments.root.find().map(|root| tier_models(&root));
+    let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
+    let report = runtime.block_on(report(cassette, except, tiers.unwrap_or_default()))?;
+    let text = match arguments.format {
+        ReportFormat::Text => report.text(),
+        ReportFormat::Markdown => report.markdown(),
+        ReportFormat::Json => json::write(&report),
+    };
+    arguments.output.write(&text)?;
+    Ok(match report.has_drift() {
+        true => ExitCode::from(DRIFT),
+        false => ExitCode::SUCCESS,
+    })
+}
+
+async fn report(cassette: Cassette, except: Option<Cassette>, tiers: Vec<String>) -> Result<DriftReport> {
+    let simulator = Simulator::start(SimulatorOptions {
+        tiers,
+        ..SimulatorOptions::default()
+    })
+    .await?;
+    let own = collected(&simulator, &cassette).await?;
+    let except = match &except {
+        Some(except) => Some(collected(&simulator, except).await?),
+        None => None,
+    };
+    simulator.shutdown().await;
+    Ok(own.report(cassette.head, except.as_ref()))
+}
+
+/// The differences of all recordings.
+async fn collected(simulator: &Simulator, cassette: &Cassette) -> Result<DriftCollector> {
+    let mut collector = DriftCollector::default();
+    for placed in cassette.best_side() {
+        let recording = &placed.recording;
+        match question(&cassette.head, recording) {
+            Question::None(reason) => collector.skip(placed, reason),
+            Question::Ask {
+                request,
+                route,
+                replies,
+            } => {
+                let mut answers = Vec::new();
+                for reply in replies {
+                    let answer = simulator.ask_again(&request, route, reply).await;
+                    answers.push(answer.with_context(|| format!("`{}`", placed.place))?);
+                }
+                collector.add(placed, compare(recording, &answers));
+            }
+        }
+    }
+    Ok(collector)
+}
