@@ -1,21 +1,22 @@
 //! `compat drift`: compares recorded traffic with the provider simulator.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
 use super::files::Output;
 use super::print::status;
 use super::project::RootFlag;
-use crate::drift::report::{DriftCollector, DriftReport};
-use crate::drift::{Cassette, Question, compare, question};
+use crate::drift::report::DriftReport;
+use crate::drift::{self, Cassette, RecordedSide};
 use crate::files::cassette_files;
 use crate::files::project::tier_models;
 use crate::provider::{Simulator, SimulatorOptions};
 use crate::results::json;
+use crate::wire::exchange::RecordedRequest;
 
 /// Compare recorded traffic with the provider simulator
 ///
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// Leave out the faults that this cassette has too, such as that of a simulated run through the same gateway
     #[arg(long, value_name = "FOLDER")]
     except: Option<PathBuf>,
+    /// The side of the gateway to compare [default: the provider's, if the cassette has it]
+    #[arg(long, value_enum)]
+    side: Option<GatewaySide>,
     /// The format
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
@@ -54,17 +58,20 @@ enum ReportFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum GatewaySide {
+    Client,
+    Provider,
+}
+
 /// The exit status if the simulator differs.
 const DRIFT: u8 = 3;
 /// The exit status for a folder that is no valid cassette.
 const INVALID: u8 = 2;
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let read = |folder: &Path| cassette_files::read(folder);
-    let cassettes =
-        read(&arguments.cassette).and_then(|own| Ok((own, arguments.except.as_deref().map(read).transpose()?)));
-    let (cassette, except) = match cassettes {
-        Ok(cassettes) => cassettes,
+    let (cassette, side, except) = match arguments.read() {
+        Ok(read) => read,
         Err(error) => {
             status!("error: {error:#}");
             return Ok(ExitCode::from(INVALID));
@@ -72,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let tiers = arguments.root.find().map(|root| tier_models(&root));
     let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
-    let report = runtime.block_on(report(cassette, except, tiers.unwrap_or_default()))?;
+    let report = runtime.block_on(report(cassette, side, except, tiers.unwrap_or_default()))?;
     let text = match arguments.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Markdown => report.markdown(),
@@ -85,41 +92,50 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-async fn report(cassette: Cassette, except: Option<Cassette>, tiers: Vec<String>) -> Result<DriftReport> {
+impl Arguments {
+    /// The cassettes, and the side to compare.
+    fn read(&self) -> Result<(Cassette, RecordedSide, Option<Cassette>)> {
+        let cassette = cassette_files::read(&self.cassette)?;
+        let side = match self.side {
+            Some(GatewaySide::Client) => RecordedSide::Client,
+            Some(GatewaySide::Provider) => RecordedSide::Provider,
+            None => cassette.best_side(),
+        };
+        let except = self.except.as_deref().map(cassette_files::read).transpose()?;
+        let folders = [
+            Some((&self.cassette, &cassette)),
+            self.except.as_ref().zip(except.as_ref()),
+        ];
+        for (folder, read) in folders.into_iter().flatten() {
+            ensure!(
+                read.head.sides.contains(&side),
+                "`{}` has no recordings of the {}'s side: name another cassette, or another `--side`",
+                folder.display(),
+                side.as_str()
+            );
+        }
+        Ok((cassette, side, except))
+    }
+}
+
+async fn report(
+    cassette: Cassette,
+    side: RecordedSide,
+    except: Option<Cassette>,
+    tiers: Vec<String>,
+) -> Result<DriftReport> {
     let simulator = Simulator::start(SimulatorOptions {
         tiers,
         ..SimulatorOptions::default()
     })
     .await?;
-    let own = collected(&simulator, &cassette).await?;
+    let ask =
+        async |request: &RecordedRequest, route, reply| simulator.ask_again(request, route, reply).await;
+    let own = drift::examine(&cassette, side, ask).await?;
     let except = match &except {
-        Some(except) => Some(collected(&simulator, except).await?),
+        Some(except) => Some(drift::examine(except, side, ask).await?),
         None => None,
     };
     simulator.shutdown().await;
     Ok(own.report(cassette.head, except.as_ref()))
-}
-
-/// The differences of all recordings.
-async fn collected(simulator: &Simulator, cassette: &Cassette) -> Result<DriftCollector> {
-    let mut collector = DriftCollector::default();
-    for placed in cassette.best_side() {
-        let recording = &placed.recording;
-        match question(&cassette.head, recording) {
-            Question::None(reason) => collector.skip(placed, reason),
-            Question::Ask {
-                request,
-                route,
-                replies,
-            } => {
-                let mut answers = Vec::new();
-                for reply in replies {
-                    let answer = simulator.ask_again(&request, route, reply).await;
-                    answers.push(answer.with_context(|| format!("`{}`", placed.place))?);
-                }
-                collector.add(placed, compare(recording, &answers));
-            }
-        }
-    }
-    Ok(collector)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::RecordedReply;
 use crate::transcript::{Answer, AnswerBlock, Transcript};
-use crate::wire::error_reply::{kind_of, message_of, stream_exception};
+use crate::wire::error_reply::{message_of, stream_exception};
 use crate::wire::exchange::SentEvent;
 use crate::wire::pointer::{list, number, text};
 use crate::wire::script::{Interrupt, Reply, ReplyBlock, ReplyError, ReplyMessage, StopDetails, StreamError};
@@ -57,12 +57,10 @@ pub(super) fn any() -> Reply {
 
 fn error(reply: &RecordedReply) -> ReplyError {
     let body = reply.events.first().map(|event| &event.data);
-    let kind = body.and_then(|body| body["error"]["type"].as_str());
     // Only some errors have this header, so it belongs to the form of this one.
     let wait = reply.header("retry-after");
     ReplyError {
         status: reply.status,
-        kind: Some(kind.unwrap_or_else(|| kind_of(reply.status)).to_owned()),
         message: body.map(message_of).unwrap_or_default().to_owned(),
         headers: wait
             .map(|wait| ("retry-after".to_owned(), wait.to_owned()))
@@ -188,9 +186,7 @@ fn cited(citation: &Value) -> Value {
         ("documentChunk", "content_block_location"),
     ];
     let location = &citation["location"];
-    let kind = kinds
-        .into_iter()
-        .find(|(name, _)| location.get(name).is_some());
+    let kind = kinds.into_iter().find(|(name, _)| location.get(name).is_some());
     json!({
         "type": kind.map_or("web_search_result_location", |(_, kind)| kind),
         "cited_text": citation["sourceContent"][0]["text"],
@@ -214,7 +210,10 @@ fn converse_usage(usage: &Value) -> Value {
 fn converse_stream(events: &[SentEvent]) -> Value {
     let mut blocks: BTreeMap<u64, Vec<&Value>> = BTreeMap::new();
     let (mut stop_reason, mut usage) = (Value::Null, Value::Null);
-    for event in events.iter().filter_map(|event| event.data.as_object()?.iter().next()) {
+    for event in events
+        .iter()
+        .filter_map(|event| event.data.as_object()?.iter().next())
+    {
         let (name, payload) = event;
         let index = number(payload, "/contentBlockIndex").unwrap_or_default();
         match name.as_str() {

@@ -169,11 +169,15 @@ pub struct PlacedRecording {
 }
 
 impl Cassette {
-    /// The recordings of the side nearest to the provider.
-    pub fn best_side(&self) -> impl Iterator<Item = &PlacedRecording> {
-        let best = self.head.sides.iter().max().copied();
+    /// The recorded side that is nearest to the provider.
+    pub fn best_side(&self) -> RecordedSide {
+        let best = self.head.sides.iter().max();
+        best.copied().unwrap_or(RecordedSide::Provider)
+    }
+
+    pub fn of_side(&self, side: RecordedSide) -> impl Iterator<Item = &PlacedRecording> {
         let recordings = self.recordings.iter();
-        recordings.filter(move |placed| Some(placed.recording.side) == best)
+        recordings.filter(move |placed| placed.recording.side == side)
     }
 }
 

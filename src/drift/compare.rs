@@ -88,7 +88,7 @@ impl Drift {
 }
 
 /// The differences between a recording and the simulator's `answers` to its request, one for each scripted reply.
-pub fn compare(recording: &Recording, answers: &[ProviderExchange]) -> Vec<Drift> {
+pub(super) fn compare(recording: &Recording, answers: &[ProviderExchange]) -> Vec<Drift> {
     let (Some(reply), Some(answer)) = (&recording.reply, answers.first()) else {
         return Vec::new();
     };
@@ -132,9 +132,7 @@ fn accepted(recording: &Recording, answer: &ProviderExchange, rule: &str) -> Vec
         ("known_betas", None) => messages::betas(recording.request.header("anthropic-beta")).collect(),
         _ => BTreeSet::new(),
     };
-    let unknown = betas
-        .into_iter()
-        .filter(|beta| !betas::is_accepted(route, beta));
+    let unknown = betas.into_iter().filter(|beta| !betas::is_accepted(route, beta));
     let found: Vec<Drift> = unknown
         .map(|beta| Drift::new(DriftKind::BetaAccepted, beta, "accepted", "refused"))
         .collect();
@@ -301,7 +299,9 @@ fn differing_fields(label: &str, recorded: &Fields, own: &Fields, is_whole: bool
         let parents = path
             .char_indices()
             .filter(|(_, character)| matches!(character, '.' | '['));
-        parents.into_iter().any(|(at, _)| !others.contains_key(&path[..at]))
+        parents
+            .into_iter()
+            .any(|(at, _)| !others.contains_key(&path[..at]))
     };
     for (path, types) in recorded {
         let Some(known) = own.get(path) else {

@@ -14,7 +14,40 @@ pub mod report;
 mod shape;
 pub mod tape;
 
+use report::DriftCollector;
+
+use crate::wire::Route;
+use crate::wire::exchange::{ProviderExchange, RecordedRequest};
+use crate::wire::script::Reply;
+
 pub use cassette::{Cassette, CassetteHead, PlacedRecording, RecordedReply, RecordedSide, Recording};
-pub use compare::{Drift, DriftKind, compare};
-pub use question::{Question, question};
+use compare::compare;
+pub use compare::{Drift, DriftKind};
+use question::{Question, question};
 pub use redact::PrivateValues;
+
+/// Compares the recordings of a side with what `ask` says that a simulator answers to a request, if its script is a reply.
+pub async fn examine<E>(
+    cassette: &Cassette,
+    side: RecordedSide,
+    ask: impl AsyncFn(&RecordedRequest, Route, Reply) -> Result<ProviderExchange, E>,
+) -> Result<DriftCollector, E> {
+    let mut collector = DriftCollector::default();
+    for placed in cassette.of_side(side) {
+        match question(&cassette.head, &placed.recording) {
+            Question::None(reason) => collector.skip(placed, reason),
+            Question::Ask {
+                request,
+                route,
+                replies,
+            } => {
+                let mut answers = Vec::new();
+                for reply in replies {
+                    answers.push(ask(&request, route, reply).await?);
+                }
+                collector.add(placed, compare(&placed.recording, &answers));
+            }
+        }
+    }
+    Ok(collector)
+}

@@ -9,7 +9,7 @@ use crate::wire::{Operation, Route};
 
 /// The question about a recording.
 #[derive(Debug)]
-pub enum Question {
+pub(super) enum Question {
     /// What the simulator answers to this request, scripted with each of these replies.
     Ask {
         request: RecordedRequest,
@@ -36,7 +36,7 @@ fn keeps_form(recording: &Recording) -> bool {
 }
 
 /// The question about `recording`, from a cassette with `head`.
-pub fn question(head: &CassetteHead, recording: &Recording) -> Question {
+pub(super) fn question(head: &CassetteHead, recording: &Recording) -> Question {
     let Some(reply) = &recording.reply else {
         return Question::None("the client hung up before a reply came");
     };

@@ -89,6 +89,8 @@ fn of_text(text: &str) -> String {
             ),
             // The resource of https://learn.microsoft.com/azure/ai-foundry/
             (r"(?i)[\w-]+(\.[\w.]+\.azure\.com)\b", "resource-redacted$1"),
+            // A mail address in a query.
+            (r"(?i)[\w.+-]+%40(?:[\w-]+\.)+[a-z]{2,}\b", "[redacted]"),
             // The device of Claude Code's older `metadata.user_id`.
             (r"\buser_[0-9a-f]{64}", "user_redacted"),
         ]
@@ -256,6 +258,7 @@ mod tests {
                 "https://resource-redacted.services.ai.azure.com/anthropic",
             ),
             ("mail a.b@shop.example now", "mail [redacted] now"),
+            ("?to=a.b%40shop.example&x=1", "?to=[redacted]&x=1"),
             (r#"{"account_uuid":"x-1"}"#, r#"{"account_uuid":"redacted"}"#),
             (r#"{\"device_id\":\"77\"}"#, r#"{\"device_id\":\"redacted\"}"#),
         ] {

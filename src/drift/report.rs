@@ -35,7 +35,11 @@ pub struct DriftReport {
 pub struct DriftGroup {
     pub kind: DriftKind,
     pub side: RecordedSide,
-    pub operation: Operation,
+    /// `messages`, `count_tokens`, …
+    pub operation: &'static str,
+    /// The columns of the matrix.
+    pub columns: BTreeSet<String>,
+    /// The APIs of the requests.
     pub routes: BTreeSet<Route>,
     /// Where it is: a field, an event, a header, a rule of the simulator.
     pub place: String,
@@ -57,7 +61,8 @@ pub struct NotCompared {
 /// Collects the differences of the recordings of one cassette.
 #[derive(Debug, Default)]
 pub struct DriftCollector {
-    groups: BTreeMap<Key, (BTreeSet<Route>, Vec<String>)>,
+    /// By fault and column.
+    groups: BTreeMap<(Key, String), (BTreeSet<Route>, Vec<String>)>,
     skipped: BTreeMap<&'static str, Vec<String>>,
     compared: usize,
 }
@@ -80,7 +85,8 @@ impl DriftCollector {
         self.compared += 1;
         for drift in drift {
             let key = (drift, recording.side, operation_name(recording.operation));
-            let (routes, places) = self.groups.entry(key).or_default();
+            let column = recording.trial.cell.provider.to_string();
+            let (routes, places) = self.groups.entry((key, column)).or_default();
             routes.extend(recording.route);
             places.push(placed.place.clone());
         }
@@ -90,60 +96,74 @@ impl DriftCollector {
         self.skipped.entry(reason).or_default().push(placed.place.clone());
     }
 
-    /// The report, without the faults in `except`.
+    /// The report, without the faults that `except` has in the same column.
     pub fn report(self, head: CassetteHead, except: Option<&Self>) -> DriftReport {
-        let is_known = |key: &Key| except.is_some_and(|except| except.groups.contains_key(key));
-        let (known, own): (Vec<_>, Vec<_>) = self.groups.into_iter().partition(|(key, _)| is_known(key));
-        let operations = [
-            Operation::Messages,
-            Operation::CountTokens,
-            Operation::OauthToken,
-            Operation::Unknown,
-        ];
-        let group = |((drift, side, name), (routes, recordings)): (Key, _)| DriftGroup {
-            kind: drift.kind,
-            side,
-            operation: operations
-                .into_iter()
-                .find(|operation| operation_name(*operation) == name)
-                .unwrap_or(Operation::Unknown),
-            routes,
-            place: drift.place,
-            recorded: drift.recorded,
-            simulated: drift.simulated,
-            recordings,
-        };
+        let mut groups: BTreeMap<Key, DriftGroup> = BTreeMap::new();
+        let mut excepted = BTreeSet::new();
+        for (place, (routes, recordings)) in self.groups {
+            if except.is_some_and(|except| except.groups.contains_key(&place)) {
+                excepted.insert(place.0);
+                continue;
+            }
+            let (key, column) = place;
+            let group = groups.entry(key.clone()).or_insert_with(|| DriftGroup::new(key));
+            group.columns.insert(column);
+            group.routes.extend(routes);
+            group.recordings.extend(recordings);
+        }
         let skipped = self.skipped.into_iter();
         DriftReport {
             schema_version: SchemaVersion::One,
             cassette: head,
             compared: self.compared,
-            drift: own.into_iter().map(group).collect(),
+            drift: groups.into_values().collect(),
             not_compared: skipped
                 .map(|(reason, recordings)| NotCompared {
                     reason: reason.to_owned(),
                     recordings,
                 })
                 .collect(),
-            excepted: known.len(),
+            excepted: excepted.len(),
         }
     }
 }
 
 impl DriftGroup {
+    fn new((drift, side, operation): Key) -> Self {
+        Self {
+            kind: drift.kind,
+            side,
+            operation,
+            columns: BTreeSet::new(),
+            routes: BTreeSet::new(),
+            place: drift.place,
+            recorded: drift.recorded,
+            simulated: drift.simulated,
+            recordings: Vec::new(),
+        }
+    }
+
     /// What was recorded, and what the simulator does.
     fn sentence(&self) -> String {
         let (recorded, simulated) = (&self.recorded, &self.simulated);
         match self.kind {
-            DriftKind::BetaAccepted => "the provider accepts the beta, and the simulator refuses it".to_owned(),
-            DriftKind::Accepted => format!("the provider accepts what this rule of the simulator {simulated}"),
+            DriftKind::BetaAccepted => {
+                "the provider accepts the beta, and the simulator refuses it".to_owned()
+            }
+            DriftKind::Accepted => {
+                format!("the provider accepts what this rule of the simulator {simulated}")
+            }
             DriftKind::Refused => "the provider refuses the request, and the simulator accepts it".to_owned(),
-            DriftKind::NewEvent | DriftKind::NewHeader => "recorded, and the simulator does not send it".to_owned(),
+            DriftKind::NewEvent | DriftKind::NewHeader => {
+                "recorded, and the simulator does not send it".to_owned()
+            }
             DriftKind::NewField => format!("recorded ({recorded}), and the simulator does not send it"),
             DriftKind::MissingEvent | DriftKind::MissingHeader => {
                 "the simulator sends it, and it was not recorded".to_owned()
             }
-            DriftKind::MissingField => format!("the simulator sends it ({simulated}), and it was not recorded"),
+            DriftKind::MissingField => {
+                format!("the simulator sends it ({simulated}), and it was not recorded")
+            }
             DriftKind::OtherOrder => format!("{recorded} was recorded, and the simulator sends {simulated}"),
             DriftKind::OtherStatus
             | DriftKind::OtherError
@@ -155,16 +175,14 @@ impl DriftGroup {
     }
 
     fn where_it_is(&self) -> String {
-        let routes: Vec<&str> = self.routes.iter().map(|route| route.as_str()).collect();
-        let routes = match routes.is_empty() {
-            true => "no known API".to_owned(),
-            false => routes.join(", "),
+        let routes = || self.routes.iter().map(|route| route.as_str());
+        let names: Vec<&str> = match self.side {
+            RecordedSide::Provider => routes().collect(),
+            // There the API is that of the gateway.
+            RecordedSide::Client => self.columns.iter().map(String::as_str).collect(),
         };
-        format!(
-            "{} on {routes}, {} side",
-            operation_name(self.operation),
-            self.side.as_str()
-        )
+        let (operation, side) = (self.operation, self.side.as_str());
+        format!("{operation} on {}, {side} side", names.join(", "))
     }
 }
 
@@ -296,9 +314,6 @@ pub fn schemas() -> [(&'static str, String); 3] {
             "cassette-line.schema.json",
             matrix::schema::text::<super::Recording>(),
         ),
-        (
-            "drift-report.schema.json",
-            matrix::schema::text::<DriftReport>(),
-        ),
+        ("drift-report.schema.json", matrix::schema::text::<DriftReport>()),
     ]
 }

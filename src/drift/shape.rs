@@ -49,7 +49,8 @@ impl ReplyShape {
 
     /// Without the parts and the fields of the message's content.
     pub(super) fn without_content(mut self) -> Self {
-        let is_content = |label: &String| label.starts_with("content_block") || label.starts_with("contentBlock");
+        let is_content =
+            |label: &String| label.starts_with("content_block") || label.starts_with("contentBlock");
         self.parts.retain(|label, _| !is_content(label));
         self.order.retain(|label| !is_content(label));
         for fields in self.parts.values_mut() {
@@ -151,12 +152,15 @@ mod tests {
     use super::*;
 
     fn events(data: Vec<Value>) -> Vec<SentEvent> {
-        data.into_iter().map(|data| SentEvent { at_ms: 0, data }).collect()
+        data.into_iter()
+            .map(|data| SentEvent { at_ms: 0, data })
+            .collect()
     }
 
     #[test]
     fn a_stream_has_its_kinds_of_events_in_order() {
-        let delta = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
+        let delta =
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}});
         let shape = ReplyShape::of(
             &events(vec![
                 json!({"type": "message_start", "message": {"usage": {"input_tokens": 1}}}),

@@ -35,7 +35,7 @@ impl Tape {
     /// The recordings of the side nearest to the provider.
     pub fn new(cassette: &Cassette) -> Self {
         let mut tracks: Vec<Track> = Vec::new();
-        for placed in cassette.best_side() {
+        for placed in cassette.of_side(cassette.best_side()) {
             let Some(reply) = placed.recording.reply.clone() else {
                 continue;
             };

@@ -8,9 +8,10 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::atomic_write;
 use crate::drift::cassette::{self, HEAD};
-use crate::drift::{Cassette, CassetteHead, PlacedRecording, Recording};
+use crate::drift::{Cassette, CassetteHead, PlacedRecording, PrivateValues, Recording};
 use crate::ids::TrialName;
 use crate::results::json::{self, JsonError, JsonPosition};
+use crate::wire::secrets::Secrets;
 
 /// Makes the folder of a cassette. Fails if it has other files.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
@@ -84,6 +85,22 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
         "`{shown}` has no recording: the run that wrote it sent no request; record again"
     );
     Ok(Cassette { head, recordings })
+}
+
+/// Removes further private values and secrets from the cassette in `folder`.
+pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    for path in files {
+        let lines = cassette::lines("", &text(&path)?).map_err(|error| placed(&path, &error))?;
+        let lines = lines.into_iter().map(|mut placed| {
+            private.remove_from(&mut placed.recording, &[secrets]);
+            placed.recording.to_line()
+        });
+        let lines: Result<String, _> = lines.collect();
+        atomic_write::write(&path, &lines?).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -65,7 +65,11 @@ pub fn private_names(variables: &Variables) -> Vec<String> {
     };
     if let Ok(account) = serde_json::from_str::<serde_json::Value>(&account) {
         let fields = ["project_id", "client_email", "client_id"];
-        names.extend(fields.iter().filter_map(|name| Some(account[name].as_str()?.to_owned())));
+        names.extend(
+            fields
+                .iter()
+                .filter_map(|name| Some(account[name].as_str()?.to_owned())),
+        );
     }
     names
 }

@@ -39,12 +39,7 @@ impl Simulator {
         reply: Reply,
     ) -> anyhow::Result<ProviderExchange> {
         let key = TrialKey(Uuid::new_v4());
-        self.register(
-            key,
-            Script {
-                replies: vec![reply],
-            },
-        );
+        self.register(key, Script { replies: vec![reply] });
         let answered = self.server().answer_again(request, route, key).await;
         let mut exchanges = self.take(key);
         answered?;
@@ -116,10 +111,7 @@ impl Server {
     fn own_credential(&self, route: Route) -> Option<(String, String)> {
         let bearer = |token: &str| ("authorization".to_owned(), format!("Bearer {token}"));
         Some(match route {
-            Route::Anthropic => (
-                "x-api-key".to_owned(),
-                self.credentials.anthropic_api_key.clone(),
-            ),
+            Route::Anthropic => ("x-api-key".to_owned(), self.credentials.anthropic_api_key.clone()),
             Route::Azure => ("api-key".to_owned(), self.credentials.azure_api_key.clone()),
             Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => {
                 bearer(&self.credentials.bedrock_api_key)

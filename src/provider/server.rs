@@ -244,10 +244,7 @@ impl Server {
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse
-                | Unscripted::Script(_)
-                | Unscripted::AsLive(_)
-                | Unscripted::Tape(_) => {
+                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) | Unscripted::Tape(_) => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };

@@ -6,6 +6,7 @@ pub mod bisect;
 mod budget;
 pub mod campaign;
 mod checks;
+mod fail_fast;
 pub mod choice;
 mod gateway_name;
 pub mod history;
@@ -25,6 +26,7 @@ pub mod trial;
 pub mod versioned;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -55,6 +57,7 @@ use crate::session::preflight::PreflightReport;
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use budget::Budget;
+use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 pub use order::concurrency;
@@ -69,18 +72,9 @@ use start::{
     compat_program, ensure_same_conditions, executed, executes_nothing, mismatch_of_fault, not_applicable,
     read_baseline, record,
 };
+pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
 use status::{gives_verdict, status, status_of_verdict};
 use trial::{TrialTask, not_run};
-
-/// Exit status of a run that could not start, or whose session failed.
-pub const BROKEN: u8 = 2;
-/// Exit status of a run in which a trial failed.
-pub const FAILED: u8 = 101;
-/// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
-pub const NOT_JUDGED: u8 = 102;
-
-/// Exit status of a run whose filters match no trial, as nextest has it.
-pub const NO_TRIALS: u8 = 4;
 
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
@@ -106,6 +100,9 @@ pub struct MatrixRun {
     preflight: OnceLock<PreflightReport>,
     /// The money of a live run.
     budget: Option<Budget>,
+    fail_fast: Option<FailFast>,
+    /// Whether a simulator that answers like a model is known to stand behind the gateway.
+    rehearses: AtomicBool,
     queue: Queue,
     recorder: Arc<Recorder>,
     /// Where it keeps what passes on the sides of the gateway.
@@ -120,26 +117,10 @@ pub struct MatrixRun {
 
 const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
 
-pub enum TrialEnd {
-    Passed,
-    /// With the reason.
-    NotApplicable(String),
-    /// Broken only as known; with the finding.
-    Known(String),
-    /// With the reason.
-    NotStarted(String),
-    /// It has a new finding or could not be judged; with the report.
-    Failed(String),
-}
-
-/// The texts and the exit status at the end of a run.
-pub struct RunEnd {
-    pub warnings: Vec<String>,
-    /// The matrix; `None` if this process ran only some trials of the run.
-    pub matrix: Option<String>,
-    pub comparison: Option<String>,
-    /// An error if no trial could run, or if the matrix is incomplete.
-    pub status: anyhow::Result<u8>,
+/// The run is not live: a reply came from a simulator.
+fn as_rehearsal(run: &mut RunRecord) {
+    run.rehearsal = true;
+    run.behind = Behind::Simulated;
 }
 
 impl MatrixRun {
@@ -189,6 +170,7 @@ impl MatrixRun {
         };
         let mut order = start_order(&selected, proxy_config.as_ref());
         let budget = Budget::of_run(&options, &environment, &selected, &mut order)?;
+        let fail_fast = options.fail_fast.then(|| FailFast::of_run(&mut order));
         let mut results = Results::new(
             record(
                 &environment,
@@ -260,6 +242,8 @@ impl MatrixRun {
             rerun,
             session: OnceLock::new(),
             preflight: OnceLock::new(),
+            rehearses: AtomicBool::new(false),
+            fail_fast,
             budget,
             cassette,
             queue: Queue::default(),
@@ -281,6 +265,14 @@ impl MatrixRun {
     }
 
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
+        let end = self.end_of(name, rank);
+        if let Some(fail_fast) = &self.fail_fast {
+            fail_fast.ended(name, matches!(end, TrialEnd::Failed(_)));
+        }
+        end
+    }
+
+    fn end_of(&self, name: &TrialName, rank: usize) -> TrialEnd {
         match self.selected.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => {
                 self.finished(not_run(name, "", &Outcome::NotApplicable(reason)))
@@ -302,6 +294,11 @@ impl MatrixRun {
         let report = (self.preflight.get()).filter(|report| !skips || report.is_unanswered);
         if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
+        }
+        let column = self.fail_fast.as_ref();
+        let column = column.map_or(Ok(()), |column| column.may_start(name, || ticket.leave()));
+        if let Err(failed) = column {
+            return TrialEnd::NotStarted(format!("not started: {failed} failed (`--fail-fast`)"));
         }
         let may_start = (self.budget.as_ref()).is_none_or(|budget| budget.reserve(name, || ticket.leave()));
         if !may_start {
@@ -331,38 +328,40 @@ impl MatrixRun {
             cassette: self.cassette.as_ref(),
         };
         if let Some(cassette) = &self.cassette {
-            let configured = self.configured.as_ref().and_then(|config| config.model(alias));
-            let tiers = &self.selected.project.manifest.tiers;
-            let tier = tiers.iter().find(|tier| tier.id == name.tier);
-            let named = configured.or_else(|| tier.map(|tier| tier.model.clone()));
-            cassette.name_model(alias, &named.unwrap_or_default());
+            cassette.name_model(
+                alias,
+                self.configured.as_ref(),
+                &self.selected.project.manifest,
+                &name.tier,
+            );
         }
         let record = self.runtime.block_on(task.run(session));
-        if session.has_met_simulator() {
-            self.mark_as_rehearsal();
-        }
-        if let Some(budget) = &self.budget {
-            let spent = budget.settle(&record);
-            self.recorder.update(|run| run.spent = Some(spent));
-        }
-        self.finished(record)
+        let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
+        let spent = self.budget.as_ref().map(|budget| budget.settle(&record));
+        self.finished_with(record, |run| {
+            if is_rehearsal {
+                as_rehearsal(run);
+            }
+            run.spent = spent.or(run.spent.take());
+        })
     }
 
-    /// The run is not live: a reply came from a simulator.
-    fn mark_as_rehearsal(&self) {
-        let mut is_new = false;
-        self.recorder.update(|run| {
-            is_new = !run.rehearsal;
-            run.rehearsal = true;
-            run.behind = Behind::Simulated;
-        });
-        if is_new {
+    /// Whether this is the first sign that a simulator stands behind the gateway. It is noted once.
+    fn is_first_of_rehearsal(&self) -> bool {
+        let is_first = !self.rehearses.swap(true, Ordering::Relaxed);
+        if is_first {
             self.progress.note(REHEARSAL);
             self.cassette.iter().for_each(RunCassette::mark_as_rehearsal);
         }
+        is_first
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
+        self.finished_with(record, |_| {})
+    }
+
+    /// Records a trial, and `change` in the same write.
+    fn finished_with(&self, record: TrialRecord, change: impl FnOnce(&mut RunRecord)) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
@@ -373,7 +372,7 @@ impl MatrixRun {
             (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
-        self.recorder.add(record);
+        self.recorder.add(record, change);
         if !matches!(end, TrialEnd::NotApplicable(_)) {
             self.pass(matches!(end, TrialEnd::Failed(_)));
         }
@@ -393,7 +392,8 @@ impl MatrixRun {
     fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> TrialEnd {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = Failure::of_harness("the cell cannot be read", mismatches);
-        self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
+        self.recorder
+            .add(not_run(name, "", &Outcome::Fail(failure)), |_| {});
         self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
@@ -437,7 +437,8 @@ impl MatrixRun {
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         // A trial that is rerun keeps its earlier result.
         if self.rerun.is_none() {
-            self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+            self.recorder
+                .add(not_run(name, alias, &Outcome::Fail(failure)), |_| {});
         }
         let text = "the session could not be started, so the trial did not run; see the error at the end\n";
         TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
@@ -471,6 +472,7 @@ impl MatrixRun {
             }
             let session = self.runtime.block_on(start)?;
             self.pace.lock().start();
+            session.report_waits(&self.progress);
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
             // It also tells whether the run is a rehearsal.
             if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
@@ -487,10 +489,11 @@ impl MatrixRun {
                 return Err(error);
             }
             self.cassette.iter().for_each(|cassette| cassette.begin(&session));
-            if behind != session.behind() {
-                self.mark_as_rehearsal();
-            }
+            let is_rehearsal = behind != session.behind() && self.is_first_of_rehearsal();
             self.recorder.update(|run| {
+                if is_rehearsal {
+                    as_rehearsal(run);
+                }
                 // Another process of the run, or the run that this one reruns, may have met a simulator.
                 run.behind = match run.rehearsal {
                     true => Behind::Simulated,
@@ -546,6 +549,7 @@ impl MatrixRun {
             warnings.extend(session.pacing_reports());
         }
         warnings.extend(self.budget.iter().flat_map(Budget::reports));
+        warnings.extend(self.fail_fast.iter().flat_map(FailFast::reports));
         warnings.extend(self.shared_reports());
         let stale = self.stale(&results);
         let is_stale = !stale.is_empty();

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
+use crate::cells::{Manifest, ProxyConfig};
 use crate::drift::cassette::ONLY_CLIENT;
 use crate::drift::{CassetteHead, PrivateValues, RecordedSide, Recording};
 use crate::env::Environment;
 use crate::evidence::Behind;
 use crate::files::cassette_files;
 use crate::gateway;
-use crate::ids::TrialName;
+use crate::ids::{TierId, TrialName};
 use crate::results::RunRecord;
 use crate::results::json::SchemaVersion;
 use crate::session::{Recorded, Session};
@@ -70,11 +71,20 @@ impl RunCassette {
         });
     }
 
-    /// The model behind an alias of the gateway.
-    pub(super) fn name_model(&self, alias: &str, model: &str) {
-        if !self.state.lock().head.models.contains_key(alias) {
+    /// Notes the model behind an alias of the gateway: that of its configuration, else that of the tier.
+    pub(super) fn name_model(
+        &self,
+        alias: &str,
+        config: Option<&ProxyConfig>,
+        manifest: &Manifest,
+        tier: &TierId,
+    ) {
+        let tier = manifest.tiers.iter().find(|known| known.id == *tier);
+        let model = config.and_then(|config| config.model(alias));
+        let model = model.or_else(|| tier.map(|tier| tier.model.clone()));
+        if let Some(model) = model.filter(|_| !self.state.lock().head.models.contains_key(alias)) {
             self.change(|head| {
-                head.models.insert(alias.to_owned(), model.to_owned());
+                head.models.insert(alias.to_owned(), model);
             });
         }
     }

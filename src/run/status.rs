@@ -1,9 +1,40 @@
-//! The exit status of a run, and what its reports share.
+//! The ends of trials and of runs, and the exit status.
 
-use super::{FAILED, NOT_JUDGED};
 use crate::matrix::baseline::BaselineComparison;
 use crate::outcome::Cause;
 use crate::results::TrialRecord;
+
+/// Exit status of a run that could not start, or whose session failed.
+pub const BROKEN: u8 = 2;
+/// Exit status of a run in which a trial failed.
+pub const FAILED: u8 = 101;
+/// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
+pub const NOT_JUDGED: u8 = 102;
+
+/// Exit status of a run whose filters match no trial, as nextest has it.
+pub const NO_TRIALS: u8 = 4;
+
+pub enum TrialEnd {
+    Passed,
+    /// With the reason.
+    NotApplicable(String),
+    /// Broken only as known; with the finding.
+    Known(String),
+    /// With the reason.
+    NotStarted(String),
+    /// It has a new finding or could not be judged; with the report.
+    Failed(String),
+}
+
+/// The texts and the exit status at the end of a run.
+pub struct RunEnd {
+    pub warnings: Vec<String>,
+    /// The matrix; `None` if this process ran only some trials of the run.
+    pub matrix: Option<String>,
+    pub comparison: Option<String>,
+    /// An error if no trial could run, or if the matrix is incomplete.
+    pub status: anyhow::Result<u8>,
+}
 
 /// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
 pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {

@@ -66,7 +66,9 @@ impl TrialTask<'_> {
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         // The evidence of an earlier run must not look like this one's.
         let _ = std::fs::remove_dir_all(self.root.join(&folder));
-        self.cassette.iter().for_each(|cassette| cassette.forget(self.name));
+        self.cassette
+            .iter()
+            .for_each(|cassette| cassette.forget(self.name));
         for number in 1..=ATTEMPTS {
             let folder = match number {
                 1 => folder.clone(),

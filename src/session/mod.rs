@@ -203,6 +203,11 @@ impl Session {
         self.met_simulator.load(Ordering::Relaxed)
     }
 
+    /// From now on `progress` gets a line when a request waits long for a limit.
+    pub fn report_waits(&self, progress: &Arc<dyn ProgressSink>) {
+        self.pacing.report_waits(progress);
+    }
+
     /// What the limits of the providers cost.
     pub fn pacing_reports(&self) -> Vec<String> {
         let mut reports = match self.behind() {
