@@ -73,7 +73,7 @@ use start::{
     read_baseline, record,
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
-use status::{gives_verdict, status, status_of_verdict};
+use status::{REHEARSAL, as_rehearsal, gives_verdict, status, status_of_verdict, terminal_width};
 use trial::{TrialTask, not_run};
 
 /// A run that has started. Its trials may run in parallel.
@@ -113,14 +113,6 @@ pub struct MatrixRun {
     pace: Mutex<Pace>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
-}
-
-const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
-
-/// The run is not live: a reply came from a simulator.
-fn as_rehearsal(run: &mut RunRecord) {
-    run.rehearsal = true;
-    run.behind = Behind::Simulated;
 }
 
 impl MatrixRun {
@@ -337,12 +329,13 @@ impl MatrixRun {
         }
         let record = self.runtime.block_on(task.run(session));
         let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
-        let spent = self.budget.as_ref().map(|budget| budget.settle(&record));
-        self.finished_with(record, |run| {
+        self.finished_with(record, |run, record| {
             if is_rehearsal {
                 as_rehearsal(run);
             }
-            run.spent = spent.or(run.spent.take());
+            if let Some(budget) = &self.budget {
+                run.spent = Some(budget.settle(record));
+            }
         })
     }
 
@@ -357,11 +350,15 @@ impl MatrixRun {
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
-        self.finished_with(record, |_| {})
+        self.finished_with(record, |_, _| {})
     }
 
     /// Records a trial, and `change` in the same write.
-    fn finished_with(&self, record: TrialRecord, change: impl FnOnce(&mut RunRecord)) -> TrialEnd {
+    fn finished_with(
+        &self,
+        record: TrialRecord,
+        change: impl FnOnce(&mut RunRecord, &TrialRecord),
+    ) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
@@ -393,7 +390,7 @@ impl MatrixRun {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = Failure::of_harness("the cell cannot be read", mismatches);
         self.recorder
-            .add(not_run(name, "", &Outcome::Fail(failure)), |_| {});
+            .add(not_run(name, "", &Outcome::Fail(failure)), |_, _| {});
         self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
@@ -438,7 +435,7 @@ impl MatrixRun {
         // A trial that is rerun keeps its earlier result.
         if self.rerun.is_none() {
             self.recorder
-                .add(not_run(name, alias, &Outcome::Fail(failure)), |_| {});
+                .add(not_run(name, alias, &Outcome::Fail(failure)), |_, _| {});
         }
         let text = "the session could not be started, so the trial did not run; see the error at the end\n";
         TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
@@ -596,9 +593,4 @@ impl MatrixRun {
             .filter(|entry| entry.fails_run());
         status(failed, own.any(gives_verdict))
     }
-}
-
-/// The columns of the terminal; 100 if there is none.
-fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }

@@ -69,9 +69,9 @@ impl Recorder {
     }
 
     /// Adds a finished trial, and makes `change` in the same write.
-    pub(super) fn add(&self, trial: TrialRecord, change: impl FnOnce(&mut RunRecord)) {
+    pub(super) fn add(&self, trial: TrialRecord, change: impl FnOnce(&mut RunRecord, &TrialRecord)) {
         self.change(|results, texts| {
-            change(&mut results.run);
+            change(&mut results.run, &trial);
             texts.forget(&trial.nodeid);
             if self.is_rerun {
                 results.results.retain(|earlier| earlier.nodeid != trial.nodeid);

@@ -1,8 +1,9 @@
 //! The ends of trials and of runs, and the exit status.
 
+use crate::evidence::Behind;
 use crate::matrix::baseline::BaselineComparison;
 use crate::outcome::Cause;
-use crate::results::TrialRecord;
+use crate::results::{RunRecord, TrialRecord};
 
 /// Exit status of a run that could not start, or whose session failed.
 pub const BROKEN: u8 = 2;
@@ -61,4 +62,17 @@ pub(super) fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
         !verdict.regressions.is_empty(),
         causes.any(|cause| cause.is_judged()),
     )
+}
+
+pub(super) const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
+
+/// The run is not live: a reply came from a simulator.
+pub(super) fn as_rehearsal(run: &mut RunRecord) {
+    run.rehearsal = true;
+    run.behind = Behind::Simulated;
+}
+
+/// The columns of the terminal; 100 if there is none.
+pub(super) fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }
