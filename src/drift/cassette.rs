@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn an_error_in_a_line_has_its_line_and_column() {
         let error = lines("a.jsonl", "{\"trial\": \"a::b::c\", \"sid\": 1}\n").unwrap_err();
-        assert_eq!(error.position, Some(JsonPosition { line: 1, column: 27 }));
+        assert_eq!(error.position, Some(JsonPosition { line: 1, column: 26 }));
         assert!(error.what.contains("unknown field `sid`"), "{error}");
         assert_eq!(lines("a.jsonl", "").unwrap(), []);
     }
