@@ -38,6 +38,7 @@ pub mod report;
 pub mod results;
 pub mod matrix;
 pub mod ci;
+pub mod drift;
 
 // The edge: everything with effects.
 

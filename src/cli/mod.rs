@@ -10,6 +10,7 @@ mod compare;
 mod completions;
 mod doctor;
 mod down;
+mod drift;
 mod evidence;
 mod explain;
 mod files;
@@ -69,6 +70,7 @@ enum Command {
     Completions(completions::Arguments),
     Doctor(doctor::Arguments),
     Down(down::Arguments),
+    Drift(drift::Arguments),
     Explain(explain::Arguments),
     Gateways(gateways::Arguments),
     History(history::Arguments),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
+        Command::Drift(arguments) => drift::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Gateways(arguments) => gateways::run(&arguments),
         Command::History(arguments) => history::run(&arguments),

@@ -146,6 +146,7 @@ async fn run_campaign(
     let known = project.known_findings(LITELLM).map_err(InvalidFiles)?;
     project.ensure_inside(&proxy_config, &project.trials())?;
     let options = SessionOptions {
+        records: false,
         wanted: WantedTools::pinned(),
         limits: Default::default(),
         shares: 1,

@@ -18,7 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::print::{output, status};
 use super::project::{InvalidFiles, RootFlag};
 use crate::cells::resolve::script;
+use crate::drift::tape::Tape;
 use crate::env::{self, Variables};
+use crate::files::cassette_files;
 use crate::files::private_folder;
 use crate::files::project::tier_models;
 use crate::ids::CellId;
@@ -27,7 +29,7 @@ use crate::provider::{
     LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
     new_control_key, standalone_reply,
 };
-use crate::text::{clipped, suggestion};
+use crate::text::{clipped, counted, suggestion};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// A standalone provider simulator
@@ -57,7 +59,10 @@ Examples:
     litellm --config proxy_config.yaml --port 4000
 
   Answer every client with the replies of a cell:
-    compat provider serve --cell tool_use/anthropic")]
+    compat provider serve --cell tool_use/anthropic
+
+  Answer with what a run recorded:
+    compat provider serve --replay recorded")]
     Serve(Serve),
 }
 
@@ -84,6 +89,10 @@ struct Serve {
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
         conflicts_with_all = ["cell", "script", "control_key_file"])]
     as_live: Option<u64>,
+    /// Answer from this cassette, which a run with `--record` wrote: a request that was not recorded gets an error that says what
+    /// differs
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["cell", "script", "as_live"])]
+    replay: Option<PathBuf>,
     /// With `--as-live`: the requests a minute that each route and model gets; more are refused with `retry-after`
     #[arg(long, value_name = "N", requires = "as_live")]
     requests_per_minute: Option<NonZeroU32>,
@@ -172,6 +181,15 @@ impl Serve {
                 requests_per_minute: self.requests_per_minute,
                 overload_every: self.overload_every,
             }));
+        }
+        if let Some(folder) = &self.replay {
+            let tape = Tape::new(&cassette_files::read(folder)?);
+            status!(
+                "replaying {} of `{}`",
+                counted(tape.len(), "recorded request"),
+                folder.display()
+            );
+            return Ok(Unscripted::Tape(Arc::new(tape)));
         }
         if let Some(file) = &self.script {
             let bytes = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;

@@ -101,6 +101,9 @@ struct RunArguments {
     /// Run no `claude` that is confined less than this, and publish no such results: `none`, `process`, `landlock` or `full`
     #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::None)]
     require_isolation: IsolationLevel,
+    /// Keep what passes on the sides of the gateway in `cassette` of the output's folder, for `compat drift`
+    #[arg(long, conflicts_with = "results")]
+    record: bool,
     /// The built harness [default: `cargo test --test compat` in the project]
     #[arg(long, value_name = "PROGRAM")]
     harness: Option<PathBuf>,
@@ -364,6 +367,7 @@ impl RunArguments {
             litellm: newest_litellm.unless_given("LiteLLM", self.litellm_version),
             claude_code: newest_claude.unless_given(CLAUDE_PACKAGE, self.claude_code_version),
             simulated: self.simulated,
+            records: self.record,
             harness: self.harness,
         }))
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::print::status;
 use crate::results::json;
 use crate::wire::script::Script;
-use crate::{ci, findings, matrix, mutants};
+use crate::{ci, drift, findings, matrix, mutants};
 use schemars::generate::SchemaSettings;
 use std::sync::LazyLock;
 
@@ -80,7 +80,8 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("control-script.schema.json", script_schema()),
         ci::report::schema(),
     ];
-    of_forms.chain(of_files).chain(others).collect()
+    let of_drift = drift::report::schemas();
+    of_forms.chain(of_files).chain(others).chain(of_drift).collect()
 }
 
 /// The schema of what people send to the simulator's control routes.

@@ -2,6 +2,7 @@
 
 pub mod atomic_write;
 pub mod built_in;
+pub mod cassette_files;
 pub mod evidence_files;
 mod gateway_files;
 mod layout;

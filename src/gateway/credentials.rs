@@ -47,6 +47,33 @@ pub fn config_files(config: &Path) -> Vec<PathBuf> {
     }
 }
 
+/// The names of projects, accounts and resources among `variables`. They are no credentials, and a recording must not have them.
+pub fn private_names(variables: &Variables) -> Vec<String> {
+    let value = |name: &str| {
+        let value = variables.get(OsStr::new(name))?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    let mut names: Vec<String> = value(env::VERTEXAI_PROJECT).into_iter().collect();
+    // `https://RESOURCE.services.ai.azure.com`
+    let base = value(env::AZURE_AI_API_BASE).unwrap_or_default();
+    let host = base.split_once("://").map_or("", |(_, host)| host);
+    names.extend(host.split_once(".").map(|(resource, _)| resource.to_owned()));
+    let account = value(env::VERTEXAI_CREDENTIALS).unwrap_or_default();
+    let account = match account.trim_start().starts_with('{') {
+        true => account,
+        false => std::fs::read_to_string(account).unwrap_or_default(),
+    };
+    if let Ok(account) = serde_json::from_str::<serde_json::Value>(&account) {
+        let fields = ["project_id", "client_email", "client_id"];
+        names.extend(
+            fields
+                .iter()
+                .filter_map(|name| Some(account[name].as_str()?.to_owned())),
+        );
+    }
+    names
+}
+
 /// The credentials in `variables`, and in the configuration `config` and the files that it includes.
 pub fn secrets(variables: &Variables, config: &Path) -> Vec<String> {
     let mut secrets = of_variables(variables);

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 pub use attached::{checked_address, ensure_answers, version_of};
 pub use catalogued::{CatalogueGateway, InstalledParts};
 pub use container::{Image, pull, remove_containers_of, start_container};
-pub use credentials::{config_files, live_providers, secrets};
+pub use credentials::{config_files, live_providers, private_names, secrets};
 pub use litellm::{configure_litellm, install_release, start_litellm};
 pub use log::LogFile;
 pub use process::{FIRST_EXCEPTION, GatewayProcess, NotReady, is_alive, wait_until_ready};

@@ -5,6 +5,7 @@
 //! `rules` is the table of requests that a provider refuses. [`Simulator`] runs in this process; `compat provider serve`
 //! runs a [`RemoteSimulator`] elsewhere.
 
+mod again;
 pub mod as_live;
 mod cache;
 mod colour;
@@ -33,6 +34,7 @@ pub use remote::RemoteSimulator;
 pub use server::standalone_reply;
 pub use simulator::Simulator;
 
+use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::{ReplyMessage, Script};
@@ -91,7 +93,7 @@ impl Default for SimulatorOptions {
 }
 
 /// The reply to a Messages request that belongs to no trial.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a simulator has one")]
 pub enum Unscripted {
     Refuse,
@@ -100,6 +102,8 @@ pub enum Unscripted {
     AsLive(LiveOptions),
     /// The replies in order, then from the first again. Nobody reports deltas as shown, so lockstep has no effect.
     Script(Script),
+    /// The replies of a cassette, also to requests for anything else than a message. The rules about credentials still hold.
+    Tape(Arc<Tape>),
 }
 
 /// The simulator behind the gateway: in this process or in another.

@@ -206,12 +206,13 @@ fn new_id(prefix: &str, route: Route, digits: &str) -> String {
     format!("{prefix}{provider}01{digits}")
 }
 
-/// 22 letters and digits. A provider's ids have capitals (`toolu_01A09q90qw90lq917835lq9`), and a gateway must keep them.
+/// 22 letters and digits, of which the last ones show that the simulator made the id (`reply_id`): a reply of Converse has no other id.
+/// A provider's ids have capitals (`toolu_01A09q90qw90lq917835lq9`), and a gateway must keep them.
 ///
 /// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
 fn letters() -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let number = Uuid::new_v4().as_u128();
     let digit = |place| DIGITS[(number / 62_u128.pow(place) % 62) as usize] as char;
-    (0..21).map(digit).chain(['A']).collect()
+    reply_id::with_checksum((0..15).map(digit).chain(['A']).collect())
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::trials::ScriptedTrial;
 use crate::clock::now_ms;
+use crate::drift::RecordedReply;
 use crate::ledger::OpenExchange;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{APIM_REQUEST_ID, message_of, stream_exception};
@@ -142,6 +143,29 @@ impl Outgoing {
         Ok(outgoing)
     }
 
+    /// A recorded reply, without its pauses.
+    pub(super) fn recorded(recorded: &RecordedReply, route: Route) -> Result<Self, FrameError> {
+        let mut outgoing = match (recorded.stream, recorded.events.first()) {
+            (false, Some(SentEvent { data, .. })) => match data {
+                Value::String(text) => Self::body(recorded.status, Vec::new(), text.clone(), data.clone()),
+                data => Self::json(recorded.status, Vec::new(), data.clone()),
+            },
+            (false, None) => Self::new(recorded.status, Vec::new(), "application/json", Vec::new()),
+            (true, _) => {
+                let frames = recorded.events.iter();
+                let frames = frames.map(|event| recorded_frame(&event.data, route));
+                let frames = frames.collect::<Result<_, _>>()?;
+                Self::new(recorded.status, Vec::new(), "text/event-stream", frames)
+            }
+        };
+        let is_sent = |(name, _): &&(String, String)| !OF_THE_CONNECTION.contains(&name.as_str());
+        let headers: Vec<_> = recorded.headers.iter().filter(is_sent).cloned().collect();
+        outgoing.add_headers(&headers);
+        outgoing.reply.stream = recorded.stream;
+        outgoing.is_cut = recorded.cut_off;
+        Ok(outgoing)
+    }
+
     /// The message of an error, else empty.
     pub(super) fn error(&self) -> &str {
         let body = self.frames.first().filter(|_| self.reply.status >= 400);
@@ -184,6 +208,40 @@ impl Outgoing {
         };
         (status, headers, body).into_response()
     }
+}
+
+/// Headers that belong to the connection or the encoding of a recorded reply.
+const OF_THE_CONNECTION: [&str; 5] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+];
+
+/// A recorded event as `route` frames it.
+fn recorded_frame(data: &Value, route: Route) -> Result<Frame, FrameError> {
+    let bytes = match (route, data.as_object().and_then(|fields| fields.iter().next())) {
+        (Route::BedrockInvoke, Some((name, payload))) if name.ends_with("Exception") => {
+            event_stream::exception(name, payload)?
+        }
+        (Route::BedrockInvoke, _) => event_stream::encode("chunk", &invoke_chunk(data))?,
+        (Route::BedrockConverse, Some((name, payload))) if name.ends_with("Exception") => {
+            event_stream::exception(name, payload)?
+        }
+        (Route::BedrockConverse, Some((name, payload))) => event_stream::encode(name, payload)?,
+        _ => match data {
+            // Claude Code does not read this event, so its record is its text.
+            Value::String(text) => format!("{text}\n\n").into_bytes(),
+            data => sse::encode(data),
+        },
+    };
+    Ok(Frame::new(bytes, data.clone(), false))
+}
+
+/// InvokeModel wraps each event of the Messages API.
+fn invoke_chunk(data: &Value) -> Value {
+    json!({"bytes": STANDARD.encode(data.to_string())})
 }
 
 fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
@@ -300,8 +358,7 @@ fn frames(answer: &ProviderAnswer, route: Route, framing: StreamFraming) -> Resu
         .into_iter()
         .map(|event| {
             let bytes = if route == Route::BedrockInvoke {
-                let payload = json!({"bytes": STANDARD.encode(event.data.to_string())});
-                event_stream::encode("chunk", &payload)?
+                event_stream::encode("chunk", &invoke_chunk(&event.data))?
             } else {
                 sse::encode_as(&event.data, framing)
             };

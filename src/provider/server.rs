@@ -23,6 +23,7 @@ use super::signature::Signer;
 use super::trials::{ScriptProgress, ScriptedTrial, owner};
 use super::{Notice, SimulatorOptions, Unscripted, control, metadata};
 use crate::clock::now_ms;
+use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::answer::ProviderAnswer;
@@ -132,7 +133,7 @@ impl Server {
         }
     }
 
-    async fn answer(&self, incoming: Incoming) -> Response<Body> {
+    pub(super) async fn answer(&self, incoming: Incoming) -> Response<Body> {
         let is_message = incoming.target.operation == Operation::Messages;
         let trial = owner(&self.trials, &incoming);
         let (turn, decision) = match (&trial, &self.standing) {
@@ -185,6 +186,17 @@ impl Server {
             now_ms: incoming.recorded.at_ms,
             tiers: &self.options.tiers,
         };
+        if let (Unscripted::Tape(tape), None) = (&self.options.unscripted, &trial)
+            && incoming.target.operation != Operation::OauthToken
+        {
+            return match rules::refused_credential(&subject) {
+                Some((rule, refusal)) => {
+                    let rule = rule.to_owned();
+                    refuse(incoming, Matched::Rejected { rule }, &refusal)
+                }
+                None => play_tape(incoming, tape),
+            };
+        }
         if let Some((rule, refusal)) = rules::broken(&subject) {
             let matched = if incoming.target.operation == Operation::Unknown {
                 let request = &incoming.recorded;
@@ -232,7 +244,7 @@ impl Server {
         let Some((trial, progress)) = trial else {
             return match &self.options.unscripted {
                 Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) => {
+                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) | Unscripted::Tape(_) => {
                     unmatched(incoming, "the request belongs to no active trial".to_owned())
                 }
             };
@@ -303,6 +315,17 @@ impl Server {
             Ok(outgoing) => Decision { matched, outgoing },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
+    }
+}
+
+/// The recorded reply to a request.
+fn play_tape(incoming: &Incoming, tape: &Tape) -> Decision {
+    match tape.reply(&incoming.recorded) {
+        Ok((_, reply)) => match Outgoing::recorded(reply, incoming.route()) {
+            Ok(outgoing) => built_in(outgoing),
+            Err(error) => unmatched(incoming, format!("the recorded reply cannot be framed: {error}")),
+        },
+        Err(why) => unmatched(incoming, why),
     }
 }
 

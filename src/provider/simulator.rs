@@ -51,7 +51,7 @@ impl Simulator {
         let standing = match &options.unscripted {
             Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
             Unscripted::AsLive(options) => Some(ScriptedTrial::of_model(LiveModel::new(options))),
-            Unscripted::Refuse | Unscripted::Reply(_) => None,
+            Unscripted::Refuse | Unscripted::Reply(_) | Unscripted::Tape(_) => None,
         };
         let server = Arc::new(Server {
             secrets: Secrets::new(&secret_values),
@@ -72,6 +72,10 @@ impl Simulator {
             server,
             http: bound.serve(router),
         })
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
     }
 
     pub fn first_byte_delay_ms(&self) -> u64 {

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::run::Harness;
 use super::steps::StepLog;
 use super::write;
+use crate::drift::PrivateValues;
 use crate::env::{self, Secret, Variables};
-use crate::files::Project;
 use crate::files::project::{PROXY_CONFIG, broken_project};
+use crate::files::{Project, cassette_files};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::isolation::IsolationLevel;
 use crate::plan::selection::Axes;
@@ -30,6 +31,8 @@ use crate::wire::secrets::Secrets;
 
 /// The name of a run's results file.
 pub const RESULTS: &str = "compat-results.json";
+/// The name of the folder with what passed on the sides of the gateway, beside the results.
+const CASSETTE: &str = "cassette";
 /// The name of the file with the versions that ran, beside the results.
 pub const VERSIONS: &str = "versions.json";
 
@@ -40,6 +43,8 @@ pub struct ReleaseOptions {
     pub claude_code: WantedVersion,
     /// A rehearsal with the provider simulator, which is never published.
     pub simulated: bool,
+    /// Whether the run keeps what passes on the sides of the gateway in [`CASSETTE`].
+    pub records: bool,
     /// The built harness; `None` for `cargo test --test compat`.
     pub harness: Option<PathBuf>,
 }
@@ -247,7 +252,13 @@ impl ReleaseRun<'_, '_> {
         let flags = flags
             .into_iter()
             .filter_map(|(flag, value)| Some([flag, value.as_deref()?]));
+        let cassette = self.output.join(CASSETTE);
+        let record = self
+            .options
+            .records
+            .then_some([Path::new("--record"), cassette.as_path()]);
         let launch = launch
+            .arguments(record.into_iter().flatten())
             .arguments(["--require-isolation", self.isolation.as_str()])
             .arguments(flags.flatten());
         let results = &self.output.join(RESULTS);
@@ -268,6 +279,7 @@ impl ReleaseRun<'_, '_> {
             variables.push((env::COMPAT_PROVIDER_CONTROL_KEY, key.expose().into()));
             secrets.push(key.expose().to_owned());
         }
+        let secrets = Secrets::new(secrets);
         let harness = Harness {
             launch: launch
                 .environment(self.installer.tools.environment.for_harness())
@@ -276,9 +288,14 @@ impl ReleaseRun<'_, '_> {
             results,
             project: self.project,
             log: &self.output.join("harness.log"),
-            secrets: Secrets::new(secrets),
+            secrets: secrets.clone(),
         };
         let results = harness.run(self.log.relay).await?;
+        // The harness does not know the credentials and the names of the providers.
+        if cassette.is_dir() {
+            let private = PrivateValues::new(gateway::private_names(providers));
+            cassette_files::clean(&cassette, &private, &secrets)?;
+        }
         self.log.say(format!("{} trials finished", results.results.len()));
         Ok(results)
     }

@@ -186,10 +186,10 @@ impl Relay {
         self.shared.trials.insert(key, trial);
     }
 
-    /// Registers a trial whose exchanges are not recorded; `pace` delays its requests to the model.
-    pub fn register_paced(&self, key: TrialKey, pace: RequestHold) {
+    /// Registers a trial of a live run, whose exchanges are recorded only if `records`; `pace` delays its requests to the model.
+    pub fn register_paced(&self, key: TrialKey, pace: RequestHold, records: bool) {
         let trial = RelayedTrial {
-            only_passes: true,
+            only_passes: !records,
             pace: Some(pace),
             ..RelayedTrial::default()
         };

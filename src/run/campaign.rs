@@ -236,6 +236,7 @@ impl Campaign<'_> {
                         versions: self.session.versions(),
                     },
                     proxy_config: Some(self.proxy_config),
+                    cassette: None,
                 };
                 let record = task.run(self.session).await;
                 FinishedJob {

@@ -6,6 +6,7 @@ pub mod bisect;
 mod budget;
 pub mod campaign;
 mod checks;
+mod fail_fast;
 pub mod choice;
 mod gateway_name;
 pub mod history;
@@ -15,6 +16,7 @@ mod orphans;
 mod order;
 mod pace;
 mod place;
+mod record;
 mod recorder;
 mod selected;
 mod shared;
@@ -24,6 +26,7 @@ pub mod trial;
 pub mod versioned;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -53,12 +56,14 @@ use crate::session::preflight::PreflightReport;
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use budget::Budget;
+use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
 pub use options::RunOptions;
 pub use order::concurrency;
 use order::start_order;
 use pace::Pace;
 use place::{RunPlace, Wanted};
+use record::RunCassette;
 use recorder::Recorder;
 pub use selected::{SelectedTrials, ensure_known};
 use shared::SharedResults;
@@ -66,18 +71,9 @@ use start::{
     compat_program, ensure_same_conditions, executed, executes_nothing, mismatch_of_fault, not_applicable,
     read_baseline, record,
 };
-use status::{gives_verdict, status, status_of_verdict};
+pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
+use status::{REHEARSAL, as_rehearsal, gives_verdict, status, status_of_verdict, terminal_width};
 use trial::{TrialTask, not_run};
-
-/// Exit status of a run that could not start, or whose session failed.
-pub const BROKEN: u8 = 2;
-/// Exit status of a run in which a trial failed.
-pub const FAILED: u8 = 101;
-/// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
-pub const NOT_JUDGED: u8 = 102;
-
-/// Exit status of a run whose filters match no trial, as nextest has it.
-pub const NO_TRIALS: u8 = 4;
 
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
@@ -103,38 +99,19 @@ pub struct MatrixRun {
     preflight: OnceLock<PreflightReport>,
     /// The money of a live run.
     budget: Option<Budget>,
+    fail_fast: Option<FailFast>,
+    /// Whether a simulator that answers like a model is known to stand behind the gateway.
+    rehearses: AtomicBool,
     queue: Queue,
     recorder: Arc<Recorder>,
+    /// Where it keeps what passes on the sides of the gateway.
+    cassette: Option<RunCassette>,
     /// The run that this one reruns and merges into.
     rerun: Option<RunRecord>,
     progress: Arc<dyn ProgressSink>,
     pace: Mutex<Pace>,
     /// The trials with the same report, by what they share. Only the first one prints it.
     reported: Mutex<IndexMap<String, Vec<TrialName>>>,
-}
-
-const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
-
-pub enum TrialEnd {
-    Passed,
-    /// With the reason.
-    NotApplicable(String),
-    /// Broken only as known; with the finding.
-    Known(String),
-    /// With the reason.
-    NotStarted(String),
-    /// It has a new finding or could not be judged; with the report.
-    Failed(String),
-}
-
-/// The texts and the exit status at the end of a run.
-pub struct RunEnd {
-    pub warnings: Vec<String>,
-    /// The matrix; `None` if this process ran only some trials of the run.
-    pub matrix: Option<String>,
-    pub comparison: Option<String>,
-    /// An error if no trial could run, or if the matrix is incomplete.
-    pub status: anyhow::Result<u8>,
 }
 
 impl MatrixRun {
@@ -188,6 +165,7 @@ impl MatrixRun {
         };
         let mut order = start_order(&selected, proxy_config.as_ref());
         let budget = Budget::of_run(&options, &environment, &selected, &mut order)?;
+        let fail_fast = options.fail_fast.then(|| FailFast::of_run(&mut order));
         let mut results = Results::new(
             record(
                 &environment,
@@ -209,6 +187,9 @@ impl MatrixRun {
             results = earlier;
         }
         let rerun = (!results.results.is_empty()).then(|| results.run.clone());
+        let cassette = options.record.as_deref();
+        let cassette = cassette.map(|folder| RunCassette::start(folder, &results.run, &environment));
+        let cassette = cassette.transpose()?;
         let fresh = run_folders::new_name(chrono::Utc::now());
         let name = match &shared {
             Some(shared) => shared.run_name(&fresh)?,
@@ -257,7 +238,10 @@ impl MatrixRun {
             rerun,
             session: OnceLock::new(),
             preflight: OnceLock::new(),
+            rehearses: AtomicBool::new(false),
+            fail_fast,
             budget,
+            cassette,
             queue: Queue::default(),
             recorder,
             progress,
@@ -277,6 +261,14 @@ impl MatrixRun {
     }
 
     pub fn trial(&self, name: &TrialName, rank: usize) -> TrialEnd {
+        let end = self.end_of(name, rank);
+        if let Some(fail_fast) = &self.fail_fast {
+            fail_fast.ended(name, matches!(end, TrialEnd::Failed(_)));
+        }
+        end
+    }
+
+    fn end_of(&self, name: &TrialName, rank: usize) -> TrialEnd {
         match self.selected.plan(self.proxy_config.as_ref(), name) {
             Planned::NotApplicable(reason) => {
                 self.finished(not_run(name, "", &Outcome::NotApplicable(reason)))
@@ -298,6 +290,11 @@ impl MatrixRun {
         let report = (self.preflight.get()).filter(|report| !skips || report.is_unanswered);
         if let Some(unusable) = report.and_then(|report| report.unusable.get(alias)) {
             return self.finished(not_run(name, alias, &Outcome::Fail(unusable.failure(alias))));
+        }
+        let column = self.fail_fast.as_ref();
+        let column = column.map_or(Ok(()), |column| column.may_start(name, || ticket.leave()));
+        if let Err(failed) = column {
+            return TrialEnd::NotStarted(format!("not started: {failed} failed (`--fail-fast`)"));
         }
         let may_start = (self.budget.as_ref()).is_none_or(|budget| budget.reserve(name, || ticket.leave()));
         if !may_start {
@@ -322,32 +319,48 @@ impl MatrixRun {
                 versions: session.versions(),
             },
             proxy_config: self.configured.as_ref(),
+            cassette: self.cassette.as_ref(),
         };
+        if let Some(cassette) = &self.cassette {
+            cassette.name_model(
+                alias,
+                self.configured.as_ref(),
+                &self.selected.project.manifest,
+                &name.tier,
+            );
+        }
         let record = self.runtime.block_on(task.run(session));
-        if session.has_met_simulator() {
-            self.mark_as_rehearsal();
-        }
-        if let Some(budget) = &self.budget {
-            let spent = budget.settle(&record);
-            self.recorder.update(|run| run.spent = Some(spent));
-        }
-        self.finished(record)
+        let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
+        self.finished_with(record, |run, record| {
+            if is_rehearsal {
+                as_rehearsal(run);
+            }
+            if let Some(budget) = &self.budget {
+                run.spent = Some(budget.settle(record));
+            }
+        })
     }
 
-    /// The run is not live: a reply came from a simulator.
-    fn mark_as_rehearsal(&self) {
-        let mut is_new = false;
-        self.recorder.update(|run| {
-            is_new = !run.rehearsal;
-            run.rehearsal = true;
-            run.behind = Behind::Simulated;
-        });
-        if is_new {
+    /// Whether this is the first sign that a simulator stands behind the gateway. It is noted once.
+    fn is_first_of_rehearsal(&self) -> bool {
+        let is_first = !self.rehearses.swap(true, Ordering::Relaxed);
+        if is_first {
             self.progress.note(REHEARSAL);
+            self.cassette.iter().for_each(RunCassette::mark_as_rehearsal);
         }
+        is_first
     }
 
     fn finished(&self, record: TrialRecord) -> TrialEnd {
+        self.finished_with(record, |_, _| {})
+    }
+
+    /// Records a trial, and `change` in the same write.
+    fn finished_with(
+        &self,
+        record: TrialRecord,
+        change: impl FnOnce(&mut RunRecord, &TrialRecord),
+    ) -> TrialEnd {
         let end = match (&record.result, record.failure()) {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
@@ -358,7 +371,7 @@ impl MatrixRun {
             (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
-        self.recorder.add(record);
+        self.recorder.add(record, change);
         if !matches!(end, TrialEnd::NotApplicable(_)) {
             self.pass(matches!(end, TrialEnd::Failed(_)));
         }
@@ -378,7 +391,8 @@ impl MatrixRun {
     fn broken(&self, name: &TrialName, faults: &[Diagnostic]) -> TrialEnd {
         let mismatches = faults.iter().map(mismatch_of_fault).collect();
         let failure = Failure::of_harness("the cell cannot be read", mismatches);
-        self.recorder.add(not_run(name, "", &Outcome::Fail(failure)));
+        self.recorder
+            .add(not_run(name, "", &Outcome::Fail(failure)), |_, _| {});
         self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
@@ -422,7 +436,8 @@ impl MatrixRun {
         let failure = Failure::of_harness("no trial ran", vec![mismatch]);
         // A trial that is rerun keeps its earlier result.
         if self.rerun.is_none() {
-            self.recorder.add(not_run(name, alias, &Outcome::Fail(failure)));
+            self.recorder
+                .add(not_run(name, alias, &Outcome::Fail(failure)), |_, _| {});
         }
         let text = "the session could not be started, so the trial did not run; see the error at the end\n";
         TrialEnd::Failed(self.once(name, error.to_owned(), text.to_owned()))
@@ -447,6 +462,7 @@ impl MatrixRun {
                     at_least: self.options.require_isolation,
                     at_most: self.options.isolation,
                 },
+                records: self.cassette.is_some(),
                 limits: self.selected.limits(&self.options),
                 shares: self.options.shard.map_or(1, |shard| shard.parts()),
             };
@@ -456,6 +472,7 @@ impl MatrixRun {
             }
             let session = self.runtime.block_on(start)?;
             self.pace.lock().start();
+            session.report_waits(&self.progress);
             let is_attached = self.environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
             // It also tells whether the run is a rehearsal.
             if is_attached && (!self.options.no_preflight || session.behind() == Behind::Live) {
@@ -471,10 +488,12 @@ impl MatrixRun {
                 self.runtime.block_on(session.end());
                 return Err(error);
             }
-            if behind != session.behind() {
-                self.mark_as_rehearsal();
-            }
+            self.cassette.iter().for_each(|cassette| cassette.begin(&session));
+            let is_rehearsal = behind != session.behind() && self.is_first_of_rehearsal();
             self.recorder.update(|run| {
+                if is_rehearsal {
+                    as_rehearsal(run);
+                }
                 // Another process of the run, or the run that this one reruns, may have met a simulator.
                 run.behind = match run.rehearsal {
                     true => Behind::Simulated,
@@ -512,6 +531,7 @@ impl MatrixRun {
     /// Ends the session and compares the results with the baseline. `failed` tells whether a trial failed.
     pub fn end(mut self, failed: bool) -> anyhow::Result<RunEnd> {
         let results = self.recorder.finish()?;
+        self.cassette.as_ref().map_or(Ok(()), RunCassette::finish)?;
         if let (Some(name), false) = (&results.run.name, self.is_shared) {
             self.recorder.place().prune(name);
         }
@@ -529,6 +549,7 @@ impl MatrixRun {
             warnings.extend(session.pacing_reports());
         }
         warnings.extend(self.budget.iter().flat_map(Budget::reports));
+        warnings.extend(self.fail_fast.iter().flat_map(FailFast::reports));
         warnings.extend(self.shared_reports());
         let stale = self.stale(&results);
         let is_stale = !stale.is_empty();
@@ -575,9 +596,4 @@ impl MatrixRun {
             .filter(|entry| entry.fails_run());
         status(failed, own.any(gives_verdict))
     }
-}
-
-/// The columns of the terminal; 100 if there is none.
-fn terminal_width() -> usize {
-    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }

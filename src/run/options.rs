@@ -79,6 +79,14 @@ pub struct RunOptions {
     /// each part. `--rerun-failed` goes on later
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub max_cost: Option<f64>,
+    /// In each column run one tier first, the cheapest in a live run, and the others only if it has no failure. After a failure no trial
+    /// of its column starts; `--rerun-failed` goes on later
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Keep what passes on the sides of the gateway in this folder, without private values: a cassette for `compat drift`. A live
+    /// run sees only the side of Claude Code
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Options")]
     pub names: Names,
     /// Run only the trials that are not applicable: each is reported with its reason and starts nothing

@@ -72,8 +72,10 @@ impl Recorder {
         &self.place
     }
 
-    pub(super) fn add(&self, trial: TrialRecord) {
+    /// Adds a finished trial, and makes `change` in the same write.
+    pub(super) fn add(&self, trial: TrialRecord, change: impl FnOnce(&mut RunRecord, &TrialRecord)) {
         self.change(|results, texts| {
+            change(&mut results.run, &trial);
             texts.forget(&trial.nodeid);
             if self.is_rerun {
                 results.results.retain(|earlier| earlier.nodeid != trial.nodeid);

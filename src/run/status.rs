@@ -1,9 +1,41 @@
-//! The exit status of a run, and what its reports share.
+//! The ends of trials and of runs, and the exit status.
 
-use super::{FAILED, NOT_JUDGED};
+use crate::evidence::Behind;
 use crate::matrix::baseline::BaselineComparison;
 use crate::outcome::Cause;
-use crate::results::TrialRecord;
+use crate::results::{RunRecord, TrialRecord};
+
+/// Exit status of a run that could not start, or whose session failed.
+pub const BROKEN: u8 = 2;
+/// Exit status of a run in which a trial failed.
+pub const FAILED: u8 = 101;
+/// Exit status of a run in which trials failed, but none because of gateway, feature or Claude Code.
+pub const NOT_JUDGED: u8 = 102;
+
+/// Exit status of a run whose filters match no trial, as nextest has it.
+pub const NO_TRIALS: u8 = 4;
+
+pub enum TrialEnd {
+    Passed,
+    /// With the reason.
+    NotApplicable(String),
+    /// Broken only as known; with the finding.
+    Known(String),
+    /// With the reason.
+    NotStarted(String),
+    /// It has a new finding or could not be judged; with the report.
+    Failed(String),
+}
+
+/// The texts and the exit status at the end of a run.
+pub struct RunEnd {
+    pub warnings: Vec<String>,
+    /// The matrix; `None` if this process ran only some trials of the run.
+    pub matrix: Option<String>,
+    pub comparison: Option<String>,
+    /// An error if no trial could run, or if the matrix is incomplete.
+    pub status: anyhow::Result<u8>,
+}
 
 /// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.
 pub(super) fn gives_verdict(trial: &TrialRecord) -> bool {
@@ -30,4 +62,17 @@ pub(super) fn status_of_verdict(verdict: &BaselineComparison) -> u8 {
         !verdict.regressions.is_empty(),
         causes.any(|cause| cause.is_judged()),
     )
+}
+
+pub(super) const REHEARSAL: &str = "rehearsal: a simulator that answers like a model stands behind the gateway, so these results are not live";
+
+/// The run is not live: a reply came from a simulator.
+pub(super) fn as_rehearsal(run: &mut RunRecord) {
+    run.rehearsal = true;
+    run.behind = Behind::Simulated;
+}
+
+/// The columns of the terminal; 100 if there is none.
+pub(super) fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }

@@ -11,6 +11,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::record::RunCassette;
 use crate::cells::{ProxyConfig, Test};
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::clock::WaitClock;
@@ -52,6 +53,8 @@ pub struct TrialTask<'a> {
     pub known: KnownForRun<'a>,
     /// The gateway's configuration, if it can be read.
     pub proxy_config: Option<&'a ProxyConfig>,
+    /// Keeps what passes on the sides of the gateway.
+    pub cassette: Option<&'a RunCassette>,
 }
 
 impl TrialTask<'_> {
@@ -63,6 +66,9 @@ impl TrialTask<'_> {
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         // The evidence of an earlier run must not look like this one's.
         let _ = std::fs::remove_dir_all(self.root.join(&folder));
+        self.cassette
+            .iter()
+            .for_each(|cassette| cassette.forget(self.name));
         for number in 1..=ATTEMPTS {
             let folder = match number {
                 1 => folder.clone(),
@@ -212,6 +218,13 @@ impl TrialTask<'_> {
         // After this, the session has forgotten the trial's tokens.
         let tokens = session.tokens(key);
         let mut recorded = session.take(key).await?;
+        if let Some(cassette) = self.cassette {
+            cassette.add(self.name, &recorded, &[&session.secrets, &tokens]);
+        }
+        // The client's side of a live run is kept in a cassette only, and not judged.
+        if session.behind() == Behind::Live {
+            recorded.sent.clear();
+        }
         // In another API, the two sides cannot be compared.
         if !session.client_format.is_messages_api(&self.name.cell.provider) {
             recorded.sent.clear();

@@ -43,6 +43,7 @@ pub use confinement::WantedIsolation;
 use daemon::DaemonUse;
 use pacing::Pacing;
 use recorded::Ambiguous;
+pub use recorded::Recorded;
 use schedule::{ProviderPace, Schedule, SlotHandle};
 
 /// Claude Code wants a region for Bedrock; the gateway has its own.
@@ -68,6 +69,8 @@ pub struct SessionOptions {
     pub limits: Limits,
     /// The number of parts of the run that share the limits.
     pub shares: usize,
+    /// Whether a live run records the requests of Claude Code too. A simulated one always does.
+    pub records: bool,
 }
 
 pub struct Session {
@@ -94,6 +97,7 @@ pub struct Session {
     pub inherited: Variables,
     pub schedule: Arc<Schedule>,
     pacing: Pacing,
+    records: bool,
     /// Whether a reply of this live run came from a simulator.
     met_simulator: AtomicBool,
     pub client_format: ClientFormat,
@@ -147,6 +151,7 @@ impl Session {
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
             pacing: Pacing::new(options.limits.clone(), options.shares),
+            records: options.records,
             met_simulator: AtomicBool::new(false),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
             provider,
@@ -200,6 +205,11 @@ impl Session {
 
     pub fn has_met_simulator(&self) -> bool {
         self.met_simulator.load(Ordering::Relaxed)
+    }
+
+    /// From now on `progress` gets a line when a request waits long for a limit.
+    pub fn report_waits(&self, progress: &Arc<dyn ProgressSink>) {
+        self.pacing.report_waits(progress);
     }
 
     /// What the limits of the providers cost.
@@ -334,7 +344,8 @@ impl Session {
     }
 
     /// Registers a trial at the relays. The front relay delays each reply until the trial has a slot. The exchanges of a live run
-    /// are not judged: its relay only passes them, at the pace of the provider, and `waits` counts the time.
+    /// are not judged: its relay passes them at the pace of the provider, and records them for a cassette only. `waits` counts the
+    /// time.
     pub fn register(
         &self,
         key: TrialKey,
@@ -348,7 +359,7 @@ impl Session {
         let front = (self.behind() == Behind::Simulated).then_some(&self.front);
         if front.is_none() {
             let pace = self.pacing.hold(provider, &name.tier, waits);
-            self.front.register_paced(key, pace);
+            self.front.register_paced(key, pace, self.records);
         }
         for relay in [front, self.back.as_ref()].into_iter().flatten() {
             let slot = slot.clone();

@@ -6,18 +6,19 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cells::limits::{Limit, Limits};
 use crate::clock::WaitClock;
 use crate::ids::{ProviderId, TierId};
+use crate::progress::ProgressSink;
 use crate::relay::{RequestHold, RequestPermit};
 
 /// The requests of a lane that may be under way at first, and at most.
@@ -31,6 +32,11 @@ const SLOW_DOWN: [u16; 3] = [429, 503, 529];
 /// with the cause `rate_limit`.
 const LONGEST_BLOCK: Duration = Duration::from_secs(120);
 
+/// A reader who sees no progress for this time wonders why.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+/// The time between two lines about the same lane.
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
+
 /// A token has about four bytes of English text (<https://platform.claude.com/docs/en/about-claude/glossary>).
 const BYTES_OF_A_TOKEN: usize = 4;
 
@@ -40,6 +46,8 @@ pub struct Pacing {
     /// The parts of a run on one account: each takes its share of a limit, and at least one a minute.
     shares: u32,
     lanes: Mutex<HashMap<(ProviderId, TierId), Arc<Lane>>>,
+    /// Gets a line when a request waits long.
+    speaker: OnceLock<Arc<dyn ProgressSink>>,
 }
 
 struct Lane {
@@ -57,6 +65,7 @@ struct Window {
     cut_at: Option<Instant>,
     slowed: usize,
     waited: Duration,
+    spoke_at: Option<Instant>,
 }
 
 impl Pacing {
@@ -66,17 +75,39 @@ impl Pacing {
             limits,
             shares: u32::try_from(shares.max(1)).unwrap_or(u32::MAX),
             lanes: Mutex::default(),
+            speaker: OnceLock::new(),
         }
+    }
+
+    /// From now on `progress` gets a line when a request waits long.
+    pub fn report_waits(&self, progress: &Arc<dyn ProgressSink>) {
+        // A second one would say the same.
+        let _ = self.speaker.set(Arc::clone(progress));
     }
 
     /// Delays the requests of a trial; `clock` counts the time.
     pub fn hold(&self, provider: &ProviderId, tier: &TierId, clock: &Arc<WaitClock>) -> RequestHold {
         let (lane, clock) = (self.lane(provider, tier), Arc::clone(clock));
+        let speaker = self.speaker.get().cloned();
+        let name = format!("{provider} on {tier}");
         Arc::new(move |bytes| -> BoxFuture<'static, Box<dyn RequestPermit>> {
             let (lane, clock) = (Arc::clone(&lane), Arc::clone(&clock));
+            let (speaker, name) = (speaker.clone(), name.clone());
             Box::pin(async move {
                 let waiting = clock.wait();
-                let permit = lane.enter(bytes).await;
+                let mut entering = Box::pin(lane.enter(bytes));
+                let permit = match timeout(LONG_WAIT, &mut entering).await {
+                    Ok(permit) => permit,
+                    Err(_) => {
+                        if let Some(speaker) = speaker.filter(|_| lane.may_speak()) {
+                            let why = lane.why_it_waits();
+                            speaker.note(&format!(
+                                "pacing: a request to {name} waits for more than 10 s: {why}"
+                            ));
+                        }
+                        entering.await
+                    }
+                };
                 drop(waiting);
                 Box::new(permit) as Box<dyn RequestPermit>
             })
@@ -156,8 +187,41 @@ impl Lane {
                 cut_at: None,
                 slowed: 0,
                 waited: Duration::ZERO,
+                spoke_at: None,
             }),
             changed: Notify::new(),
+        }
+    }
+
+    /// Whether a line about this lane is due.
+    fn may_speak(&self) -> bool {
+        let mut window = self.window.lock();
+        let now = Instant::now();
+        let is_due = (window.spoke_at).is_none_or(|spoke_at| now >= spoke_at + BETWEEN_LINES);
+        if is_due {
+            window.spoke_at = Some(now);
+        }
+        is_due
+    }
+
+    fn why_it_waits(&self) -> String {
+        let window = self.window.lock();
+        let now = Instant::now();
+        if let Some(until) = window.blocked_until.filter(|until| *until > now) {
+            let seconds = (until - now).as_secs_f64();
+            return format!("the provider asked to send nothing for {seconds:.0} s more");
+        }
+        let limits = [
+            self.requests.is_some().then_some("requests"),
+            self.tokens.is_some().then_some("tokens"),
+        ];
+        let limits: Vec<&str> = limits.into_iter().flatten().collect();
+        match limits.is_empty() {
+            true => format!("{:.0} requests may be under way", window.allowed),
+            false => format!(
+                "the limit of {} a minute (`limits`, `--limit`)",
+                limits.join(" and ")
+            ),
         }
     }
 
@@ -302,6 +366,35 @@ mod tests {
         }
         let allowed = lane.window.lock().allowed;
         assert!((3.5..4.5).contains(&allowed), "{allowed}");
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl ProgressSink for Heard {
+        fn note(&self, line: &str) {
+            self.0.lock().push(line.to_owned());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_is_said_once_a_minute() {
+        let heard = Arc::new(Heard::default());
+        let pacing = Pacing::new(Limits::default(), 1);
+        pacing.report_waits(&(Arc::clone(&heard) as Arc<dyn ProgressSink>));
+        let (provider, tier) = (ProviderId::new("azure"), TierId::new("opus"));
+        let hold = pacing.hold(&provider, &tier, &Arc::default());
+        hold(1).await.replied(200, None);
+        assert!(heard.0.lock().is_empty());
+        hold(1).await.replied(429, Some(Duration::from_secs(45)));
+        drop(join_all([hold(1), hold(1)]).await);
+        let lines = heard.0.lock().clone();
+        assert_eq!(
+            lines,
+            [
+                "pacing: a request to azure on opus waits for more than 10 s: the provider asked to send nothing for 35 s more"
+            ]
+        );
     }
 
     #[test]

@@ -30,7 +30,10 @@ impl Session {
 
     async fn recorded(&self, key: TrialKey) -> anyhow::Result<Recorded> {
         let Some(provider) = &self.provider else {
-            return Ok(Recorded::default());
+            return Ok(Recorded {
+                sent: self.front.exchanges(key),
+                ..Recorded::default()
+            });
         };
         let sides = self.sides(provider, key).await?;
         let (mut own, mut ambiguous) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 //! Pure data, serialized as one line each. The recorders redact the values of `authorization`, `x-api-key` and similar
 //! headers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// A received HTTP request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedRequest {
     /// Milliseconds since the Unix epoch at which its body was complete.
     pub at_ms: u64,
@@ -129,7 +130,7 @@ pub const HARNESS_AGENT: &str = "compat-matrix";
 /// Stands for a body over the provider's limit.
 pub const TOO_LARGE: &str = "[too large to record]";
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
     Json(Value),
@@ -210,7 +211,7 @@ impl ProviderReply {
 }
 
 /// A body or a stream event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SentEvent {
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,

@@ -29,7 +29,13 @@ pub fn digits(random: Uuid) -> String {
     digits
 }
 
-/// The digits of `id`, of a message or of a request, if the simulator made it.
+/// 16 letters or digits with their checksum.
+pub fn with_checksum(random: String) -> String {
+    let checksum = checksum(&random);
+    random + &checksum
+}
+
+/// The digits of `id`, of a message, of a request or of a tool's call, if the simulator made it.
 pub fn of_simulator(id: &str) -> Option<&str> {
     let (_, digits) = id.rsplit_once("_01")?;
     let is_sealed = digits.len() == DIGITS && digits.get(RANDOM..) == Some(&checksum(digits.get(..RANDOM)?));
@@ -58,6 +64,8 @@ mod tests {
         ] {
             assert_eq!(of_simulator(&id), Some(digits.as_str()), "{id}");
         }
+        let call = format!("toolu_bdrk_01{}", with_checksum("A09q90qw90lq917A".to_owned()));
+        assert!(of_simulator(&call).is_some(), "{call}");
         assert!(sealed(random).simple().to_string().starts_with(&digits));
         for id in [
             "",

@@ -183,6 +183,11 @@ pub fn is_shown_late(evidence: &Evidence, exchange: &ProviderExchange) -> bool {
     back.is_some_and(|back| reply::is_passed_in_time(&exchange.reply, back))
 }
 
+/// Where two values differ, as deep as possible; each difference has the part `field`.
+pub fn differing_values(before: &Value, after: &Value) -> Vec<Difference> {
+    values::differences(Part::Field, "", before, after)
+}
+
 /// Compares the exchanges in front of the gateway with those at the provider.
 pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> WireDiff {
     let mut diff = WireDiff::default();

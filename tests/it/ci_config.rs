@@ -9,7 +9,7 @@ use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::files::read;
+use crate::support::files::{copy_folder, read};
 use crate::support::hub::{APP, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
 use crate::support::project::manifest_of_v0;
@@ -260,6 +260,12 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
             .contains("### Claude Code compatibility matrix")
     );
     assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
+    let compare = script("run", "Compare the recordings with the simulator");
+    runner.run(&hub, &compare, &[]).await.exits(0);
+    let recorded = root().join("tests/fixtures/cassette-of-anthropic-sdk");
+    copy_folder(&recorded, &machine.path("checkout/test-results/publish/cassette"));
+    runner.run(&hub, &compare, &[]).await.exits(0);
+    assert_has(&machine.read("summary.md"), "## drift: ");
 
     // The publish job, with the artifact of the run job.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();

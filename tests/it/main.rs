@@ -40,6 +40,7 @@ mod daemon;
 mod trial;
 mod harness;
 mod rehearsal;
+mod drift;
 mod machine_faults;
 mod secrets;
 mod publish;

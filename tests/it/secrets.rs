@@ -173,7 +173,7 @@ async fn no_byte_that_a_run_writes_contains_a_secret() {
     let secrets = secrets(&simulator);
     let leaks: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
     let small = leaky_project(&simulator, leaks.clone()).await;
-    let mut ran = vec![("the harness", small.run(&[]).await)];
+    let mut ran = vec![("the harness", small.run(&["--record", "recorded"]).await)];
     let trial = "text::anthropic::haiku";
     for arguments in [
         &["show", trial][..],
@@ -212,6 +212,7 @@ async fn no_byte_that_a_run_writes_contains_a_secret() {
         "exchanges.jsonl",
         "sent.jsonl",
         "transcript.jsonl",
+        "recorded/text/anthropic/haiku.jsonl",
         "compat-results.json",
         "junit.xml",
     ] {

@@ -58,6 +58,7 @@ fn attached(gateway: &str, key: &str, provider: Option<&str>) -> Vec<(&'static s
 
 async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Session> {
     let options = SessionOptions {
+        records: false,
         limits: Default::default(),
         shares: 1,
         mutants: false,
@@ -138,6 +139,7 @@ impl Finished {
     async fn in_session(test: &Test, alias: &str, session: &Session) -> Self {
         let root = TempDir::new().unwrap();
         let task = TrialTask {
+            cassette: None,
             mutation: None,
             known: KnownForRun::NOTHING,
             proxy_config: None,

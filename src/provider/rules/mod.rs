@@ -78,11 +78,20 @@ const RULES: [&[Rule]; 13] = [
 
 /// The first rule that a request breaks, and the refusal.
 pub(super) fn broken(subject: &Subject) -> Option<(&'static str, ErrorReply)> {
-    RULES
-        .iter()
-        .copied()
-        .flatten()
-        .find_map(|rule| (rule.check)(subject).map(|refusal| (rule.name, refusal)))
+    first_broken(subject, RULES.iter().copied().flatten())
+}
+
+/// The first rule about credentials that a request breaks, and the refusal.
+pub(super) fn refused_credential(subject: &Subject) -> Option<(&'static str, ErrorReply)> {
+    first_broken(subject, auth::RULES)
+}
+
+fn first_broken<'a>(
+    subject: &Subject,
+    rules: impl IntoIterator<Item = &'a Rule>,
+) -> Option<(&'static str, ErrorReply)> {
+    let mut rules = rules.into_iter();
+    rules.find_map(|rule| (rule.check)(subject).map(|refusal| (rule.name, refusal)))
 }
 
 impl<'a> Subject<'a> {

@@ -1,0 +1,304 @@
+//! Removes private values from recordings: credentials, account ids, ARNs, mail addresses and names of projects.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use regex::{Captures, Regex};
+use serde_json::{Map, Value};
+
+use super::Recording;
+use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
+use crate::wire::redaction;
+use crate::wire::secrets::Secrets;
+
+/// What stands for a private value.
+const REDACTED: &str = "redacted";
+const NO_ACCOUNT: &str = "000000000000";
+pub(super) const NO_ARN: &str = "arn-redacted";
+
+/// A value that counts by itself has at least so many characters. A shorter one is replaced only after a name of its kind.
+const SHORTEST: usize = 6;
+
+/// The values of a run that are no credentials and still private: names of projects and resources.
+#[derive(Clone, Debug, Default)]
+pub struct PrivateValues {
+    values: Option<Regex>,
+}
+
+impl PrivateValues {
+    pub fn new(values: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let values = values.into_iter();
+        let values: Vec<String> = values
+            .filter(|value| value.as_ref().chars().count() >= SHORTEST)
+            .map(|value| regex::escape(value.as_ref()))
+            .collect();
+        let pattern = format!("(?i){}", values.join("|"));
+        Self {
+            values: Regex::new(&pattern).ok().filter(|_| !values.is_empty()),
+        }
+    }
+
+    /// Removes the private values and `secrets` from a recording.
+    pub fn remove_from(&self, recording: &mut Recording, secrets: &[&Secrets]) {
+        let clean = |text: &str| self.removed(text, secrets);
+        request(&mut recording.request, &clean);
+        let Some(reply) = &mut recording.reply else {
+            return;
+        };
+        headers(&mut reply.headers, &clean);
+        across_deltas(&mut reply.events, &clean);
+        for event in &mut reply.events {
+            value(&mut event.data, &clean);
+        }
+    }
+
+    fn removed(&self, text: &str, secrets: &[&Secrets]) -> String {
+        let mut clean = text.to_owned();
+        for secrets in secrets {
+            secrets.remove(&mut clean);
+        }
+        if let Some(values) = &self.values {
+            clean = values.replace_all(&clean, REDACTED).into_owned();
+        }
+        of_text(&clean)
+    }
+}
+
+/// The same request without private values that a form shows, for the comparison with a recorded one.
+pub fn of_request(found: &RecordedRequest) -> RecordedRequest {
+    let mut found = found.clone();
+    request(&mut found, &of_text);
+    found
+}
+
+/// `text` without ARNs, account ids, names of projects and resources, mail addresses, session ids and credentials.
+fn of_text(text: &str) -> String {
+    static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        [
+            // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, also as a part of a path
+            (r#"(?i)\barn%3aaws[^/\s"'\\]*"#, NO_ARN),
+            (r#"(?i)\barn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
+            // https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
+            (r"\b[0-9]{12}\b", NO_ACCOUNT),
+            // https://cloud.google.com/resource-manager/docs/creating-managing-projects
+            (
+                r#"(?i)\b(projects(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
+                "${1}project-redacted",
+            ),
+            // The resource of https://learn.microsoft.com/azure/ai-foundry/
+            (r"(?i)[\w-]+(\.[\w.]+\.azure\.com)\b", "resource-redacted$1"),
+            // A mail address in a query.
+            (r"(?i)[\w.+-]+%40(?:[\w-]+\.)+[a-z]{2,}\b", "[redacted]"),
+            // The device of Claude Code's older `metadata.user_id`.
+            (r"\buser_[0-9a-f]{64}", "user_redacted"),
+        ]
+        .into_iter()
+        .map(|(pattern, replacement)| (Regex::new(pattern).expect("a constant expression"), replacement))
+        .collect()
+    });
+    // In JSON, and in JSON within a text.
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r#"(?i)(\\*"(?:device|account|organization|org|project|subscription|tenant|user_project)_?(?:id|uuid|number)\\*"\s*:\s*\\*")([^"\\]+)"#;
+        Regex::new(pattern).expect("a constant expression")
+    });
+    let named = NAMED.replace_all(text, |found: &Captures<'_>| format!("{}{REDACTED}", &found[1]));
+    let clean = PRIVATE
+        .iter()
+        .fold(named.into_owned(), |text, (pattern, replacement)| {
+            pattern.replace_all(&text, *replacement).into_owned()
+        });
+    redaction::of_text(&clean)
+}
+
+/// Whether a header or a key of this name has the id of an account, an organization or a project.
+fn is_private_name(name: &str) -> bool {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r"(?i)(?:device|account|organi[sz]ation|org|project|subscription|tenant)(?:[-_]?(?:id|uuid|number|name))?$";
+        Regex::new(pattern).expect("a constant expression")
+    });
+    NAME.is_match(name)
+}
+
+fn request(request: &mut RecordedRequest, clean: &impl Fn(&str) -> String) {
+    // A raw ARN may have a slash, as the path has before its last part.
+    request.path = match request.path.rsplit_once('/') {
+        Some((model, operation)) if model.starts_with("/model/") => format!("{}/{operation}", clean(model)),
+        _ => clean(&request.path),
+    };
+    request.query = clean(&request.query);
+    headers(&mut request.headers, clean);
+    match &mut request.body {
+        Body::Json(body) => {
+            counted_request(body, clean);
+            value(body, clean);
+        }
+        Body::Text(text) => *text = clean(text),
+        Body::Empty => {}
+    }
+}
+
+fn headers(headers: &mut [(String, String)], clean: &impl Fn(&str) -> String) {
+    for (name, value) in headers {
+        *value = match is_private_name(name) {
+            true => REDACTED.to_owned(),
+            false => clean(value),
+        };
+        *name = clean(name);
+    }
+}
+
+fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
+    match found {
+        Value::String(text) => *text = clean(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| value(item, clean)),
+        Value::Object(fields) => {
+            let before = std::mem::take(fields);
+            *fields = before
+                .into_iter()
+                .map(|(key, mut field)| {
+                    match &field {
+                        Value::String(_) if is_private_name(&key) => field = REDACTED.into(),
+                        _ => value(&mut field, clean),
+                    }
+                    (clean(&key), field)
+                })
+                .collect::<Map<_, _>>();
+        }
+        // An account id is a number of twelve digits.
+        Value::Number(number) if clean(&number.to_string()) != number.to_string() => *found = 0.into(),
+        Value::Number(_) | Value::Bool(_) | Value::Null => {}
+    }
+}
+
+/// Bedrock's token count has the request in base64.
+fn counted_request(body: &mut Value, clean: &impl Fn(&str) -> String) {
+    let Some(Value::String(encoded)) = body.pointer_mut("/input/invokeModel/body") else {
+        return;
+    };
+    let decoded = STANDARD.decode(&*encoded).unwrap_or_default();
+    *encoded = match serde_json::from_slice::<Value>(&decoded) {
+        Ok(mut inner) => {
+            value(&mut inner, clean);
+            STANDARD.encode(inner.to_string())
+        }
+        Err(_) => REDACTED.to_owned(),
+    };
+}
+
+/// The places of a content delta's text, and of its block's index.
+const DELTAS: [(&str, &str); 6] = [
+    ("/delta/text", "/index"),
+    ("/delta/thinking", "/index"),
+    ("/delta/partial_json", "/index"),
+    (
+        "/contentBlockDelta/delta/text",
+        "/contentBlockDelta/contentBlockIndex",
+    ),
+    (
+        "/contentBlockDelta/delta/toolUse/input",
+        "/contentBlockDelta/contentBlockIndex",
+    ),
+    (
+        "/contentBlockDelta/delta/reasoningContent/text",
+        "/contentBlockDelta/contentBlockIndex",
+    ),
+];
+
+/// A private value may be split over several deltas. Then the first one gets the clean text, and the others become empty.
+fn across_deltas(events: &mut [SentEvent], clean: &impl Fn(&str) -> String) {
+    for (text, index) in DELTAS {
+        let mut blocks: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (at, event) in events.iter().enumerate() {
+            if event.data.pointer(text).is_some_and(Value::is_string) {
+                let block = event.data.pointer(index).and_then(Value::as_u64);
+                blocks.entry(block.unwrap_or_default()).or_default().push(at);
+            }
+        }
+        for at in blocks.into_values() {
+            let parts = at
+                .iter()
+                .filter_map(|at| events[*at].data.pointer(text)?.as_str());
+            let whole: String = parts.collect();
+            let mut rest = clean(&whole);
+            if rest == whole {
+                continue;
+            }
+            for at in at {
+                if let Some(part) = events[at].data.pointer_mut(text) {
+                    *part = std::mem::take(&mut rest).into();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn private_values_are_found_by_their_form() {
+        for (text, clean) in [
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x y",
+                "arn-redacted y",
+            ),
+            ("account 123456789012.", "account 000000000000."),
+            ("at 1764273234123 ms", "at 1764273234123 ms"),
+            (
+                "/v1/projects/my-shop/locations/x",
+                "/v1/projects/project-redacted/locations/x",
+            ),
+            (
+                "https://my-shop.services.ai.azure.com/anthropic",
+                "https://resource-redacted.services.ai.azure.com/anthropic",
+            ),
+            ("mail a.b@shop.example now", "mail [redacted] now"),
+            ("?to=a.b%40shop.example&x=1", "?to=[redacted]&x=1"),
+            (r#"{"account_uuid":"x-1"}"#, r#"{"account_uuid":"redacted"}"#),
+            (r#"{\"device_id\":\"77\"}"#, r#"{\"device_id\":\"redacted\"}"#),
+        ] {
+            assert_eq!(of_text(text), clean);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_split_over_deltas_is_removed() {
+        let delta = |text: &str| SentEvent {
+            at_ms: 0,
+            data: json!({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": text}}),
+        };
+        let mut events = vec![delta("me@sh"), delta("op.exa"), delta("mple"), delta(" ok")];
+        across_deltas(&mut events, &of_text);
+        let texts: Vec<&str> = events
+            .iter()
+            .filter_map(|event| event.data.pointer("/delta/text")?.as_str())
+            .collect();
+        assert_eq!(texts, ["[redacted] ok", "", "", ""]);
+    }
+
+    #[test]
+    fn a_path_keeps_its_operation() {
+        let mut found = RecordedRequest {
+            at_ms: 0,
+            method: "POST".into(),
+            path: "/model/arn:aws:bedrock:us-east-1:123456789012:inference-profile/x/invoke".into(),
+            query: String::new(),
+            headers: vec![("x-goog-user-project".into(), "shop".into())],
+            body: Body::Json(json!({"project_id": "shop", "n": 123_456_789_012_u64, "m": 7})),
+        };
+        found = of_request(&found);
+        assert_eq!(found.path, "/model/arn-redacted/invoke");
+        assert_eq!(found.headers[0].1, REDACTED);
+        assert_eq!(
+            found.body,
+            Body::Json(json!({"project_id": "redacted", "n": 0, "m": 7}))
+        );
+        found.path = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aprofile%2Fx/converse".into();
+        assert_eq!(of_request(&found).path, "/model/arn-redacted/converse");
+    }
+}

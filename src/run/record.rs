@@ -1,0 +1,132 @@
+//! The cassette of a run (`--record`): what passed on the sides of the gateway, without private values.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+
+use crate::cells::{Manifest, ProxyConfig};
+use crate::drift::cassette::ONLY_CLIENT;
+use crate::drift::{CassetteHead, PrivateValues, RecordedSide, Recording};
+use crate::env::Environment;
+use crate::evidence::Behind;
+use crate::files::cassette_files;
+use crate::gateway;
+use crate::ids::{TierId, TrialName};
+use crate::results::RunRecord;
+use crate::results::json::SchemaVersion;
+use crate::session::{Recorded, Session};
+use crate::wire::secrets::Secrets;
+
+/// The cassette of a run, in its folder.
+#[derive(Debug)]
+pub struct RunCassette {
+    folder: PathBuf,
+    private: PrivateValues,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    head: CassetteHead,
+    /// The first error; it ends the run.
+    error: Option<anyhow::Error>,
+}
+
+impl RunCassette {
+    /// Makes the folder.
+    pub(super) fn start(folder: &Path, run: &RunRecord, environment: &Environment) -> anyhow::Result<Self> {
+        cassette_files::prepare(folder).context("`--record`")?;
+        let head = CassetteHead {
+            schema_version: SchemaVersion::One,
+            compat_version: env!("CARGO_PKG_VERSION").to_owned(),
+            recorded_at: run.started_at,
+            behind: run.behind,
+            rehearsal: false,
+            gateway: run.gateway.name.clone(),
+            gateway_version: None,
+            claude_code_version: None,
+            sides: Vec::new(),
+            missing: None,
+            models: Default::default(),
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            private: PrivateValues::new(gateway::private_names(environment.variables())),
+            state: Mutex::new(State { head, error: None }),
+        })
+    }
+
+    /// The session is up: its versions and its sides are known.
+    pub(super) fn begin(&self, session: &Session) {
+        self.change(|head| {
+            let versions = session.versions();
+            head.behind = session.behind();
+            head.gateway_version = versions.gateway.map(str::to_owned);
+            head.claude_code_version = versions.claude_code.map(str::to_owned);
+            (head.sides, head.missing) = match session.behind() {
+                Behind::Simulated => (vec![RecordedSide::Client, RecordedSide::Provider], None),
+                Behind::Live => (vec![RecordedSide::Client], Some(ONLY_CLIENT.to_owned())),
+            };
+        });
+    }
+
+    /// Notes the model behind an alias of the gateway: that of its configuration, else that of the tier.
+    pub(super) fn name_model(
+        &self,
+        alias: &str,
+        config: Option<&ProxyConfig>,
+        manifest: &Manifest,
+        tier: &TierId,
+    ) {
+        let tier = manifest.tiers.iter().find(|known| known.id == *tier);
+        let model = config.and_then(|config| config.model(alias));
+        let model = model.or_else(|| tier.map(|tier| tier.model.clone()));
+        if let Some(model) = model.filter(|_| !self.state.lock().head.models.contains_key(alias)) {
+            self.change(|head| {
+                head.models.insert(alias.to_owned(), model);
+            });
+        }
+    }
+
+    pub(super) fn mark_as_rehearsal(&self) {
+        self.change(|head| head.rehearsal = true);
+    }
+
+    /// Forgets the recordings of an earlier run of `trial`.
+    pub(super) fn forget(&self, trial: &TrialName) {
+        self.keep(cassette_files::forget(&self.folder, trial));
+    }
+
+    /// Adds what an attempt at `trial` recorded, without `secrets`.
+    pub(super) fn add(&self, trial: &TrialName, recorded: &Recorded, secrets: &[&Secrets]) {
+        let sent = recorded.sent.iter().cloned();
+        let sent = sent.map(|exchange| Recording::of_client(trial, exchange));
+        let exchanges = recorded.exchanges.iter().cloned();
+        let exchanges = exchanges.map(|exchange| Recording::of_provider(trial, exchange));
+        let mut recordings: Vec<Recording> = sent.chain(exchanges).collect();
+        for recording in &mut recordings {
+            self.private.remove_from(recording, secrets);
+        }
+        self.keep(cassette_files::add(&self.folder, trial, &recordings));
+    }
+
+    /// The first error of the recording.
+    pub(super) fn finish(&self) -> anyhow::Result<()> {
+        self.state.lock().error.take().map_or(Ok(()), Err)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut CassetteHead)) {
+        let mut state = self.state.lock();
+        change(&mut state.head);
+        let written = cassette_files::write_head(&self.folder, &state.head);
+        drop(state);
+        self.keep(written);
+    }
+
+    fn keep(&self, written: anyhow::Result<()>) {
+        if let Err(error) = written {
+            self.state.lock().error.get_or_insert(error);
+        }
+    }
+}
