@@ -13,14 +13,14 @@ use super::project::RootFlag;
 use crate::env::{self, Environment};
 use crate::gateway::WantedGateway;
 use crate::matrix::compare::GatewayComparison;
-use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::process::{self, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
-use crate::run::ensure_known;
+use crate::run::{ensure_known, launch};
 
 /// Run several gateways and compare them cell by cell
 ///
-/// Runs `cargo test --test compat -- --gateway NAME` for each gateway, one after the other, and prints one table with the
+/// Runs the matrix with `--gateway NAME` for each gateway, one after the other, and prints one table with the
 /// differences and what explains them. `compat gateways` lists the names. With `--from`, it reads finished results and runs
 /// nothing. The exit status is 0 if every run ended with results, whatever they are.
 #[derive(Args, Debug)]
@@ -48,7 +48,7 @@ pub struct Arguments {
     /// The most columns of the text [default: those of the terminal, else 80]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(1..))]
     width: Option<u16>,
-    /// The harness to run instead of `cargo test --test compat`
+    /// The program to run instead of `cargo test --test compat` or `compat run`
     #[arg(long, value_name = "PROGRAM", hide = true)]
     harness: Option<PathBuf>,
     #[command(flatten)]
@@ -114,11 +114,7 @@ async fn run_gateway(gateway: &WantedGateway, arguments: &Arguments) -> anyhow::
     let _ = std::fs::remove_file(&file);
     status!("running {gateway}");
     let tag = ProcessTag::run(RunId::mint());
-    let launch = match &arguments.harness {
-        Some(program) => Launch::new(program, tag),
-        None => Launch::new("cargo", tag).arguments(["test", "--quiet", "--test", "compat", "--"]),
-    };
-    let launch = launch
+    let launch = launch::of_run(arguments.harness.as_deref(), &root, "--quiet", tag)?
         .arguments([
             "--gateway".into(),
             OsString::from(gateway.to_string()),

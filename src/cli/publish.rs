@@ -101,7 +101,7 @@ struct RunArguments {
     /// Run no `claude` that is confined less than this, and publish no such results: `none`, `process`, `landlock` or `full`
     #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::None)]
     require_isolation: IsolationLevel,
-    /// The built harness [default: `cargo test --test compat` in the project]
+    /// The built harness [default: `cargo test --test compat` in a checkout, else this program]
     #[arg(long, value_name = "PROGRAM")]
     harness: Option<PathBuf>,
     /// The project's folder, with `manifest.yaml` and `proxy_config.yaml` [default: the nearest one upwards]

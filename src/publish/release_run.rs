@@ -18,9 +18,10 @@ use crate::files::project::{PROXY_CONFIG, broken_project};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::isolation::IsolationLevel;
 use crate::plan::selection::Axes;
-use crate::process::{Launch, ProcessTag};
+use crate::process::ProcessTag;
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
+use crate::run::launch;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::Platform;
 use crate::toolchain::{self, Installer, lock, update};
@@ -40,7 +41,7 @@ pub struct ReleaseOptions {
     pub claude_code: WantedVersion,
     /// A rehearsal with the provider simulator, which is never published.
     pub simulated: bool,
-    /// The built harness; `None` for `cargo test --test compat`.
+    /// The built harness; `None` for cargo in a checkout, or this program.
     pub harness: Option<PathBuf>,
 }
 
@@ -239,10 +240,7 @@ impl ReleaseRun<'_, '_> {
         self.log.begin("run");
         self.log.say("running the whole matrix");
         let tag = ProcessTag::run(self.installer.tools.run);
-        let launch = match &self.options.harness {
-            Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat", "--"]),
-        };
+        let launch = launch::of_run(self.options.harness.as_deref(), self.project, "--locked", tag)?;
         let flags = [("--matrix", &self.axes.matrix), ("--tiers", &self.axes.set)];
         let flags = flags
             .into_iter()
