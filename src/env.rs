@@ -199,9 +199,8 @@ pub const TMPDIR: &str = "TMPDIR";
 
 /// Key of its clients.
 pub const LITELLM_MASTER_KEY: &str = "LITELLM_MASTER_KEY";
-/// `True`: LiteLLM uses the tables in its package. Without them it downloads each table from GitHub when it starts or first
-/// uses it, so the same version gives other results on another day. The names are those of LiteLLM 1.104.2 and 1.106.2:
-/// prices, `anthropic-beta` headers by provider, router presets, blog posts and policy templates.
+/// `True`: LiteLLM (1.104.2, 1.106.2) uses the tables in its package: prices, `anthropic-beta` headers by provider, router presets,
+/// blog posts, policy templates. Else it downloads each from GitHub, so the same version gives other results on another day.
 pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_MODEL_COST_MAP",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS",
@@ -209,8 +208,8 @@ pub const LITELLM_LOCAL_TABLES: [&str; 5] = [
     "LITELLM_LOCAL_BLOG_POSTS",
     "LITELLM_LOCAL_POLICY_TEMPLATES",
 ];
-/// The waits of LiteLLM before it repeats a request, in seconds. A simulated provider recovers at once, and no expectation looks
-/// at the wait. By default LiteLLM 1.106.2 waits 0.5 s, doubled with each try, and up to 0.75 s more (`constants.py`).
+/// The seconds that LiteLLM waits before it repeats a request, since a simulated provider recovers at once. By default (1.106.2,
+/// `constants.py`) 0.5 s, doubled with each try, and up to 0.75 s more.
 pub const LITELLM_SHORT_WAITS: [(&str, &str); 2] = [("INITIAL_RETRY_DELAY", "0.05"), ("JITTER", "0.05")];
 /// `1`: Python writes no compiled files, so that an installation does not change.
 pub const PYTHONDONTWRITEBYTECODE: &str = "PYTHONDONTWRITEBYTECODE";
@@ -356,8 +355,7 @@ pub const CLAUDE_CODE_USE_VERTEX: &str = "CLAUDE_CODE_USE_VERTEX";
 pub const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
 /// The Google Cloud project.
 pub const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
-/// Send requests to Vertex AI without a token: `claude` would ask Google for one and ignore the service account's
-/// `token_uri`.
+/// Send requests to Vertex AI without a token: `claude` would ask Google, and ignore the service account's `token_uri`.
 pub const CLAUDE_CODE_SKIP_VERTEX_AUTH: &str = "CLAUDE_CODE_SKIP_VERTEX_AUTH";
 /// The Vertex AI region.
 pub const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
@@ -541,8 +539,10 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
     }
 }
 
-/// Folder of the package under test; cargo sets it.
+/// Folder of the package whose program cargo runs.
 pub const CARGO_MANIFEST_DIR: &str = "CARGO_MANIFEST_DIR";
+/// Its name.
+pub const CARGO_PKG_NAME: &str = "CARGO_PKG_NAME";
 
 /// The values of the variables that `proxy_config.yaml` names (`os.environ/NAME`). They are the credentials of a live run, and
 /// only its gateway gets them.

@@ -60,6 +60,8 @@ pub struct Evidence {
     pub behind: Behind,
     /// Whether there was a gateway.
     pub gateway: bool,
+    /// Whether it already ran: its user configured it. Not recorded.
+    pub attached: bool,
     pub transcript: Transcript,
     pub exit: Exit,
     /// The last 64 KiB of `claude`'s standard error.

@@ -9,6 +9,7 @@
 // Names and texts.
 pub mod ids;
 pub mod text;
+pub mod commands;
 pub mod phrases;
 pub mod digest;
 pub mod isolation;

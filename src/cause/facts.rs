@@ -9,7 +9,7 @@ use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::exchange::{Matched, ProviderExchange};
-use crate::wire::model::RULES_OF_MODELS;
+use crate::wire::model::{RULES_OF_MODELS, is_refused};
 use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire_diff;
@@ -184,7 +184,8 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return traces::refused_as_sent(judgement, last, rule).unwrap_or_else(|| rejected(rule, last));
+            return traces::refused_as_sent(judgement, last, rule)
+                .unwrap_or_else(|| rejected(evidence, rule, last));
         }
         // A broken reply makes Claude Code ask again, so the later requests follow from it.
         Matched::Unmatched { .. } if traces::diverged(evidence, judgement).is_some() => {}
@@ -254,8 +255,19 @@ fn without_status(evidence: &Evidence, last: &ProviderExchange, error: Option<Re
     }
 }
 
-fn rejected(rule: &str, exchange: &ProviderExchange) -> Diagnosis {
+fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Diagnosis {
     let status = exchange.reply.status;
+    // As the preflight finds it.
+    let is_configured = evidence.attached && asked(evidence).iter().all(|asked| is_refused(&asked.matched));
+    let sent = evidence
+        .sent
+        .iter()
+        .find_map(|sent| sent.request.body.json()?["model"].as_str());
+    if let Some(alias) = sent.filter(|_| is_configured)
+        && let Some(wrong) = super::wrong_model(exchange, alias)
+    {
+        return wrong;
+    }
     let model = exchange.message.as_ref().map(|message| &message.model);
     if let Some(model) = model.filter(|_| RULES_OF_MODELS.contains(&rule)) {
         return Diagnosis::proven(
@@ -404,7 +416,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
             let as_sent = traces::refused_as_sent(judgement, exchange, rule);
-            Some(as_sent.unwrap_or_else(|| rejected(rule, exchange)))
+            Some(as_sent.unwrap_or_else(|| rejected(evidence, rule, exchange)))
         }
         _ => None,
     });
@@ -413,13 +425,16 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
         .or_else(|| traces::fault(evidence, judgement))
         .or_else(|| held_back(evidence, &asked))
         .or_else(|| changed_answer(evidence, &asked))
-        .or_else(|| evidence.exchanges.iter().find_map(refused_by_rule))
+        .or_else(|| {
+            let mut exchanges = evidence.exchanges.iter();
+            exchanges.find_map(|exchange| refused_by_rule(evidence, exchange))
+        })
 }
 
 /// A refusal of any request, such as a token count.
-fn refused_by_rule(exchange: &ProviderExchange) -> Option<Diagnosis> {
+fn refused_by_rule(evidence: &Evidence, exchange: &ProviderExchange) -> Option<Diagnosis> {
     match &exchange.matched {
-        Matched::Rejected { rule } => Some(rejected(rule, exchange)),
+        Matched::Rejected { rule } => Some(rejected(evidence, rule, exchange)),
         _ => None,
     }
 }

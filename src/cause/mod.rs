@@ -8,6 +8,9 @@
 use crate::evidence::Evidence;
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure};
+use crate::text;
+use crate::wire::exchange::ProviderExchange;
+use crate::wire::model;
 use crate::wire_diff::Change;
 
 mod facts;
@@ -63,6 +66,21 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         wire: judgement.wire_lines(),
         mismatches: judgement.mismatches.clone(),
     }
+}
+
+/// The provider refused `exchange`, because the gateway's configuration gives `alias` a model that it does not have.
+pub fn wrong_model(exchange: &ProviderExchange, alias: &str) -> Option<Diagnosis> {
+    let (route, model) = (exchange.route?, &exchange.message.as_ref()?.model);
+    let close = model::closest_id(route, model, &[]).filter(|close| close != model);
+    let meant = text::meant(close.as_deref());
+    Some(Diagnosis::proven(
+        Cause::Config,
+        "wrong_model",
+        format!(
+            "the provider does not have the model `{model}`, which the gateway's configuration gives `{alias}`"
+        ),
+        &format!("{meant}correct the model of `{alias}` in the gateway's configuration"),
+    ))
 }
 
 /// The diagnosis of a message without further facts.

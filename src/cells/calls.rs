@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::replies::STRUCTURED_OUTPUT;
+use super::reserved;
 use super::resolve::Resolver;
 use crate::document::KeyPath;
 use crate::text::{closest, listed, quotable};
@@ -85,6 +86,24 @@ impl Resolver<'_> {
     /// Reports a tool that the request cannot offer: one of another MCP server, or a mistyped name of Claude Code's tools. Which of
     /// its own tools Claude Code offers depends on its version and flags, so an unlike name may be right.
     pub(super) fn is_offered(&mut self, path: &KeyPath, name: &str) {
+        let flags = self.form.flags.as_deref().unwrap_or_default();
+        if let Some(index) = reserved::removing_flag(flags, name) {
+            let flag = KeyPath::of("flags").then(index);
+            let place = self.reader.node.span_at(&flag.0).place();
+            let message = format!(
+                "no request offers the tool `{}`: a flag of the cell removes it",
+                quotable(name)
+            );
+            let error = self
+                .reader
+                .at(path, message)
+                .related(place, "this flag removes it");
+            let hint = format!(
+                "call a tool that the request offers, or correct `{}`",
+                flags[index]
+            );
+            return self.reader.report(error.hint(hint));
+        }
         let servers = self.form.mcp_servers.iter().flatten();
         let own: Vec<String> = servers
             .flat_map(|(server, tools)| {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::RegexSet;
 
+use super::replies::STRUCTURED_OUTPUT;
 use crate::text::{closest, listed};
 
 /// How many values a flag takes.
@@ -115,19 +116,49 @@ pub struct FlagError {
 
 /// The errors in `words`, the entries of a cell's `flags`.
 pub fn flag_errors(words: &[String]) -> Vec<FlagError> {
-    let mut errors = Vec::new();
     let mut seen = HashSet::new();
-    let mut index = 0;
-    while index < words.len() {
-        let used = UsedFlag::at(words, index);
+    let error = |used: UsedFlag| {
         let is_repeated = used
             .flag
             .filter(|flag| flag.values != Values::Several)
             .is_some_and(|flag| !seen.insert(flag.names));
-        errors.extend(used.error(is_repeated));
+        used.error(is_repeated)
+    };
+    used_flags(words).filter_map(error).collect()
+}
+
+/// The entry of `words` whose flag keeps `tool` out of Claude Code's requests: `--tools` without it, which is about built-in tools
+/// only, or `--disallowed-tools` with its whole name or its server's (`claude --help`, version 2.1.327).
+pub fn removing_flag(words: &[String], tool: &str) -> Option<usize> {
+    // The older name of the tool.
+    let renamed = |name: &str| if name == "Task" { "Agent" } else { name }.to_owned();
+    let tool = renamed(tool);
+    let removes = |used: &UsedFlag| {
+        let values = used.inline.into_iter().chain(used.words.iter().copied());
+        let of_part = |value: &&str| !value.contains('(');
+        let names = values.filter(of_part).flat_map(|value| value.split([',', ' ']));
+        let mut names = names.filter(|name| !name.is_empty()).map(renamed);
+        match used.flag.map(|flag| flag.names) {
+            Some("--tools") => {
+                let is_built_in = !tool.starts_with("mcp__") && tool != STRUCTURED_OUTPUT;
+                is_built_in && !names.any(|name| name == "default" || name == tool)
+            }
+            Some("--disallowed-tools/--disallowedTools") => {
+                names.any(|name| tool == name || tool.starts_with(&format!("{name}__")))
+            }
+            _ => false,
+        }
+    };
+    used_flags(words).find(removes).map(|used| used.index)
+}
+
+fn used_flags(words: &[String]) -> impl Iterator<Item = UsedFlag<'_>> {
+    let mut index = 0;
+    std::iter::from_fn(move || {
+        let used = (index < words.len()).then(|| UsedFlag::at(words, index))?;
         index += 1 + used.value_count();
-    }
-    errors
+        Some(used)
+    })
 }
 
 /// A flag of a cell with its values.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::print::{TextOrJson, output, status};
 use super::project::{FAILED, RootFlag};
 use super::versioned::VersionedFlags;
+use crate::commands;
 use crate::evidence::file;
 use crate::expectation::RUN;
 use crate::ids::TrialName;
@@ -67,8 +68,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .runs(&arguments.root.find()?, Axes::default(), names)?;
     ensure!(
         !runs.selected()?.names.is_empty(),
-        "there is no trial `{}`: `cargo test --test compat -- --list` lists them",
-        arguments.trial
+        "there is no trial `{}`: `{}` lists them",
+        arguments.trial,
+        commands::run("--list")
     );
     let search = Search {
         arguments,

@@ -19,7 +19,7 @@ use crate::toolchain::confinement;
 Examples:
   compat doctor
   compat doctor --require full
-  cargo test --test compat -- --require-isolation landlock")]
+  compat run --require-isolation landlock")]
 pub struct Arguments {
     /// The level that the machine must reach: `none`, `process`, `landlock` or `full`
     #[arg(long, value_name = "LEVEL", default_value_t = IsolationLevel::None)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::project::{self, RootFlag};
+use crate::commands;
 use crate::env::{self, Environment};
 use crate::evidence::{Evidence, UnderTest};
 use crate::ids::TrialName;
@@ -135,7 +136,8 @@ fn of_name(
             bail!("the run has no trial `{name}`: `compat results list` shows the other runs")
         }
         None => {
-            bail!("no run of `{name}` is recorded: `cargo test --test compat -- --exact {name}` records one")
+            let run = commands::run(&format!("--exact {name}"));
+            bail!("no run of `{name}` is recorded: `{run}` records one")
         }
     }
 }

@@ -14,6 +14,7 @@ use super::files::Output;
 use super::project::{InvalidFiles, RootFlag};
 use crate::cells::Origin;
 use crate::claude::{Endpoint, Invocation};
+use crate::commands;
 use crate::env::{Secret, Variables};
 use crate::expectation::Expectation;
 use crate::files::Project;
@@ -161,7 +162,7 @@ impl ExplainedTrial {
     fn text(&self) -> String {
         let words: Vec<String> = self.argv.iter().map(|word| shell_word(word)).collect();
         let (name, words) = (&self.name, words.join(" "));
-        let mut out = format!("\nrun  {name}\n  cargo test --test compat -- --exact {name}\n");
+        let mut out = format!("\nrun  {name}\n  {}\n", commands::run(&format!("--exact {name}")));
         let _ = writeln!(out, "\ncommand line  {name}\n  {words}\n\nenvironment  {name}");
         for (name, value) in &self.environment {
             let _ = writeln!(out, "  {name}={value}");

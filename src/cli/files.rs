@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 
 use super::project::RootFlag;
+use crate::commands;
 use crate::document::render;
 use crate::files::project::MANIFEST;
 use crate::files::{atomic_write, run_folders};
@@ -120,8 +121,9 @@ pub fn read_results(path: &Path) -> anyhow::Result<Results> {
 pub fn results_text(path: &Path) -> anyhow::Result<String> {
     if path != Path::new("-") && !path.exists() {
         bail!(
-            "there are no results in `{}`: `cargo test --test compat` writes them",
-            path.display()
+            "there are no results in `{}`: `{}` writes them",
+            path.display(),
+            commands::run("")
         );
     }
     text(path)

@@ -42,6 +42,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::commands::{self, CalledAs};
+use crate::env::{self, Environment};
+
 /// A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 ///
 /// `compat run`, or `cargo test --test compat` in a checkout, runs the matrix. The commands below write cells, explain failures and publish results.
@@ -105,6 +108,13 @@ pub fn main() -> ExitCode {
         return code;
     }
     crate::process::hide();
+    let environment = Environment::from_process();
+    commands::call_as(
+        match environment.get(env::CARGO_PKG_NAME) == Some("compat-matrix") {
+            true => CalledAs::Cargo,
+            false => CalledAs::Program,
+        },
+    );
     let result = match Compat::parse().command {
         Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Cause(arguments) => cause::run(arguments),

@@ -14,6 +14,7 @@ use super::files::Output;
 use super::git::changed_files;
 use super::project::{InvalidFiles, RootFlag};
 use crate::claude::ClientFormat;
+use crate::commands;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::mutant_files;
@@ -235,7 +236,7 @@ fn not_clean(red: &[NotClean]) -> String {
         let (cause, first) = (one.failure.cause.as_str(), first.unwrap_or_default());
         let _ = writeln!(out, "  {}: {cause} ({first})", one.name);
     }
-    out.push_str("hint: `cargo test --test compat` shows their failures");
+    let _ = write!(out, "hint: `{}` shows their failures", commands::run(""));
     out
 }
 

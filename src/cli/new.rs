@@ -10,6 +10,7 @@ use super::print::status;
 use super::project::RootFlag;
 use crate::authoring::manifest_text::{self, Edited, NewTier};
 use crate::authoring::{proxy_text, stub};
+use crate::commands;
 use crate::files::atomic_write;
 use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
@@ -137,12 +138,13 @@ impl NewFeature {
 next:
   1. write `{shared}`: the prompt, the provider's replies, the expectations
   2. `compat check {folder}` shows each `todo`
-  3. `cargo test --test compat -- --exact {id}::{first}` runs it
+  3. `{run}` runs it
   4. `compat show {id}::{first}` shows the requests and replies, to write expectations from
   5. remove the `todo`; a provider that differs gets a file: `{folder}/<provider>.yaml`",
             shared = shared.display(),
             folder = folder.display(),
             id = self.id,
+            run = commands::run(&format!("--exact {}::{first}", self.id)),
         );
         Ok(())
     }

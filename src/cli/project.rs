@@ -12,6 +12,7 @@ use super::print::status;
 use crate::document::Diagnostic;
 use crate::document::render::{self, Format};
 use crate::files::Project;
+use crate::files::built_in;
 use crate::files::project::MANIFEST;
 
 /// The exit status for a failed command.
@@ -33,7 +34,11 @@ impl RootFlag {
         match &self.root {
             Some(root) => Ok(root.clone()),
             None => Project::find_root(&current_dir()?).with_context(|| {
-                format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`")
+                let built_in = match built_in::exists() {
+                    true => ", or run `compat run`, which writes the built-in one",
+                    false => "",
+                };
+                format!("no `{MANIFEST}` here or in a folder above; name its folder with `--root`{built_in}")
             }),
         }
     }

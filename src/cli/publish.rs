@@ -104,7 +104,7 @@ struct RunArguments {
     /// Keep what passes on the sides of the gateway in `cassette` of the output's folder, for `compat drift`
     #[arg(long, conflicts_with = "results")]
     record: bool,
-    /// The built harness [default: `cargo test --test compat` in the project]
+    /// The built harness [default: `cargo test --test compat` in a checkout, else this program]
     #[arg(long, value_name = "PROGRAM")]
     harness: Option<PathBuf>,
     /// The project's folder, with `manifest.yaml` and `proxy_config.yaml` [default: the nearest one upwards]

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::files::{self, Output};
 use super::print::status;
 use super::project::{self, InvalidFiles, RootFlag};
+use crate::commands;
 use crate::files::project::MANIFEST;
 use crate::files::run_folders;
 use crate::matrix::terminal;
@@ -110,8 +111,9 @@ fn run_list(arguments: &List) -> anyhow::Result<ExitCode> {
     let names = run_folders::names(&root);
     if names.is_empty() {
         status!(
-            "no run is kept below `{}`: `cargo test --test compat` keeps each run",
-            run_folders::RUNS
+            "no run is kept below `{}`: `{}` keeps each run",
+            run_folders::RUNS,
+            commands::run("")
         );
     }
     for name in names {

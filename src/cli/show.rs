@@ -11,6 +11,7 @@ use super::evidence::{self, RecordedTrial, RunFlag};
 use super::files::Output;
 use super::print::output;
 use super::project::RootFlag;
+use crate::commands;
 use crate::progress;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
@@ -185,10 +186,8 @@ pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
     }
     out.push_str("\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request");
     if let Some(name) = &recorded.name {
-        let _ = write!(
-            out,
-            "; `cargo test --test compat -- --exact {name}` runs it again"
-        );
+        let again = commands::run(&format!("--exact {name}"));
+        let _ = write!(out, "; `{again}` runs it again");
     }
     out + "\n"
 }

@@ -17,7 +17,7 @@ use crate::session::daemon::{self, DaemonInfo, DaemonOptions, Fingerprint, State
 
 /// Start gateway and provider simulator in the background, for later runs
 ///
-/// Returns when LiteLLM and the provider simulator answer. Later runs of `cargo test --test compat` use this warm session and
+/// Returns when LiteLLM and the provider simulator answer. Later runs use this warm session and
 /// start in a second instead of ten. A run uses it only if it was started from identical inputs: this build, the pinned
 /// LiteLLM and the same `proxy_config.yaml`. Otherwise the next `compat up` replaces it, unless a run is using it.
 ///
@@ -26,7 +26,7 @@ use crate::session::daemon::{self, DaemonInfo, DaemonOptions, Fingerprint, State
 #[command(after_long_help = "\
 Examples:
   compat up
-  cargo test --test compat -- tool_use::anthropic::haiku
+  compat run tool_use::anthropic::haiku
   compat down
 
   Stay in the terminal until interrupted:

@@ -18,8 +18,9 @@ use crate::files::Project;
 use crate::files::private_folder;
 use crate::ids::TrialName;
 use crate::plan::selection::{self, Axes, Names};
-use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::process::{self, ProcessTag, RunId};
 use crate::progress;
+use crate::run::launch;
 use crate::session::daemon::{self, Started, StateDir};
 use crate::text::{self, counted};
 use crate::watch::{Watch, WatchEvent};
@@ -32,7 +33,7 @@ const IDLE: Duration = Duration::from_mins(10);
 /// A cell's file changes its own trials. `_shared.yaml` and the other files in a feature's folder change the feature's trials.
 /// `manifest.yaml`, `proxy_config.yaml` and the pinned tools change all trials. The filters select among these trials.
 ///
-/// Errors in a changed file are shown, and no trial runs until they are fixed. The trials run with `cargo test --test compat` on
+/// Errors in a changed file are shown, and no trial runs until they are fixed. The trials run on
 /// a session like that of `compat up`. The watcher ends the session if it started it. It watches until interrupted.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
@@ -46,7 +47,7 @@ pub struct Arguments {
     /// Filters by the manifest.
     #[command(flatten)]
     pub axes: Axes,
-    /// The built harness [default: `cargo test --test compat` in the project]
+    /// The built harness [default: `cargo test --test compat` in a checkout, else this program]
     #[arg(long, value_name = "FILE")]
     pub harness: Option<PathBuf>,
     #[command(flatten)]
@@ -187,11 +188,7 @@ impl<'a> Watcher<'a> {
         let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
         std::fs::write(&trials, lines).context("cannot write the names of the trials")?;
         let tag = ProcessTag::run(RunId::mint());
-        let launch = match &self.arguments.harness {
-            Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--quiet", "--test", "compat", "--"]),
-        };
-        let launch = launch
+        let launch = launch::of_run(self.arguments.harness.as_deref(), &self.root, "--quiet", tag)?
             .arguments(["--trials".as_ref(), trials.as_os_str()])
             .environment(self.environment.variables().clone())
             .environment([(env::CARGO_MANIFEST_DIR, &self.root)])

@@ -20,6 +20,7 @@ pub(super) fn explain(invalid: &ValidationError<'_>, root: &Value, node: &Node) 
         document: node,
         found: node.at(&path),
         schema: schema.unwrap_or(&Value::Null),
+        root,
         path,
     };
     match invalid.kind() {
@@ -55,6 +56,8 @@ struct InvalidValue<'a> {
     path: Vec<String>,
     found: Option<&'a Node>,
     schema: &'a Value,
+    /// The schema of the file.
+    root: &'a Value,
 }
 
 impl InvalidValue<'_> {
@@ -139,7 +142,10 @@ impl InvalidValue<'_> {
             Some((name, value)) if known.contains(&name) => {
                 error.hint(format!("a space is missing: `{name}: {value}`"))
             }
-            _ => error.did_you_mean(key, known.iter().copied()),
+            _ => match self.indented_too_far(key, &path) {
+                Some(hint) => error.hint(hint),
+                None => error.did_you_mean(key, known.iter().copied()),
+            },
         };
         let meant = closest(key, known).map(str::to_owned);
         FormError {
@@ -147,6 +153,48 @@ impl InvalidValue<'_> {
             kind: FormErrorKind::UnknownKey { meant },
             diagnostic,
         }
+    }
+
+    /// What to do if `key`, at `path`, is a key of a map around this one.
+    fn indented_too_far(&self, key: &str, path: &[String]) -> Option<String> {
+        let own = &self.document.key_span_at(path).start;
+        let around = (0..self.path.len()).rev().find_map(|length| {
+            let around = &self.path[..length];
+            let schema = schema_of(self.root, around)?;
+            let entry = self.document.at(around)?.entries().first()?;
+            property_names(schema).contains(&key).then_some((around, entry))
+        });
+        let (around, first) = around?;
+        let column = first.key_span.start.column;
+        // In a map of one line, the columns say nothing.
+        (column < own.column && first.key_span.start.line < own.line).then(|| {
+            let whose = match around {
+                [] => "of the file".to_owned(),
+                around => format!("of `{}`", written(around)),
+            };
+            let inside = written(&self.path);
+            format!(
+                "it begins in column {}, so it is part of `{inside}`; a key {whose} begins in column {column}",
+                own.column
+            )
+        })
+    }
+
+    /// What to do if this value is empty because the key that follows is not indented further.
+    fn not_indented(&self) -> Option<String> {
+        let (name, around) = self.path.split_last()?;
+        let entries = self.document.at(around)?.entries();
+        let position = entries.iter().position(|entry| entry.key == *name)?;
+        let (entry, next) = (&entries[position], entries.get(position + 1)?);
+        let is_meant = property_names(self.schema).contains(&next.key.as_str());
+        let is_null = self.found.is_some_and(|found| found.value == NodeValue::Null);
+        (is_null && is_meant).then(|| {
+            format!(
+                "`{}` in line {} begins in the same column as `{name}`, so it is no part of it: indent what belongs to `{name}`",
+                next.key, next.key_span.start.line
+            )
+        })
+        .filter(|_| next.key_span.start.column == entry.key_span.start.column)
     }
 
     fn not_a_name(&self, name: &str) -> FormError {
@@ -182,7 +230,9 @@ impl InvalidValue<'_> {
             false => words.join(" or "),
         };
         let mut error = self.error(format!("expected {allowed}"));
-        error.hint = self.found.and_then(|node| type_hint(node, &wanted, self.schema));
+        error.hint = self
+            .not_indented()
+            .or_else(|| self.found.and_then(|node| type_hint(node, &wanted, self.schema)));
         error.found(self.describe()).allowed(allowed)
     }
 
@@ -275,6 +325,18 @@ impl InvalidValue<'_> {
             _ => error,
         }
     }
+}
+
+/// The schema of the value that `path` leads to.
+fn schema_of<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(root, |schema, step| {
+        let kinds = [
+            &schema["properties"][step],
+            &schema["items"],
+            &schema["additionalProperties"],
+        ];
+        kinds.into_iter().find(|kind| kind.is_object())
+    })
 }
 
 fn property_names(schema: &Value) -> Vec<&str> {

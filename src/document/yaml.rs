@@ -218,9 +218,66 @@ impl Tree {
                     "line {} lacks a space after `{key}:`",
                     start.line.saturating_sub(1)
                 )),
-                None => error.hint(hint),
+                None => self.indentation(error, start.line).hint(hint),
             },
         }
+    }
+
+    /// Adds where the line `number` begins, what the parser took it for, and where it may begin.
+    fn indentation(&self, error: Diagnostic, number: usize) -> Diagnostic {
+        let spaces = |number: usize| {
+            let line = self.source.line(number);
+            (!line.trim().is_empty()).then(|| line.len() - line.trim_start_matches(' ').len())
+        };
+        let own = spaces(number).unwrap_or_default();
+        let mut before = (1..number)
+            .rev()
+            .filter_map(|number| Some((number, spaces(number)?)));
+        let mut found = format!("a line that begins in column {}", own + 1);
+        if let Some((last, of_last)) = before.next() {
+            found.push_str(&format!(", after one in column {}", of_last + 1));
+            let parent = std::iter::once((last, of_last))
+                .chain(before)
+                .find(|(_, of_line)| *of_line < own);
+            if let Some((number, key)) =
+                parent.and_then(|(number, _)| Some((number, self.key_of_text(number)?)))
+            {
+                found.push_str(&format!(": it continues the text of `{key}` in line {number}"));
+            }
+        }
+        let columns = self.columns();
+        match columns.is_empty() {
+            true => error.found(found),
+            false => error.found(found).allowed(columns.join(", ")),
+        }
+    }
+
+    /// The key in the line `number` that has a text without quotes.
+    fn key_of_text(&self, number: usize) -> Option<&str> {
+        let line = self.source.line(number);
+        let (key, value) = line.trim_start_matches([' ', '-']).split_once(": ")?;
+        let is_plain = value.trim_start().starts_with(char::is_alphanumeric);
+        (is_plain && !key.contains(['"', '\''])).then_some(key)
+    }
+
+    /// The columns in which the keys of the open maps begin, the outermost first.
+    fn columns(&self) -> Vec<String> {
+        let mut path = Vec::new();
+        let mut columns = Vec::new();
+        for open in &self.open {
+            if let OpenKind::Map { key, .. } = &open.kind {
+                let whose = match path.is_empty() {
+                    true => "of the file".to_owned(),
+                    false => format!("of `{}`", path.join(".")),
+                };
+                columns.push(format!("column {} for a key {whose}", open.span.start.column));
+                path.extend(match key {
+                    Some(Key::Usable(name, _)) => Some(name.as_str()),
+                    Some(Key::Unusable) | None => None,
+                });
+            }
+        }
+        columns
     }
 
     /// The key of the line before `line`, if there is no space between its `:` and its value.

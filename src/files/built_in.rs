@@ -15,6 +15,11 @@ pub const FOLDER: &str = "compat-matrix";
 /// The file in it that says which program wrote the others.
 const STAMP: &str = ".built-in";
 
+/// Whether this program has a built-in project.
+pub fn exists() -> bool {
+    !FILES.is_empty()
+}
+
 /// Writes the built-in project into the folder `compat-matrix` of `current`, and returns the folder; `None` if a project is there or
 /// above, or nothing is built in.
 pub fn ensure(current: &Path) -> anyhow::Result<Option<PathBuf>> {

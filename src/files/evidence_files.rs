@@ -101,6 +101,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
     Ok(Evidence {
         behind,
         gateway: behind == Behind::Live || !sent.is_empty(),
+        attached: false,
         transcript: Transcript::from_jsonl(&transcript),
         exit: whole(&folder.join(file::EXIT))?.unwrap_or(Exit {
             code: None,

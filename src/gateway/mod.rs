@@ -128,6 +128,12 @@ impl RunningGateway {
         }
     }
 
+    /// Whether its user started it.
+    pub fn is_attached(&self) -> bool {
+        // The warm session runs in another process too, and has a log.
+        matches!(self.kind, GatewayKind::Running) && self.log.is_none()
+    }
+
     /// The watch of a gateway that this process started.
     pub fn watched(&self) -> Option<&WatchedGateway> {
         match &self.kind {

@@ -60,7 +60,7 @@ pub struct Libtest {
     /// No effect: output is never captured
     #[arg(long)]
     pub show_output: bool,
-    /// No effect: accepted because `cargo test` may pass it
+    /// No effect: accepted because test runners may pass it
     #[arg(short = 'Z', value_name = "OPTION", value_parser = ["unstable-options"])]
     pub unstable: Vec<String>,
 }

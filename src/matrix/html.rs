@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::details::{Details, TierDetails, providers_in_words};
 use super::published::Matrix;
+use crate::commands;
 use crate::evidence::Behind;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::{CellId, TrialName};
@@ -208,7 +209,7 @@ fn tier_row(tier: &TierDetails) -> String {
     let flaky = if tier.flaky { ", flaky" } else { "" };
     format!(
         "<tr><th scope=\"row\">{}</th><td class=\"{}\">{} {}{flaky}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-         <td class=\"left\">{}</td><td class=\"left\">{}<br><code>cargo test --test compat -- --exact {}</code></td></tr>\n",
+         <td class=\"left\">{}</td><td class=\"left\">{}<br><code>{}</code></td></tr>\n",
         escaped(tier.tier.as_str()),
         tier.status.as_str(),
         sign(tier.status),
@@ -221,7 +222,7 @@ fn tier_row(tier: &TierDetails) -> String {
             .map_or_else(String::new, |cost| format!("{cost:.4}")),
         based_on(tier),
         evidence_and_advice(tier),
-        escaped(&tier.nodeid.to_string()),
+        escaped(&commands::run(&format!("--exact {}", tier.nodeid))),
     )
 }
 

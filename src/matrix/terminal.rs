@@ -134,11 +134,10 @@ pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, p
         Behind::Live => "live",
         Behind::Simulated => "simulated",
     };
-    let seconds = (run.written_at - run.started_at).num_seconds().max(0);
     let words = format!(
         "{behind}, {gateway}, Claude Code {}, {}",
         version(&run.claude_code_version),
-        duration_in_words(seconds.unsigned_abs())
+        duration_in_words(run.duration().as_secs())
     );
     let mut screen = Screen::new(width, paint);
     screen.push(&format!("{mark} {name}"), HEADING);

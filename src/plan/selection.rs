@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::cells::Manifest;
 use crate::cells::manifest::ALL_SETS;
+use crate::commands;
 use crate::ids::TrialName;
 use crate::text;
 
@@ -71,8 +72,9 @@ pub fn listed(text: &str, names: Vec<TrialName>) -> Result<Vec<TrialName>, Unkno
 /// A list names trials that the project does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the project has no trial {}: list its trials with `cargo test --test compat -- --list`",
-    first_of(.0)
+    "the project has no trial {}: list its trials with `{}`",
+    first_of(.0),
+    commands::run("--list")
 )]
 pub struct UnknownTrials(pub Vec<String>);
 

@@ -1,7 +1,7 @@
 //! The output of the test runner, on its way to standard output or a log file.
 //!
-//! The runner writes into a pipe. So a progress bar can stay below its lines, a closed standard output ends no run, and the trials
-//! that are not applicable take one line for each column.
+//! The runner writes into a pipe. So a progress bar can stay below its lines, and a closed standard output ends no run. The trials
+//! that are not applicable take one line for each column, and those with the report of another trial none.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Write as _};
@@ -16,6 +16,9 @@ use super::ProgressSink;
 use crate::ids::{ProviderId, TrialName};
 use crate::report::wrap;
 use crate::text::counted;
+
+/// The whole report of a trial that another trial's report explains begins like this.
+pub const SAME_AS: &str = "the same as in ";
 
 /// The trials that were not applicable, with their reasons, by column.
 #[derive(Debug, Default)]
@@ -96,6 +99,8 @@ impl Printer {
         let thread = std::thread::spawn(move || {
             let mut stream = Stream {
                 printer: self,
+                header: None,
+                is_same: false,
                 error: None,
             };
             stream.print_all(reader);
@@ -107,6 +112,10 @@ impl Printer {
 
 struct Stream {
     printer: Printer,
+    /// The header of a report, whose first line comes next.
+    header: Option<String>,
+    /// Whether the report is that of another trial. Only blank lines follow it.
+    is_same: bool,
     error: Option<io::Error>,
 }
 
@@ -137,7 +146,7 @@ impl Stream {
             }
             let text = String::from_utf8_lossy(&line);
             let plain = anstream::adapter::strip_str(&text).to_string();
-            if self.is_of_not_applicable(&plain) {
+            if self.is_of_not_applicable(&plain) || self.is_of_same(&plain, &text) {
                 continue;
             }
             if !is_summed_up && (plain == "failures:\n" || plain.starts_with("test result: ")) {
@@ -159,6 +168,21 @@ impl Stream {
         parts.is_some_and(|(name, outcome)| {
             outcome.starts_with("ignored") && self.printer.not_applicable.contains(name.trim_end())
         })
+    }
+
+    /// Whether `line` belongs to a report that another trial has too, or is the header of a report, to be written later.
+    fn is_of_same(&mut self, line: &str, text: &str) -> bool {
+        self.is_same = line.starts_with(SAME_AS) && self.header.is_some() || self.is_same && line == "\n";
+        let header = self.header.take();
+        if self.is_same {
+            return true;
+        }
+        if let Some(header) = header {
+            self.write_text(&header);
+        }
+        let is_header = line.starts_with("---- ") && line.ends_with(" ----\n");
+        self.header = is_header.then(|| text.to_owned());
+        is_header
     }
 
     fn write_text(&mut self, text: &str) {

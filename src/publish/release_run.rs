@@ -19,9 +19,10 @@ use crate::files::{Project, cassette_files};
 use crate::gateway::{self, GatewayOptions, GatewayProcess};
 use crate::isolation::IsolationLevel;
 use crate::plan::selection::Axes;
-use crate::process::{Launch, ProcessTag};
+use crate::process::ProcessTag;
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
+use crate::run::launch;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::Platform;
 use crate::toolchain::{self, Installer, lock, update};
@@ -45,7 +46,7 @@ pub struct ReleaseOptions {
     pub simulated: bool,
     /// Whether the run keeps what passes on the sides of the gateway in [`CASSETTE`].
     pub records: bool,
-    /// The built harness; `None` for `cargo test --test compat`.
+    /// The built harness; `None` for cargo in a checkout, or this program.
     pub harness: Option<PathBuf>,
 }
 
@@ -244,10 +245,7 @@ impl ReleaseRun<'_, '_> {
         self.log.begin("run");
         self.log.say("running the whole matrix");
         let tag = ProcessTag::run(self.installer.tools.run);
-        let launch = match &self.options.harness {
-            Some(program) => Launch::new(program, tag),
-            None => Launch::new("cargo", tag).arguments(["test", "--locked", "--test", "compat", "--"]),
-        };
+        let launch = launch::of_run(self.options.harness.as_deref(), self.project, "--locked", tag)?;
         let flags = [("--matrix", &self.axes.matrix), ("--tiers", &self.axes.set)];
         let flags = flags
             .into_iter()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
+use crate::commands;
 use crate::expectation::RUN;
 use crate::ids::TrialName;
 use crate::outcome::{Cause, EvidenceLine, Failure, Mismatch};
@@ -23,11 +24,13 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     if let Some(next) = &failure.next {
         lines.hint(&printable(next));
     }
-    lines.hint(&format!(
-        "run this trial alone with `cargo test --test compat -- --exact {trial}`"
-    ));
+    let alone = commands::run(&format!("--exact {trial}"));
+    lines.hint(&format!("run this trial alone with `{alone}`"));
     let replay = match evidence {
-        Some(_) => format!("`cargo run -- show {trial}` replays it, and "),
+        Some(_) => format!(
+            "`{}` replays it, and ",
+            commands::compat(&format!("show {trial}"))
+        ),
         None => String::new(),
     };
     let cause = failure.cause.as_str();

@@ -1,6 +1,7 @@
 //! `compat-results.json`: the results of a run, one record per finished trial, sorted by name.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -67,6 +68,9 @@ pub struct RunRecord {
     #[serde(with = "timestamp")]
     #[schemars(schema_with = "timestamp::schema")]
     pub written_at: DateTime<Utc>,
+    /// Of a run that was rerun: the milliseconds that both took, without the time between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_ms: Option<u64>,
     /// The API in which `claude` called the gateway, if it was not the Messages API: `passthrough` or `provider`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_format: Option<String>,
@@ -267,6 +271,12 @@ impl GatewayRecord {
 }
 
 impl RunRecord {
+    /// How long it ran.
+    pub fn duration(&self) -> Duration {
+        let of_one = || (self.written_at - self.started_at).to_std().unwrap_or_default();
+        self.ran_ms.map_or_else(of_one, Duration::from_millis)
+    }
+
     pub fn versions(&self) -> Versions<'_> {
         Versions {
             gateway: self.gateway.version.as_deref(),

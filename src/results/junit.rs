@@ -21,7 +21,7 @@ pub fn to_xml(results: &Results) -> String {
     let run = &results.run;
     let mut report = Report::new("compat");
     report.set_timestamp(run.started_at);
-    report.set_time((run.written_at - run.started_at).to_std().unwrap_or_default());
+    report.set_time(run.duration());
     for entries in results.results.chunk_by(|a, b| a.feature_id == b.feature_id) {
         report.add_test_suite(suite(run, entries));
     }

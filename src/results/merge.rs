@@ -165,6 +165,8 @@ fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
         // The weakest part counts.
         isolation: runs().filter_map(|run| run.isolation).min(),
         unfinished: unfinished(parts),
+        // Parts run side by side.
+        ran_ms: None,
         name: None,
         ..first.clone()
     })

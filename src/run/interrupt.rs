@@ -6,6 +6,7 @@ use signal_hook::low_level::emulate_default_handler;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::recorder::Recorder;
+use crate::commands;
 use crate::progress::ProgressSink;
 use crate::results::Results;
 use crate::text::counted;
@@ -44,10 +45,11 @@ fn interrupted(results: &Results) -> String {
     let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
     format!(
         "\ninterrupted: {} of {} finished, {failed} of them failed. They are kept in the run `{}`.\n\
-         `--rerun-failed` runs the other {} and those that failed, and merges them into this run",
+         `{}` runs the other {} and those that failed, and merges them into this run",
         results.results.len(),
         counted(run.selected, "trial"),
         run.name.as_deref().unwrap_or_default(),
+        commands::run("--rerun-failed"),
         run.unfinished.len()
     )
 }

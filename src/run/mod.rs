@@ -11,6 +11,7 @@ pub mod choice;
 mod gateway_name;
 pub mod history;
 mod interrupt;
+pub mod launch;
 mod options;
 mod orphans;
 mod order;
@@ -35,6 +36,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use crate::cells::ProxyConfig;
+use crate::commands;
 use crate::document::{Diagnostic, render};
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
@@ -48,6 +50,7 @@ use crate::matrix::{ManifestView, terminal};
 use crate::outcome::{Failure, Mismatch, Outcome};
 use crate::plan::{Planned, PlannedTrial};
 use crate::progress::ProgressSink;
+use crate::progress::output::SAME_AS;
 use crate::report::{self, Paint};
 use crate::results::faults;
 use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
@@ -396,7 +399,8 @@ impl MatrixRun {
         self.pass(true);
         let colour = self.paint == Paint::Ansi;
         let text = render::render(faults, render::Format::Text, colour);
-        let hint = "hint: `cargo run -- check` checks all files at once and runs nothing\n";
+        let check = commands::compat("check");
+        let hint = format!("hint: `{check}` checks all files at once and runs nothing\n");
         TrialEnd::Failed(self.once(name, text.clone(), format!("{text}{hint}")))
     }
 
@@ -406,7 +410,7 @@ impl MatrixRun {
         let trials = reported.entry(fault).or_default();
         let first = trials.first().cloned();
         trials.push(name.clone());
-        first.map_or(text, |first| format!("the same as in {first}\n"))
+        first.map_or(text, |first| format!("{SAME_AS}{first}\n"))
     }
 
     /// The reports that several trials share, each with its trials.

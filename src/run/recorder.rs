@@ -12,8 +12,9 @@ use crate::results::{self, RecordTexts, Results, RunRecord, TrialRecord};
 /// Writes the results of a run after each trial.
 pub(super) struct Recorder {
     place: RunPlace,
-    /// Whether it replaces the results of an earlier run, trial by trial.
-    is_rerun: bool,
+    /// How long the run took that this one reruns, replacing its results trial by trial.
+    rerun: Option<Duration>,
+    started: Instant,
     /// Set if other processes run other trials of this run. Each change then starts from their results.
     shared: Option<SharedResults>,
     state: Mutex<State>,
@@ -45,7 +46,8 @@ impl Recorder {
     ) -> anyhow::Result<Self> {
         let recorder = Self {
             place,
-            is_rerun: !results.results.is_empty(),
+            rerun: (!results.results.is_empty()).then(|| results.run.duration()),
+            started: Instant::now(),
             shared,
             state: Mutex::new(State {
                 results,
@@ -77,7 +79,7 @@ impl Recorder {
         self.change(|results, texts| {
             change(&mut results.run, &trial);
             texts.forget(&trial.nodeid);
-            if self.is_rerun {
+            if self.rerun.is_some() {
                 results.results.retain(|earlier| earlier.nodeid != trial.nodeid);
             }
             results.finish(trial);
@@ -140,6 +142,10 @@ impl Recorder {
         }
         change(results, texts);
         results.run.written_at = chrono::Utc::now();
+        if let Some(earlier) = self.rerun {
+            let milliseconds = (earlier + self.started.elapsed()).as_millis();
+            results.run.ran_ms = u64::try_from(milliseconds).ok();
+        }
         let text = match &locked {
             Some(_) => results.to_text(),
             None => texts.of(results),

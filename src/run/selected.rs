@@ -11,6 +11,7 @@ use crate::catalogue::{Configuration, DEFAULT, Install};
 use crate::cells::ProxyConfig;
 use crate::cells::limits::Limits;
 use crate::claude::ClientFormat;
+use crate::commands;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::{GATEWAYS, broken_project, rendered};
@@ -354,7 +355,10 @@ fn last_results(path: &Path) -> anyhow::Result<Results> {
     let shown = path.display();
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("there are no results to select from: `cargo test --test compat` writes `{shown}`")
+            bail!(
+                "there are no results to select from: `{}` writes `{shown}`",
+                commands::run("")
+            )
         }
         read => read.with_context(|| format!("cannot read the last results in `{shown}`"))?,
     };

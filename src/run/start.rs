@@ -99,6 +99,7 @@ pub(super) fn record(
         isolation: None,
         started_at: now,
         written_at: now,
+        ran_ms: None,
         trials,
         selected: 0,
         complete: false,

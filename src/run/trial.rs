@@ -233,6 +233,7 @@ impl TrialTask<'_> {
         let mut evidence = Evidence {
             behind: session.behind(),
             gateway: session.is_compared(&self.name.cell.provider),
+            attached: session.gateway.is_attached(),
             transcript: ran.transcript,
             exit: ran.exit,
             stderr: ran.stderr,

@@ -19,7 +19,7 @@ use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::provider::{Provider, as_live, standalone_reply};
 use crate::text;
-use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::exchange::ProviderExchange;
 use crate::wire::model;
 use crate::wire::script::{ReplyBlock, Script};
 use crate::wire::secrets::Secrets;
@@ -170,23 +170,17 @@ fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAl
         body.is_some_and(|body| body.to_string().contains(mark))
     };
     let own: Vec<&ProviderExchange> = exchanges.iter().filter(is_its).collect();
-    let is_refused = |exchange: &&ProviderExchange| match &exchange.matched {
-        Matched::Rejected { rule } => model::RULES_OF_MODELS.contains(&rule.as_str()),
-        _ => false,
-    };
-    if !own.iter().all(is_refused) {
+    if !own.iter().all(|exchange| model::is_refused(&exchange.matched)) {
         return None;
     }
     let refused = own.first()?;
-    let (route, model) = (refused.route?, &refused.message.as_ref()?.model);
-    let close = model::closest_id(route, model, &[]).filter(|close| close != model);
-    let close = text::meant(close.as_deref());
-    Some(of_configuration(
-        format!("the gateway asked the provider for the model `{model}`, and the provider refused it"),
-        "wrong_model",
-        "the provider does not have the model that the gateway's configuration gives this alias",
-        format!("{close}correct the model of `{alias}` in the gateway's configuration"),
-    ))
+    let model = &refused.message.as_ref()?.model;
+    Some(UnusableAlias {
+        answer: format!(
+            "the gateway asked the provider for the model `{model}`, and the provider refused it"
+        ),
+        diagnosis: cause::wrong_model(refused, alias)?,
+    })
 }
 
 /// A client that sends `headers` with each request. `None` if there are none.

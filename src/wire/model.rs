@@ -1,6 +1,7 @@
 //! The Claude models that providers list: their spellings and limits, from one table.
 
 use super::Route;
+use super::exchange::Matched;
 use crate::text::closest;
 
 /// A model, and how it differs from others.
@@ -106,6 +107,11 @@ const fn model(
 
 /// The simulator's rules about the id of a model.
 pub const RULES_OF_MODELS: [&str; 2] = ["known_model", "inference_profile"];
+
+/// Whether the provider refused a request for its model.
+pub fn is_refused(matched: &Matched) -> bool {
+    matches!(matched, Matched::Rejected { rule } if RULES_OF_MODELS.contains(&rule.as_str()))
+}
 
 /// The model of the table with this name, in any provider's spelling.
 pub fn find(spelling: &str) -> Option<&'static Model> {

@@ -1,19 +1,29 @@
-//! The delay that a gateway adds to each content delta of a stream: from its sending by the provider to its arrival in front
-//! of the gateway, both on one clock. The order that lockstep proves says nothing about it.
+//! The delay that a gateway adds to each event of a stream: from its sending by the provider to its arrival in front of the
+//! gateway, both on one clock. The order that lockstep proves says nothing about it.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Difference, Fate, Part, reply};
-use crate::wire::exchange::{GatewayReply, ProviderReply};
+use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 
 /// The bound on half of the deltas of a lockstep stream, in milliseconds. A gateway needs a few; a busy machine adds some
 /// hundreds to single deltas, not to half of them.
 pub const TYPICAL_MS: u64 = 500;
-/// The bound on each delta of any stream, in milliseconds: longer than a busy machine stops a process.
+/// The bound on each event of any stream, in milliseconds: longer than a busy machine stops a process.
 pub const LONGEST_MS: u64 = 10_000;
 
-/// The path of the difference that a too long delay is.
-pub const DELAY: &str = "each content delta";
+/// The paths of the difference that a too long delay is: of content deltas, and of the other events.
+pub const DELAYS: [&str; 2] = ["each content delta", "each other event"];
+
+/// The other events, in the Messages API and in Converse. `metadata` has the token counts that `message_delta` needs.
+const OTHERS: [[&str; 2]; 5] = [
+    ["message_start", "messageStart"],
+    ["content_block_start", "contentBlockStart"],
+    ["content_block_stop", "contentBlockStop"],
+    ["message_delta", "metadata"],
+    ["message_stop", ""],
+];
 
 /// The delays of a trial's content deltas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,13 +44,15 @@ impl DeltaDelay {
     }
 }
 
-/// The delay of each content delta, in milliseconds; empty if the gateway joined or split deltas. The time for which the
-/// relay itself held the reply does not count.
+/// The delay of each content delta, in milliseconds; empty if the gateway joined or split deltas.
 pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
-    let (sent, came) = (
-        reply::deltas(&given.events, None),
-        reply::deltas(&back.events, None),
-    );
+    delays(given, back, |events| reply::deltas(events, None))
+}
+
+/// The delays of the events at `times`; none if both sides do not have equally many. The time for which the relay itself held
+/// the reply does not count.
+fn delays(given: &ProviderReply, back: &GatewayReply, times: impl Fn(&[SentEvent]) -> Vec<u64>) -> Vec<u64> {
+    let (sent, came) = (times(&given.events), times(&back.events));
     if !(given.stream && back.stream) || sent.len() != came.len() {
         return Vec::new();
     }
@@ -51,19 +63,45 @@ pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
         .collect()
 }
 
+/// The longest delay of an event that is no content delta.
+fn longest_of_others(given: &ProviderReply, back: &GatewayReply) -> Option<u64> {
+    let of_kind = |names: [&str; 2]| {
+        delays(given, back, |events| {
+            let is_kind = |event: &&SentEvent| names.contains(&name(&event.data));
+            events.iter().filter(is_kind).map(|event| event.at_ms).collect()
+        })
+    };
+    OTHERS.into_iter().flat_map(of_kind).max()
+}
+
+/// An event's type in the Messages API, or its name in Converse.
+fn name(event: &Value) -> &str {
+    let in_converse = || event.as_object().and_then(|event| event.keys().next());
+    event["type"]
+        .as_str()
+        .or_else(|| in_converse().map(String::as_str))
+        .unwrap_or("unknown")
+}
+
 /// The deltas of a lockstep stream wait for each other, so a delay of each one shows in half of them. Those of another
 /// stream queue up, so only the bound on the longest delay holds there.
 pub(super) fn difference(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let delay = DeltaDelay::of(of_reply(given, back))?;
-    let late = |bound: u64, measured: String| {
+    let late = |path: &str, bound: u64, measured: String| {
         let bound = format!("at most {bound} ms");
-        Difference::of(Part::Pace, DELAY, bound, measured).with_fate(Fate::Delayed)
+        Difference::of(Part::Pace, path, bound, measured).with_fate(Fate::Delayed)
     };
-    if given.lockstep.is_some() && delay.median_ms > TYPICAL_MS {
-        return Some(late(
-            TYPICAL_MS,
-            format!("{} ms for half of {}", delay.median_ms, delay.deltas),
-        ));
+    let [of_deltas, of_others] = DELAYS;
+    let delay = DeltaDelay::of(of_reply(given, back));
+    if let Some(delay) = delay.filter(|delay| given.lockstep.is_some() && delay.median_ms > TYPICAL_MS) {
+        let measured = format!("{} ms for half of {}", delay.median_ms, delay.deltas);
+        return Some(late(of_deltas, TYPICAL_MS, measured));
     }
-    (delay.longest_ms > LONGEST_MS).then(|| late(LONGEST_MS, format!("{} ms", delay.longest_ms)))
+    let longest = [
+        (of_deltas, delay.map(|delay| delay.longest_ms)),
+        (of_others, longest_of_others(given, back)),
+    ];
+    longest.into_iter().find_map(|(path, longest)| {
+        let longest = longest.filter(|longest| *longest > LONGEST_MS)?;
+        Some(late(path, LONGEST_MS, format!("{longest} ms")))
+    })
 }

@@ -29,7 +29,7 @@ use crate::wire::{Direction, Operation, Route};
 /// The path of a status that changed from an answer to an error.
 pub const LOST_ANSWER: &str = "HTTP status of an answer";
 
-pub use delay::{DELAY, DeltaDelay};
+pub use delay::{DELAYS, DeltaDelay};
 pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
 

@@ -75,6 +75,66 @@ fn the_gate_resolves_a_version_of_three_days_and_installs_it() {
     }
 }
 
+#[tokio::test]
+async fn the_gate_runs_a_released_program_only_with_its_digest() {
+    let config = config(".circleci/config.yml");
+    let script = |job: &str| {
+        let runs = runs(&config["jobs"][job]["steps"]);
+        let mut scripts = runs
+            .into_iter()
+            .filter(|(name, _)| name == "Take the program of a release");
+        scripts.next().expect("the step").1
+    };
+    let script_of_gate = script("claude_code_compat_pr_gate");
+    assert_eq!(script_of_gate, script("claude_code_compat_pr_gate_matrix"));
+    let machine = Machine::new();
+    let release = "mkdir -p ../release && echo 'echo compat 9.9.9' > ../release/compat && chmod +x ../release/compat && \
+                   tar -czf ../release.tar.gz -C ../release compat && sha256sum ../release.tar.gz | cut -d ' ' -f 1";
+    let digest = bash(&machine, release, &[]).await;
+    digest.exits(0);
+    let (digest, other) = (digest.out.trim(), "0".repeat(64));
+    let program = machine.path("home/compat-release/compat");
+    let found = "while [ \"$1\" != --output ]; do shift; done; cp ../release.tar.gz \"$2\"";
+    let address = "https://releases.example/compat.tar.gz";
+    for (archive, sha256, curl, status, said, is_used) in [
+        ("", "", found, 0, "this job builds the program", false),
+        (address, "", found, 1, "needs compat_sha256", false),
+        (
+            address,
+            digest,
+            "exit 22",
+            0,
+            "cannot be downloaded: this job builds the program",
+            false,
+        ),
+        (address, &other, found, 1, "", false),
+        (address, digest, found, 0, "compat 9.9.9", true),
+    ] {
+        machine.program("curl", curl);
+        let variables = [("COMPAT_ARCHIVE", archive), ("COMPAT_SHA256", sha256)];
+        let ran = bash(&machine, &script_of_gate, &variables).await;
+        ran.exits(status);
+        assert_has(&ran.out, said);
+        assert_eq!(program.exists(), is_used, "{said}");
+        assert_eq!(machine.path("home/.bash_env").exists(), is_used, "{said}");
+    }
+}
+
+/// Runs `script` as a step of a job, in the home folder.
+async fn bash(machine: &Machine, script: &str, variables: &[(&str, &str)]) -> Ran {
+    let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script])
+        .current_dir(machine.path("home"))
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", path("bin")))
+        .env("HOME", path("home"))
+        .env("TMPDIR", path("tmp"))
+        .env("BASH_ENV", path("home/.bash_env"))
+        .envs(variables.iter().copied());
+    Ran::of(&mut bash).await
+}
+
 #[test]
 fn only_branches_of_the_repository_get_credentials() {
     let config = config(".circleci/config.yml");
@@ -207,7 +267,7 @@ impl Runner {
         std::fs::create_dir_all(machine.path("checkout/target/debug")).unwrap();
         // The results are of the first version's matrix.
         std::fs::write(machine.path("checkout/manifest.yaml"), manifest_of_v0()).unwrap();
-        for name in ["proxy_config.yaml", "cells", "toolchain"] {
+        for name in ["proxy_config.yaml", "cells", "toolchain", "harness"] {
             symlink(root().join(name), machine.path("checkout").join(name)).unwrap();
         }
         symlink(

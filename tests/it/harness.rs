@@ -191,7 +191,7 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     let ran = small.run(&["anthropic"]).await;
     ran.exits(2);
     ran.out_has("see the error at the end", 1);
-    ran.out_has("the same as in ", 3);
+    ran.out_has("---- ", 1);
     ran.err_has("4 trials have the report of ");
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
@@ -282,7 +282,7 @@ async fn mistakes_of_a_shared_file_are_printed_once() {
     let ran = small.run(&["text::anthropic"]).await;
     ran.exits(102);
     ran.out_has("unknown key `promt`", 1);
-    ran.out_has("the same as in text::anthropic::", 1);
+    ran.out_has("---- ", 1);
     ran.err_has("2 trials have the report of text::anthropic::");
     for entry in small.results().results {
         let TrialResult::Fail { error } = entry.result else {
@@ -476,7 +476,7 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
         assert_has(&format!("{}{}", ran.out, ran.err), expected);
         assert_eq!(causes(&small), [cause], "{status:?} {body}\n{}", ran.out);
         // Both trials have their own alias, and one fault.
-        ran.out_has("the same as in ", 1);
+        ran.out_has("---- ", 1);
         let shown = small.compat(&["results", "show"]).await;
         shown.out_has("! 2 trials not judged: text::anthropic::", 1);
         shown.out_has("cannot be used", 1);
@@ -510,7 +510,7 @@ async fn a_gateway_that_refuses_every_request_has_one_report() {
     let ran = small.run(&["anthropic"]).await;
     ran.exits(101);
     assert_eq!(causes(&small), ["gateway"]);
-    ran.out_has("the same as in ", 3);
+    ran.out_has("---- ", 1);
     ran.err_has("4 trials have the report of ");
     ran.out_has("no Messages request reached the provider", 1);
 }
@@ -549,6 +549,12 @@ async fn a_wrong_model_of_the_gateway_is_the_configuration_s_fault() {
     ran.err_has("the gateway asked the provider for the model `claude-haiku-4-5-wrong`");
     ran.err_has("did you mean `claude-haiku-4-5`? correct the model of `claude-haiku-4-5` in the");
     ran.out_has("the gateway asked the provider for the model", 1);
+    // Without the preflight, the trials find the same.
+    let ran = small.run(&["anthropic", "--no-preflight"]).await;
+    ran.exits(102);
+    assert_eq!(causes(&small), ["config"], "{}", ran.out);
+    ran.out_has("-wrong`, which the gateway's configuration gives `claude-", 1);
+    ran.out_has("`? correct the model of `claude-", 1);
 }
 
 #[tokio::test]

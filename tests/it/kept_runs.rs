@@ -63,6 +63,11 @@ async fn failed_trials_are_rerun_until_all_pass() {
     );
     let is_clean = |entry: &TrialRecord| !entry.flaky && !entry.fails_run();
     assert!(results.results.len() == 8 && results.results.iter().all(is_clean));
+    // The run lasted as long as its processes ran, not from the first start to the last end.
+    let between = (results.run.written_at - results.run.started_at)
+        .to_std()
+        .unwrap();
+    assert!(results.run.ran_ms.is_some() && results.run.duration() < between);
     let nothing = small.run(&["--rerun-failed"]).await;
     nothing.exits(0);
     nothing.err_has("nothing to run");

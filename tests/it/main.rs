@@ -5,6 +5,7 @@
 
 mod support;
 
+mod commands;
 mod document;
 mod transcript;
 mod wire_diff;

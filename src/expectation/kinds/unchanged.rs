@@ -12,7 +12,7 @@ use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::{Level, Subject};
 use crate::text::clipped;
 use crate::wire::Direction;
-use crate::wire_diff::{Change, DELAY, Part};
+use crate::wire_diff::{Change, DELAYS, Part};
 
 /// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
 /// trial's evidence lists both). `request`: from Claude Code to the provider.
@@ -39,7 +39,7 @@ impl Kind for UnchangedCheck {
             .iter()
             .filter(|change| change.direction == self.0)
             // Expectations about the stream know the provider's pace, but not how long each delta may take.
-            .filter(|change| change.what.part != Part::Pace || change.what.path == DELAY)
+            .filter(|change| change.what.part != Part::Pace || DELAYS.contains(&change.what.path.as_str()))
             .collect();
         Ruling::Changed(self.deviations(&changes))
     }

@@ -38,6 +38,24 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             ],
         ),
         (
+            "a tool that a flag removes",
+            call("Bash", "{ command: ls }") + "flags: [--allowed-tools, Bash, --tools, \"Read,Edit\"]\n",
+            &[
+                "3:35 replies[0].content[0].tool_use.name",
+                "no request offers the tool `Bash`: a flag of the cell removes it",
+                "this flag removes it: ",
+                "or correct `--tools`",
+            ],
+        ),
+        (
+            "a tool that a flag denies",
+            call("Bash", "{ command: ls }") + "flags: [--allowed-tools, Bash, --disallowed-tools, Bash]\n",
+            &[
+                "no request offers the tool `Bash`",
+                "or correct `--disallowed-tools`",
+            ],
+        ),
+        (
             "a tool of no server",
             call("mcp__library__shelf", "{}"),
             &[
@@ -137,9 +155,36 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             ],
         ),
         (
-            "a wrong indentation",
+            "a key within a text",
             with("replies:", "  replies:"),
-            &["keys of one map begin in the same column"],
+            &[
+                "a line that begins in column 3, after one in column 1: it continues the text of `prompt` in line 1",
+                "column 1 for a key of the file",
+                "keys of one map begin in the same column",
+            ],
+        ),
+        (
+            "a key between two columns",
+            with("  reply:\n", "  reply:\n    exit: 0\n   tiers: [a]\n"),
+            &[
+                "a line that begins in column 4, after one in column 5 |",
+                "column 1 for a key of the file, column 3 for a key of `expect`",
+            ],
+        ),
+        (
+            "a key too far to the right",
+            and("    flags: []\n"),
+            &[
+                "unknown key `flags`",
+                "it begins in column 5, so it is part of `expect.reply`; a key of the file begins in column 1",
+            ],
+        ),
+        (
+            "a key too far to the left",
+            with("    text:", "  text:"),
+            &[
+                "`text` in line 6 begins in the same column as `reply`, so it is no part of it: indent what belongs to `reply`",
+            ],
         ),
         (
             "several wrong keys",

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use compat_matrix::env;
+
 use crate::support::evidence::gateway_file;
 use crate::support::files::Folder;
 use crate::support::project::{copy_of_this_project, manifest_of_v0};
@@ -358,7 +360,10 @@ fn results_are_found_from_below_the_project() {
     let folder = Folder::with(&[("manifest.yaml", &manifest_of_v0()), ("below/x", "")]);
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_compat"));
-        command.args(arguments).current_dir(folder.root().join("below"));
+        command
+            .args(arguments)
+            .current_dir(folder.root().join("below"))
+            .env_remove(env::CARGO_PKG_NAME);
         Ran::new(command.output().unwrap())
     };
     let all = [
@@ -369,7 +374,7 @@ fn results_are_found_from_below_the_project() {
     for arguments in all {
         let missing = run(arguments);
         missing.exits(1);
-        missing.err_has("compat-results.json`: `cargo test --test compat` writes them");
+        missing.err_has("compat-results.json`: `compat run` writes them");
     }
     folder.write("compat-results.json", RESULTS);
     folder.write(

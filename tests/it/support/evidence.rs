@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
+        attached: false,
         sent: Vec::new(),
         ambiguous: Vec::new(),
         behind: Behind::Simulated,

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use compat_matrix::env;
+
 use super::text::{assert_has, assert_lacks};
 
 /// A finished program.
@@ -64,7 +66,10 @@ impl Ran {
 /// Runs `compat` in `folder`.
 pub fn compat(folder: impl AsRef<Path>, arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_compat"));
-    command.args(arguments).current_dir(folder);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove(env::CARGO_PKG_NAME);
     Ran::new(command.output().expect("the program starts"))
 }
 

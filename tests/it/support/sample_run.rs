@@ -65,6 +65,7 @@ pub fn run(selected: usize) -> RunRecord {
         isolation: Some(IsolationLevel::Full),
         started_at: time("2026-11-21T08:58:00.5Z"),
         written_at: time("2026-11-21T09:00:00.25Z"),
+        ran_ms: None,
         trials: 90,
         selected,
         complete: true,

@@ -379,6 +379,29 @@ fn the_delay_of_each_delta_has_a_bound() {
 }
 
 #[test]
+fn the_delay_of_the_other_events_has_a_bound() {
+    for kind in [
+        "message_start",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ] {
+        let delayed = |ms: u64| {
+            Wire::one().comes_back(|events| {
+                let of_kind = events.iter_mut().filter(|event| event.data["type"] == kind);
+                of_kind.for_each(|event| event.at_ms += ms);
+            })
+        };
+        assert_eq!(delayed(10_000).changes(), [""; 0], "{kind}");
+        assert_eq!(
+            delayed(10_001).changes(),
+            ["reply 1: each other event held back: \"at most 10000 ms\" → \"10001 ms\""],
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn a_burst_is_recognised_by_the_pace_of_the_provider() {
     let mut wire = Wire::one();
     for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {

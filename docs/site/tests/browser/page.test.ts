@@ -76,10 +76,12 @@ test('the published page shows every cell of the published file', async () => {
       }
     }
     const data = page.getByRole('navigation', {name: 'Data of this page'}).getByRole('link');
-    assert.equal(await data.count(), 2);
-    for (const link of await data.all()) {
-      const reply = await page.request.get(new URL((await link.getAttribute('href')) ?? '', page.url()).href);
-      assert.equal((await reply.json()).schema_version, '1');
+    assert.deepEqual(await data.allTextContents(), ['Matrix (JSON)', 'Details (JSON)', 'Changes (Atom)', 'Tests']);
+    const addresses = await Promise.all((await data.all()).map((link) => link.getAttribute('href')));
+    assert.match(addresses[3] ?? '', /^https:\/\/github\.com\/.*\/tests\/claude_code$/);
+    for (const address of addresses.slice(0, 3)) {
+      const reply = await (await page.request.get(new URL(address ?? '', page.url()).href)).text();
+      assert.match(reply, address?.endsWith('.xml') ? /<feed xmlns="http:\/\/www\.w3\.org\/2005\/Atom">/ : /"schema_version": ?"1"/);
     }
     assert.ok(await page.getByText(file.litellm_version, {exact: true}).isVisible());
     assert.ok(await page.getByText(file.claude_code_version, {exact: true}).isVisible());

@@ -9,7 +9,7 @@ type Props = {
   staleAfterDays?: number;
   /** The address of the tests that made the matrix. */
   suite?: string;
-  /** The address of the feed of changes, which `compat matrix history --format atom` writes. */
+  /** The address of the feed of changes. `compat matrix history` writes it, and the history: without one, the other is missing. */
   feed?: string;
 };
 
@@ -27,7 +27,7 @@ export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props
     links['Versions (JSON)'] = `${data}version-history.json`;
   }
   const feedAddress = useBaseUrl(feed ?? '');
-  if (feed) {
+  if (feed && publishedHistory) {
     links['Changes (Atom)'] = feedAddress;
   }
   if (suite) {
