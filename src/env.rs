@@ -93,7 +93,6 @@ pub const UV_NATIVE_TLS: &str = "UV_NATIVE_TLS";
 pub const UV_PYTHON_DOWNLOADS: &str = "UV_PYTHON_DOWNLOADS";
 /// The proxy of `https` addresses.
 pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
-
 /// Every child gets these of the parent's variables: programs, language, time zone, certificates. None holds a credential.
 const INHERITED: &[&str] = &[
     "PATH",
@@ -159,7 +158,6 @@ pub const GIT_AUTHOR: [&str; 3] = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_A
 pub const GIT_COMMITTER: [&str; 3] = ["GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_DATE"];
 /// Language and encoding of a program's messages; overrides all other settings.
 pub const LC_ALL: &str = "LC_ALL";
-
 /// Proxies for network clients, in either case.
 const PROXIES: &[&str] = &["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
 /// Variables of `cargo test` besides [`INHERITED`]: its toolchain, packages, build and caches.
