@@ -163,7 +163,7 @@ fn each_mistake_of_an_entry_has_its_place() {
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A.}}\n",
-            "3:21: this configuration changes nothing",
+            "3:18: this configuration changes nothing",
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {X: '{{ bad'}}}\n",
