@@ -435,9 +435,8 @@ impl Evaluation {
         let first = self.first_explained(diff);
         let is_light = |change: &&Change| matches!(change.what.part, Part::Header | Part::Beta | Part::Query);
         match self.gravest(diff) {
-            Some(gravest)
-                if gravest.what.part == Part::Credential || first.is_none_or(|first| is_light(&first)) =>
-            {
+            Some(gravest) if gravest.what.part == Part::Credential => Some(gravest),
+            Some(gravest) if first.is_none_or(|first| is_light(&first) && !gravest.may_follow(first)) => {
                 Some(gravest)
             }
             _ => first,

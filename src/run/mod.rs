@@ -75,7 +75,7 @@ use start::{
     read_baseline, record,
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
-use status::{REHEARSAL, as_rehearsal, gives_verdict, status, status_of_verdict, terminal_width};
+use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width};
 use trial::{TrialTask, not_run};
 
 /// A run that has started. Its trials may run in parallel.
@@ -572,6 +572,8 @@ impl MatrixRun {
         let verdict =
             (self.baseline.as_ref()).map(|baseline| BaselineComparison::new(baseline, &manifest, &results));
         let verdict = verdict.transpose()?;
+        let is_whole = !self.is_shared && self.rerun.is_none();
+        let is_own = |name: &TrialName| is_whole || self.selected.names.contains(name);
         Ok(RunEnd {
             warnings,
             matrix: (!self.is_shared).then(|| terminal::of_run(&manifest, &results, width, paint)),
@@ -580,7 +582,7 @@ impl MatrixRun {
                 None => self.selected.check_layout().map(|()| match &verdict {
                     _ if is_stale => FAILED,
                     Some(verdict) => status_of_verdict(verdict),
-                    None => match self.status(failed, &results) {
+                    None => match of_results(failed, &results, is_own) {
                         0 if self.budget.as_ref().is_some_and(Budget::has_ended) => NOT_JUDGED,
                         status => status,
                     },
@@ -588,16 +590,5 @@ impl MatrixRun {
             },
             comparison: verdict.map(|verdict| terminal::of_baseline(&verdict, width, paint)),
         })
-    }
-
-    fn status(&self, failed: bool, results: &Results) -> u8 {
-        let is_whole = !self.is_shared && self.rerun.is_none();
-        let is_own = |entry: &&TrialRecord| is_whole || self.selected.names.contains(&entry.nodeid);
-        let mut own = results
-            .results
-            .iter()
-            .filter(is_own)
-            .filter(|entry| entry.fails_run());
-        status(failed, own.any(gives_verdict))
     }
 }

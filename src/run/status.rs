@@ -1,9 +1,10 @@
 //! The ends of trials and of runs, and the exit status.
 
 use crate::evidence::Behind;
+use crate::ids::TrialName;
 use crate::matrix::baseline::BaselineComparison;
 use crate::outcome::Cause;
-use crate::results::{RunRecord, TrialRecord};
+use crate::results::{Results, RunRecord, TrialRecord};
 
 /// Exit status of a run that could not start, or whose session failed.
 pub const BROKEN: u8 = 2;
@@ -35,6 +36,12 @@ pub struct RunEnd {
     pub comparison: Option<String>,
     /// An error if no trial could run, or if the matrix is incomplete.
     pub status: anyhow::Result<u8>,
+}
+
+/// The exit status of the trials that are this run's own.
+pub(super) fn of_results(failed: bool, results: &Results, is_own: impl Fn(&TrialName) -> bool) -> u8 {
+    let own = results.results.iter().filter(|entry| is_own(&entry.nodeid));
+    status(failed, own.filter(|entry| entry.fails_run()).any(gives_verdict))
 }
 
 /// Whether a trial that fails the run says something about the gateway, the feature or Claude Code.

@@ -103,6 +103,18 @@ impl Change {
         }
     }
 
+    /// Whether it is what became of the provider's error after `request`, a change of the same request by which the gateway may
+    /// have caused that error: it added or changed something.
+    pub fn may_follow(&self, request: &Self) -> bool {
+        let is_error = self.what.before.as_ref().and_then(serde_json::Value::as_u64);
+        let is_same = (self.operation, self.sent) == (request.operation, request.sent);
+        is_same
+            && request.direction == Direction::Request
+            && request.what.fate != Fate::Dropped
+            && self.what.part == Part::Status
+            && is_error.is_some_and(|status| status >= 400)
+    }
+
     /// With its place: ``request 1: header `x-app` dropped: "cli"``.
     pub fn line(&self) -> String {
         format!("{}: {}", place(&[self.turn], self), self.sentence())

@@ -67,7 +67,8 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
     for pid in pids.filter(|pid| *pid as u32 != own) {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let name = name.trim();
-        let owner = match fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()) {
+        // Asked after each discovery: the `claude` of another trial belongs to root for a moment, until it has given up its rights.
+        let owner = || match fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()) {
             Ok(0) => " (root)",
             _ => "",
         };
@@ -77,17 +78,17 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
         }
         let text = String::from_utf8_lossy(&environment);
         if !planted.is_empty() && text.contains(&planted) {
-            found.push(format!("credential in the environment of {name}{owner}"));
+            found.push(format!("credential in the environment of {name}{}", owner()));
         }
         if text.contains(&format!("{}=", env::LITELLM_MASTER_KEY)) {
-            found.push(format!("master key in the environment of {name}{owner}"));
+            found.push(format!("master key in the environment of {name}{}", owner()));
         }
         if OpenOptions::new()
             .write(true)
             .open(format!("/proc/{pid}/mem"))
             .is_ok()
         {
-            found.push(format!("memory of {name}{owner}"));
+            found.push(format!("memory of {name}{}", owner()));
         }
         // Signal 0 tests the permission only.
         if name != "bwrap" && kill(Pid::from_raw(pid), None).is_ok() {

@@ -471,7 +471,8 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
         }
         let start = std::time::Instant::now();
         let ran = small.run(&["text"]).await;
-        assert!(start.elapsed() < Duration::from_secs(10), "{status:?} {body}");
+        // On a quiet machine within 10 s. A run that waits for an answer takes minutes.
+        assert!(start.elapsed() < Duration::from_secs(60), "{status:?} {body}");
         ran.exits(102);
         assert_has(&format!("{}{}", ran.out, ran.err), expected);
         assert_eq!(causes(&small), [cause], "{status:?} {body}\n{}", ran.out);

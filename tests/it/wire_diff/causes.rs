@@ -3,7 +3,7 @@
 use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
 use compat_matrix::expectation::kinds::{
-    CacheCheck, GatewayRequestCheck, RequestCheck, TextCheck, UnchangedCheck,
+    CacheCheck, GatewayRequestCheck, RequestCheck, StreamCheck, TextCheck, UnchangedCheck,
 };
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::FindingStatus;
@@ -41,6 +41,21 @@ fn request_check(field: &str) -> Check {
         headers: Vec::new(),
         body: vec![(query(field), equals(100))],
     })
+}
+
+#[test]
+fn a_stream_that_claude_showed_late_is_the_machines_fault() {
+    let incremental = || {
+        Check::Stream(StreamCheck {
+            incremental: true,
+            ..StreamCheck::default()
+        })
+    };
+    let answered = || nothing().answered(text_message("a b c")).ended("a b c");
+    let (cause, rule, why) = cause_of(incremental(), Wire::shown_late(150), answered());
+    assert_eq!((cause, rule), (Cause::Harness, "stream_shown_late"), "{why}");
+    let (cause, _, why) = cause_of(incremental(), Wire::shown_late(10_120), answered());
+    assert_eq!(cause, Cause::Gateway, "{why}");
 }
 
 #[test]

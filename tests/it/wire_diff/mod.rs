@@ -7,7 +7,7 @@ mod requests;
 mod wording;
 
 use compat_matrix::wire::answer::ProviderAnswer;
-use compat_matrix::wire::exchange::{Body, GatewayExchange, ProviderExchange, SentEvent};
+use compat_matrix::wire::exchange::{Body, GatewayExchange, Lockstep, ProviderExchange, SentEvent};
 use compat_matrix::wire::script::{DeltaSplit, StopDetails};
 use compat_matrix::wire::{Direction, Usage, messages};
 use compat_matrix::wire_diff::{Change, Fate, Part, compare};
@@ -58,6 +58,23 @@ impl Wire {
             exchange.message = messages::read(body, None, &[]);
         }
         self
+    }
+
+    /// A reply in lockstep whose first delta Claude Code did not show, so that the provider stopped waiting. The delta came back
+    /// at `came_ms`; the provider sent it at 100 ms, and the next one at 10,100 ms.
+    fn shown_late(came_ms: u64) -> Self {
+        let set = |events: &mut [SentEvent], first_ms: u64, rest_ms: u64| {
+            let mut deltas = 0;
+            for event in events {
+                deltas += usize::from(event.data["type"] == "content_block_delta");
+                event.at_ms = if deltas <= 1 { first_ms } else { rest_ms };
+            }
+        };
+        let mut wire = Self::one();
+        let reply = &mut wire.exchanges[0].reply;
+        reply.lockstep = Some(Lockstep { deltas: 3, seen: 0 });
+        set(&mut reply.events, 100, 10_100);
+        wire.comes_back(|events| set(events, came_ms, 10_150))
     }
 
     /// Changes the events that came back.

@@ -312,23 +312,10 @@ fn a_late_display_by_claude_is_no_delay_of_the_stream() {
 
 #[test]
 fn a_provider_that_stops_waiting_proves_no_delay() {
-    let set = |events: &mut [SentEvent], first_ms: u64, rest_ms: u64| {
-        let mut deltas = 0;
-        for event in events {
-            deltas += usize::from(event.data["type"] == "content_block_delta");
-            event.at_ms = if deltas <= 1 { first_ms } else { rest_ms };
-        }
-    };
-    let came = |first_ms: u64| {
-        let mut wire = Wire::one();
-        let reply = &mut wire.exchanges[0].reply;
-        reply.lockstep = Some(Lockstep { deltas: 3, seen: 0 });
-        set(&mut reply.events, 100, 10_100);
-        wire.comes_back(|events| set(events, first_ms, 10_150)).kinds()
-    };
     // The first delta came at once: Claude Code did not show it. The provider sends the others without waiting.
-    assert_eq!(came(150), []);
-    assert_eq!(came(10_120), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+    assert_eq!(Wire::shown_late(150).kinds(), []);
+    let held_back = Wire::shown_late(10_120);
+    assert_eq!(held_back.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
 }
 
 /// In lockstep each delta waits for the one before, so a delay of each shows in half of them.
