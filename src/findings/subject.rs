@@ -250,7 +250,7 @@ mod tests {
             "request beta effort-2025-11-24 dropped",
             "request block messages[*] user block * (text) changed",
             "request field count_tokens.thinking dropped",
-            "reply stop_reason stop_reason changed",
+            "reply stop_reason stop_sequence changed",
             "expectation route",
             "expectation tool_use::tool_returned",
         ] {

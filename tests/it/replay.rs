@@ -335,7 +335,7 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     let port = unused_port();
     let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{output}");
-    assert_has(&output, "stop reason `stop_reason` dropped");
+    assert_has(&output, "stop reason `end_turn` dropped");
 }
 
 #[test]
