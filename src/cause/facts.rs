@@ -259,10 +259,8 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
     let status = exchange.reply.status;
     // As the preflight finds it.
     let is_configured = evidence.attached && asked(evidence).iter().all(|asked| is_refused(&asked.matched));
-    let sent = evidence
-        .sent
-        .iter()
-        .find_map(|sent| sent.request.body.json()?["model"].as_str());
+    let sent = wire_diff::origin(evidence, exchange);
+    let sent = sent.and_then(|sent| sent.request.body.json()?["model"].as_str());
     if let Some(alias) = sent.filter(|_| is_configured)
         && let Some(wrong) = super::wrong_model(exchange, alias)
     {

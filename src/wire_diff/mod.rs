@@ -171,15 +171,20 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
     Some(diff)
 }
 
-/// Whether Claude Code showed a delta of this lockstep stream late that the gateway had passed on in time: the fault of Claude
-/// Code or of the machine.
-pub fn is_shown_late(evidence: &Evidence, exchange: &ProviderExchange) -> bool {
-    let pairs = pairing::pair(&evidence.sent, &evidence.exchanges);
-    let own = pairs.iter().find(|pair| {
+/// The request of Claude Code for which the gateway sent this request to the provider.
+pub fn origin<'a>(evidence: &'a Evidence, exchange: &ProviderExchange) -> Option<&'a GatewayExchange> {
+    let mut pairs = pairing::pair(&evidence.sent, &evidence.exchanges).into_iter();
+    let own = pairs.find(|pair| {
         let mut exchanges = pair.exchanges.iter();
         exchanges.any(|own| own.number == exchange.number)
     });
-    let back = own.and_then(|pair| pair.passage.reply.as_ref());
+    own.map(|pair| pair.passage)
+}
+
+/// Whether Claude Code showed a delta of this lockstep stream late that the gateway had passed on in time: the fault of Claude
+/// Code or of the machine.
+pub fn is_shown_late(evidence: &Evidence, exchange: &ProviderExchange) -> bool {
+    let back = origin(evidence, exchange).and_then(|passage| passage.reply.as_ref());
     back.is_some_and(|back| reply::is_passed_in_time(&exchange.reply, back))
 }
 

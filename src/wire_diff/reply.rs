@@ -10,6 +10,7 @@ use super::{Difference, Fate, LOST_ANSWER, Part, delay, frame, values};
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
+use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire::{Operation, Route, error_reply};
 
 /// The time between the provider's first and last delta, in milliseconds, from which a burst is detectable.
@@ -392,15 +393,15 @@ fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     }
 }
 
-/// Whether the gateway passed on the first delta of a lockstep stream that Claude Code did not show in time, before the provider
-/// sent the next one. The provider does not wait for the deltas after it.
+/// Whether the gateway passed on the first delta of a lockstep stream that Claude Code did not show in time, and left Claude Code at
+/// least half of the provider's patience. The provider does not wait for the deltas after it.
 pub(super) fn is_passed_in_time(given: &ProviderReply, back: &GatewayReply) -> bool {
     let Some(lockstep) = given.lockstep.filter(|lockstep| lockstep.is_held_back()) else {
         return false;
     };
     let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
-    let times = came.get(lockstep.seen).zip(sent.get(lockstep.seen + 1));
-    times.is_some_and(|(came, next)| came <= next)
+    let times = came.get(lockstep.seen).zip(sent.get(lockstep.seen));
+    times.is_some_and(|(came, sent)| came.saturating_sub(*sent) <= LOCKSTEP_PATIENCE_MS / 2)
 }
 
 fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {

@@ -48,7 +48,8 @@ export function Versions({matrix, history, disabled}: Props): ReactElement | nul
         ))}
       </Chips>
       <p className={styles.best} role="status">
-        Best: {tool} {best.version}. {inShort(best)}
+        Best: {tool} {best.version}
+        {best.claudeCode && ` with Claude Code ${best.claudeCode}`}. {inShort(best)}
       </p>
       <ol className={styles.versions}>
         {scores.slice(1).map((score) => (
