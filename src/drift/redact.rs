@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
-use super::Recording;
+use super::{CassetteHead, Recording};
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
 use crate::wire::secrets::Secrets;
@@ -51,6 +51,22 @@ impl PrivateValues {
         across_deltas(&mut reply.events, &clean);
         for event in &mut reply.events {
             value(&mut event.data, &clean);
+        }
+    }
+
+    /// Removes the private values and `secrets` from the head of a cassette: a model may be an ARN.
+    pub fn remove_from_head(&self, head: &mut CassetteHead, secrets: &[&Secrets]) {
+        let clean = |text: &str| self.removed(text, secrets);
+        let models = std::mem::take(&mut head.models).into_iter();
+        head.models = models.map(|(alias, model)| (clean(&alias), clean(&model))).collect();
+        let texts = [
+            &mut head.gateway,
+            &mut head.gateway_version,
+            &mut head.claude_code_version,
+            &mut head.missing,
+        ];
+        for text in texts.into_iter().flatten() {
+            *text = clean(text);
         }
     }
 

@@ -89,6 +89,12 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
 
 /// Removes further private values and secrets from the cassette in `folder`.
 pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
+    let path = folder.join(HEAD);
+    if path.is_file() {
+        let mut head = cassette::head(&text(&path)?).map_err(|error| placed(&path, &error))?;
+        private.remove_from_head(&mut head, &[secrets]);
+        write_head(folder, &head)?;
+    }
     let mut files = Vec::new();
     walk(folder, &mut files)?;
     for path in files {

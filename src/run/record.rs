@@ -119,6 +119,7 @@ impl RunCassette {
     fn change(&self, change: impl FnOnce(&mut CassetteHead)) {
         let mut state = self.state.lock();
         change(&mut state.head);
+        self.private.remove_from_head(&mut state.head, &[]);
         let written = cassette_files::write_head(&self.folder, &state.head);
         drop(state);
         self.keep(written);

@@ -18,6 +18,7 @@ use crate::support::small_project::{CONTROL_KEY, Small, simulator};
 const GATEWAY_KEY: &str = "key-of-the-gateway-77x1";
 const PROJECT: &str = "shop-of-canaries";
 const ACCOUNT: &str = "123456789012";
+const ARN: &str = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/canaryprofile";
 const MAIL: &str = "canary.mail@shop.example";
 const RESOURCE: &str = "canary-resource";
 const DEVICE: &str = "c0ffee17";
@@ -27,7 +28,7 @@ const ORGANIZATION: &str = "org-canary-1";
 fn canaries() -> Vec<String> {
     vec![
         format!("the key {GATEWAY_KEY}"),
-        format!("arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/canaryprofile"),
+        ARN.to_owned(),
         format!("account {ACCOUNT}"),
         format!("write to {MAIL}"),
         format!("projects/{PROJECT}/locations/us"),
@@ -125,6 +126,13 @@ async fn no_cassette_has_a_private_value() {
         "as_of: '2026-11-27'\nsource: https://example.com\nmodels:\n  claude-haiku-4-5: { input: 1, cache_write: 1, \
          cache_read: 1, output: 5 }\n  claude-opus-4-7: { input: 5, cache_write: 6, cache_read: 1, output: 25 }\n",
     );
+    small.write(
+        "proxy_config.yaml",
+        &format!(
+            "model_list:\n  - {{ model_name: claude-haiku-4-5, litellm_params: {{ model: anthropic/claude-haiku-4-5 }} }}\n  \
+             - {{ model_name: claude-opus-4-7, litellm_params: {{ model: 'bedrock/{ARN}' }} }}\n"
+        ),
+    );
     small.set(env::LITELLM_PROXY_BASE_URL, &careless(&simulator).await);
     small.set(env::LITELLM_PROXY_API_KEY, GATEWAY_KEY);
     small.set(env::VERTEXAI_PROJECT, PROJECT);
@@ -134,12 +142,13 @@ async fn no_cassette_has_a_private_value() {
     );
     small.set(env::COMPAT_PROVIDER_URL, simulator.base_url());
     small.set(env::COMPAT_PROVIDER_CONTROL_KEY, CONTROL_KEY);
-    small.run(&["text", "--tier", "haiku", "--record", "both"]).await;
+    small.run(&["text", "--record", "both"]).await;
     // Without a simulator's control routes, the run is live.
     small.set(env::LITELLM_PROXY_BASE_URL, &careless(&like_a_model).await);
     small.set(env::COMPAT_PROVIDER_URL, "");
     let live = small.run(&["text", "--tier", "haiku", "--record", "live"]).await;
     let both = cassette_files::read(&small.path("both")).expect("a cassette");
+    assert_eq!(both.head.models["claude-opus-4-7"], "arn-redacted");
     assert_eq!(both.head.sides, [RecordedSide::Client, RecordedSide::Provider]);
     let of_side = |side| {
         let recordings = both.recordings.iter();
