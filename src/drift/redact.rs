@@ -58,7 +58,9 @@ impl PrivateValues {
     pub fn remove_from_head(&self, head: &mut CassetteHead, secrets: &[&Secrets]) {
         let clean = |text: &str| self.removed(text, secrets);
         let models = std::mem::take(&mut head.models).into_iter();
-        head.models = models.map(|(alias, model)| (clean(&alias), clean(&model))).collect();
+        head.models = models
+            .map(|(alias, model)| (clean(&alias), clean(&model)))
+            .collect();
         let texts = [
             &mut head.gateway,
             &mut head.gateway_version,

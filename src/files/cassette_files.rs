@@ -87,26 +87,38 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
     Ok(Cassette { head, recordings })
 }
 
-/// Removes further private values and secrets from the cassette in `folder`.
-pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
-    let path = folder.join(HEAD);
-    if path.is_file() {
-        let mut head = cassette::head(&text(&path)?).map_err(|error| placed(&path, &error))?;
-        private.remove_from_head(&mut head, &[secrets]);
-        write_head(folder, &head)?;
-    }
-    let mut files = Vec::new();
+/// Removes further private values and secrets from the cassette in `folder`. Deletes a file that cannot be cleaned, and returns
+/// why. After an error, the folder may still have private values.
+pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<Vec<String>> {
+    let mut files = vec![folder.join(HEAD)];
+    files.retain(|head| head.is_file());
     walk(folder, &mut files)?;
+    let mut deleted = Vec::new();
     for path in files {
-        let lines = cassette::lines("", &text(&path)?).map_err(|error| placed(&path, &error))?;
-        let lines = lines.into_iter().map(|mut placed| {
-            private.remove_from(&mut placed.recording, &[secrets]);
-            placed.recording.to_line()
-        });
-        let lines: Result<String, _> = lines.collect();
-        atomic_write::write(&path, &lines?).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let Err(error) = clean_file(folder, &path, private, secrets) else {
+            continue;
+        };
+        let shown = path.display();
+        fs::remove_file(&path).with_context(|| format!("cannot delete `{shown}`"))?;
+        let why = secrets.removed(&format!("{error:#}")).into_owned();
+        deleted.push(format!("deleted `{shown}`, which cannot be cleaned: {why}"));
     }
-    Ok(())
+    Ok(deleted)
+}
+
+fn clean_file(folder: &Path, path: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
+    if path.ends_with(HEAD) {
+        let mut head = cassette::head(&text(path)?).map_err(|error| placed(path, &error))?;
+        private.remove_from_head(&mut head, &[secrets]);
+        return write_head(folder, &head);
+    }
+    let lines = cassette::lines("", &text(path)?).map_err(|error| placed(path, &error))?;
+    let lines = lines.into_iter().map(|mut placed| {
+        private.remove_from(&mut placed.recording, &[secrets]);
+        placed.recording.to_line()
+    });
+    let lines: Result<String, _> = lines.collect();
+    atomic_write::write(path, &lines?).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {

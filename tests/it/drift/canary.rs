@@ -4,16 +4,19 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response};
-use compat_matrix::drift::RecordedSide;
+use compat_matrix::drift::{PrivateValues, RecordedSide};
 use compat_matrix::evidence::Behind;
 use compat_matrix::files::cassette_files;
 use compat_matrix::provider::{LiveOptions, Simulator, SimulatorOptions, Unscripted};
+use compat_matrix::wire::secrets::Secrets;
 use compat_matrix::{env, http};
 use serde_json::{Value, json};
 
-use crate::support::files::files_below;
+use super::{traffic, write};
+use crate::support::files::{Folder, files_below};
 use crate::support::loopback::serve;
 use crate::support::small_project::{CONTROL_KEY, Small, simulator};
+use crate::support::text::assert_has;
 
 const GATEWAY_KEY: &str = "key-of-the-gateway-77x1";
 const PROJECT: &str = "shop-of-canaries";
@@ -110,6 +113,34 @@ async fn careless(simulator: &Simulator) -> String {
         key: simulator.credentials().anthropic_api_key.clone(),
     };
     serve(Router::new().fallback(Careless::answer).with_state(gateway)).await
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_cleaned_is_deleted() {
+    let mut cassette = traffic(3).await;
+    cassette.recordings.truncate(1);
+    cassette.recordings[0].recording.request.query = format!("project={PROJECT}");
+    cassette.head.models.insert("opus".into(), ARN.into());
+    let folder = Folder::new();
+    write(&cassette, folder.root());
+    folder.write(
+        "a_first/all/haiku.jsonl",
+        &format!("{{\"trial\": \"{PROJECT}\"\n"),
+    );
+    let deleted = cassette_files::clean(
+        folder.root(),
+        &PrivateValues::new([PROJECT]),
+        &Secrets::new([GATEWAY_KEY]),
+    );
+    let deleted = deleted.expect("the others are clean");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert_has(&deleted[0], "a_first/all/haiku.jsonl`, which cannot be cleaned: ");
+    let files = files_below(folder.root());
+    assert_eq!(files.len(), 2, "the head and the other file");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a text");
+        assert!(!text.contains(PROJECT) && !text.contains(ACCOUNT), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
