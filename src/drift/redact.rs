@@ -107,6 +107,11 @@ fn of_text(text: &str) -> String {
             ),
             // The resource of https://learn.microsoft.com/azure/ai-foundry/
             (r"(?i)[\w-]+(\.[\w.]+\.azure\.com)\b", "resource-redacted$1"),
+            // https://www.rfc-editor.org/rfc/rfc7617
+            (
+                r"(?i)\bbasic\s+(?:[a-z0-9+/]{20,}|[a-z0-9+/]{6,}=)={0,2}",
+                "Basic [redacted]",
+            ),
             // A mail address in a query.
             (r"(?i)[\w.+-]+%40(?:[\w-]+\.)+[a-z]{2,}\b", "[redacted]"),
             // The device of Claude Code's older `metadata.user_id`.
@@ -118,25 +123,30 @@ fn of_text(text: &str) -> String {
     });
     // In JSON, and in JSON within a text.
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"(?i)(\\*"(?:device|account|organization|org|project|subscription|tenant|user_project)_?(?:id|uuid|number)\\*"\s*:\s*\\*")([^"\\]+)"#;
+        let pattern = r#"(\\*"([\w.-]+)\\*"\s*:\s*\\*")([^"\\]+)"#;
         Regex::new(pattern).expect("a constant expression")
     });
-    let named = NAMED.replace_all(text, |found: &Captures<'_>| format!("{}{REDACTED}", &found[1]));
+    let hidden = |found: &Captures<'_>| match is_private_name(&found[2]) {
+        true => format!("{}{REDACTED}", &found[1]),
+        false => found[0].to_owned(),
+    };
+    let named = NAMED.replace_all(text, hidden);
     let clean = PRIVATE
         .iter()
         .fold(named.into_owned(), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
-    redaction::of_text(&clean)
+    redaction::of_named_values(&redaction::of_text(&clean))
 }
 
-/// Whether a header or a key of this name has the id of an account, an organization or a project.
+/// Whether a header or a key of this name has a credential, or the id of an account, an organization or a project. A `signature` is
+/// that of a model's thinking.
 fn is_private_name(name: &str) -> bool {
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r"(?i)(?:device|account|organi[sz]ation|org|project|subscription|tenant)(?:[-_]?(?:id|uuid|number|name))?$";
+        let pattern = r"(?i)(?:device|account|organi[sz]ation|org|project|subscription|tenant)s?(?:[-_]?(?:id|uuid|number|name)s?)?$";
         Regex::new(pattern).expect("a constant expression")
     });
-    NAME.is_match(name)
+    NAME.is_match(name) || (redaction::is_credential_name(name) && name != "signature")
 }
 
 fn request(request: &mut RecordedRequest, clean: &impl Fn(&str) -> String) {
@@ -176,9 +186,9 @@ fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
             *fields = before
                 .into_iter()
                 .map(|(key, mut field)| {
-                    match &field {
-                        Value::String(_) if is_private_name(&key) => field = REDACTED.into(),
-                        _ => value(&mut field, clean),
+                    match is_private_name(&key) {
+                        true => hide(&mut field, clean),
+                        false => value(&mut field, clean),
                     }
                     (clean(&key), field)
                 })
@@ -187,6 +197,17 @@ fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
         // An account id is a number of twelve digits.
         Value::Number(number) if clean(&number.to_string()) != number.to_string() => *found = 0.into(),
         Value::Number(_) | Value::Bool(_) | Value::Null => {}
+    }
+}
+
+/// Hides the value of a private name. Its type stays.
+fn hide(found: &mut Value, clean: &impl Fn(&str) -> String) {
+    match found {
+        Value::String(text) if text.is_empty() => {}
+        Value::String(_) => *found = REDACTED.into(),
+        Value::Number(_) => *found = 0.into(),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, clean)),
+        Value::Object(_) | Value::Bool(_) | Value::Null => value(found, clean),
     }
 }
 
@@ -279,6 +300,13 @@ mod tests {
             ("?to=a.b%40shop.example&x=1", "?to=[redacted]&x=1"),
             (r#"{"account_uuid":"x-1"}"#, r#"{"account_uuid":"redacted"}"#),
             (r#"{\"device_id\":\"77\"}"#, r#"{\"device_id\":\"redacted\"}"#),
+            (
+                r#"{\"client_secret\":\"x\"}"#,
+                r#"{\"client_secret\":\"redacted\"}"#,
+            ),
+            ("a password=hunter2 b", "a password=[redacted] b"),
+            ("sent Basic dXNlcjpodW50ZXI=", "sent Basic [redacted]"),
+            ("the basic principles", "the basic principles"),
         ] {
             assert_eq!(of_text(text), clean);
         }
@@ -297,6 +325,22 @@ mod tests {
             .filter_map(|event| event.data.pointer("/delta/text")?.as_str())
             .collect();
         assert_eq!(texts, ["[redacted] ok", "", "", ""]);
+    }
+
+    #[test]
+    fn values_of_private_names_are_removed() {
+        let mut found = json!({
+            "api_key": "k", "client_secret": "s", "password": "p", "organization_id": 4242, "project_ids": ["shop", 7],
+            "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
+        });
+        value(&mut found, &of_text);
+        assert_eq!(
+            found,
+            json!({
+                "api_key": "redacted", "client_secret": "redacted", "password": "redacted", "organization_id": 0,
+                "project_ids": ["redacted", 0], "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
+            })
+        );
     }
 
     #[test]
