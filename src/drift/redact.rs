@@ -226,46 +226,47 @@ fn counted_request(body: &mut Value, clean: &impl Fn(&str) -> String) {
     };
 }
 
-/// The places of a content delta's text, and of its block's index.
-const DELTAS: [(&str, &str); 6] = [
-    ("/delta/text", "/index"),
-    ("/delta/thinking", "/index"),
-    ("/delta/partial_json", "/index"),
+/// The places of a text in the start of a block and in its deltas, and that of the block's index.
+const DELTAS: [(&[&str], &str); 8] = [
+    (&["/content_block/text", "/delta/text"], "/index"),
+    (&["/content_block/thinking", "/delta/thinking"], "/index"),
+    (&["/content_block/signature", "/delta/signature"], "/index"),
+    (&["/delta/partial_json"], "/index"),
+    (&["/contentBlockDelta/delta/text"], CONVERSE_INDEX),
+    (&["/contentBlockDelta/delta/toolUse/input"], CONVERSE_INDEX),
+    (&["/contentBlockDelta/delta/reasoningContent/text"], CONVERSE_INDEX),
     (
-        "/contentBlockDelta/delta/text",
-        "/contentBlockDelta/contentBlockIndex",
-    ),
-    (
-        "/contentBlockDelta/delta/toolUse/input",
-        "/contentBlockDelta/contentBlockIndex",
-    ),
-    (
-        "/contentBlockDelta/delta/reasoningContent/text",
-        "/contentBlockDelta/contentBlockIndex",
+        &["/contentBlockDelta/delta/reasoningContent/signature"],
+        CONVERSE_INDEX,
     ),
 ];
+const CONVERSE_INDEX: &str = "/contentBlockDelta/contentBlockIndex";
 
-/// A private value may be split over several deltas. Then the first one gets the clean text, and the others become empty.
+/// A private value may be split over several events. Then the first one with a text gets the clean text, and the others become
+/// empty.
 fn across_deltas(events: &mut [SentEvent], clean: &impl Fn(&str) -> String) {
-    for (text, index) in DELTAS {
-        let mut blocks: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (texts, index) in DELTAS {
+        let mut blocks: BTreeMap<u64, Vec<(usize, &str)>> = BTreeMap::new();
+        let mut whole: BTreeMap<u64, String> = BTreeMap::new();
         for (at, event) in events.iter().enumerate() {
-            if event.data.pointer(text).is_some_and(Value::is_string) {
-                let block = event.data.pointer(index).and_then(Value::as_u64);
-                blocks.entry(block.unwrap_or_default()).or_default().push(at);
+            for place in texts {
+                let part = event.data.pointer(place).and_then(Value::as_str);
+                if let Some(part) = part.filter(|part| !part.is_empty()) {
+                    let block = event.data.pointer(index).and_then(Value::as_u64);
+                    let block = block.unwrap_or_default();
+                    blocks.entry(block).or_default().push((at, place));
+                    *whole.entry(block).or_default() += part;
+                }
             }
         }
-        for at in blocks.into_values() {
-            let parts = at
-                .iter()
-                .filter_map(|at| events[*at].data.pointer(text)?.as_str());
-            let whole: String = parts.collect();
-            let mut rest = clean(&whole);
-            if rest == whole {
+        for (block, parts) in blocks {
+            let whole = &whole[&block];
+            let mut rest = clean(whole);
+            if rest == *whole {
                 continue;
             }
-            for at in at {
-                if let Some(part) = events[at].data.pointer_mut(text) {
+            for (at, place) in parts {
+                if let Some(part) = events[at].data.pointer_mut(place) {
                     *part = std::mem::take(&mut rest).into();
                 }
             }
@@ -325,6 +326,16 @@ mod tests {
             .filter_map(|event| event.data.pointer("/delta/text")?.as_str())
             .collect();
         assert_eq!(texts, ["[redacted] ok", "", "", ""]);
+        for name in ["text", "thinking", "signature"] {
+            let event = |data| SentEvent { at_ms: 0, data };
+            let mut events = vec![
+                event(json!({"type": "content_block_start", "index": 0, "content_block": {name: "by me@sh"}})),
+                event(json!({"type": "content_block_delta", "index": 0, "delta": {name: "op.example"}})),
+            ];
+            across_deltas(&mut events, &of_text);
+            assert_eq!(events[0].data["content_block"][name], "by [redacted]");
+            assert_eq!(events[1].data["delta"][name], "");
+        }
     }
 
     #[test]
