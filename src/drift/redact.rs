@@ -1,5 +1,6 @@
 //! Removes private values from recordings: credentials, account ids, ARNs, mail addresses and names of projects.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -96,10 +97,8 @@ fn of_text(text: &str) -> String {
     static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
             // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, also as a part of a path
-            (r#"(?i)\barn%3aaws[^/\s"'\\]*"#, NO_ARN),
-            (r#"(?i)\barn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
-            // https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
-            (r"\b[0-9]{12}\b", NO_ACCOUNT),
+            (r#"(?i)arn%(?:25)*3aaws[^/\s"'\\]*"#, NO_ARN),
+            (r#"(?i)arn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
             // https://cloud.google.com/resource-manager/docs/creating-managing-projects
             (
                 r#"(?i)\b(projects(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
@@ -136,7 +135,18 @@ fn of_text(text: &str) -> String {
         .fold(named.into_owned(), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
-    redaction::of_named_values(&redaction::of_text(&clean))
+    redaction::of_named_values(&redaction::of_text(&without_accounts(&clean)))
+}
+
+/// `text` without numbers of exactly twelve digits, whatever stands around them:
+/// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
+fn without_accounts(text: &str) -> Cow<'_, str> {
+    static NUMBER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("[0-9]{12,}").expect("a constant expression"));
+    NUMBER.replace_all(text, |found: &Captures<'_>| match found[0].len() {
+        12 => NO_ACCOUNT.to_owned(),
+        _ => found[0].to_owned(),
+    })
 }
 
 /// Whether a header or a key of this name has a credential, or the id of an account, an organization or a project. A `signature` is
@@ -234,7 +244,10 @@ const DELTAS: [(&[&str], &str); 8] = [
     (&["/delta/partial_json"], "/index"),
     (&["/contentBlockDelta/delta/text"], CONVERSE_INDEX),
     (&["/contentBlockDelta/delta/toolUse/input"], CONVERSE_INDEX),
-    (&["/contentBlockDelta/delta/reasoningContent/text"], CONVERSE_INDEX),
+    (
+        &["/contentBlockDelta/delta/reasoningContent/text"],
+        CONVERSE_INDEX,
+    ),
     (
         &["/contentBlockDelta/delta/reasoningContent/signature"],
         CONVERSE_INDEX,
@@ -288,6 +301,12 @@ mod tests {
                 "arn-redacted y",
             ),
             ("account 123456789012.", "account 000000000000."),
+            ("bucket_123456789012_logs", "bucket_000000000000_logs"),
+            ("123456789012 123456789012x", "000000000000 000000000000x"),
+            (
+                "/model/arn%253Aaws%253Abedrock%253Aus-east-1%253A123456789012%253Aprofile/x",
+                "/model/arn-redacted/x",
+            ),
             ("at 1764273234123 ms", "at 1764273234123 ms"),
             (
                 "/v1/projects/my-shop/locations/x",
@@ -329,7 +348,9 @@ mod tests {
         for name in ["text", "thinking", "signature"] {
             let event = |data| SentEvent { at_ms: 0, data };
             let mut events = vec![
-                event(json!({"type": "content_block_start", "index": 0, "content_block": {name: "by me@sh"}})),
+                event(
+                    json!({"type": "content_block_start", "index": 0, "content_block": {name: "by me@sh"}}),
+                ),
                 event(json!({"type": "content_block_delta", "index": 0, "delta": {name: "op.example"}})),
             ];
             across_deltas(&mut events, &of_text);
