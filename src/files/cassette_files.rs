@@ -13,8 +13,8 @@ use crate::ids::TrialName;
 use crate::results::json::{self, JsonError, JsonPosition};
 use crate::wire::secrets::Secrets;
 
-/// Makes the folder of a cassette. Fails if it has other files.
-pub fn prepare(folder: &Path) -> anyhow::Result<()> {
+/// Makes the folder of a cassette, and returns the head of the cassette in it. Fails if it has other files.
+pub fn prepare(folder: &Path) -> anyhow::Result<Option<CassetteHead>> {
     let shown = folder.display();
     atomic_write::make_folder(folder).with_context(|| format!("cannot make the folder `{shown}`"))?;
     let mut files = fs::read_dir(folder).with_context(|| format!("cannot read the folder `{shown}`"))?;
@@ -22,7 +22,11 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
         folder.join(HEAD).is_file() || files.next().is_none(),
         "`{shown}` has files and is no cassette: name a new folder, an empty one, or that of a cassette to add to"
     );
-    Ok(())
+    let path = folder.join(HEAD);
+    match path.is_file() {
+        true => read_head(&path).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Writes the head of the cassette in `folder`.
@@ -70,7 +74,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
             "`{shown}` is no cassette: it has no `{HEAD}`; `--record FOLDER` of a run, or of `compat run`, writes one"
         );
     }
-    let head = cassette::head(&text(&path)?).map_err(|error| placed(&path, &error))?;
+    let head = read_head(&path)?;
     let mut files = Vec::new();
     walk(folder, &mut files)?;
     files.sort();
@@ -108,7 +112,7 @@ pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyho
 
 fn clean_file(folder: &Path, path: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
     if path.ends_with(HEAD) {
-        let mut head = cassette::head(&text(path)?).map_err(|error| placed(path, &error))?;
+        let mut head = read_head(path)?;
         private.remove_from_head(&mut head, &[secrets]);
         return write_head(folder, &head);
     }
@@ -134,6 +138,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn read_head(path: &Path) -> anyhow::Result<CassetteHead> {
+    cassette::head(&text(path)?).map_err(|error| placed(path, &error))
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {

@@ -225,6 +225,12 @@ async fn no_cassette_has_a_private_value() {
     ] {
         assert!(text.contains(word), "the canaries were there: {word}");
     }
+    // A live run adds to no cassette of a simulated one.
+    let refused = small.run(&["text", "--tier", "haiku", "--record", "both"]).await;
+    refused.exits(2);
+    refused.err_has(
+        "the cassette `both`, whose `behind` is `simulated`, and that of this run is `live`: name another",
+    );
     // A run adds to a cassette, and to no other folder.
     small.write("other/notes.txt", "mine");
     let refused = small.run(&["text", "--record", "other"]).await;
