@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{faults_of, report_of, traffic, write};
 use crate::support::files::Folder;
+use crate::support::text::assert_has;
 
 type Change = fn(&mut Recording);
 
@@ -244,6 +245,33 @@ async fn a_fault_of_many_recordings_is_named_once() {
     );
     assert_eq!(report.drift[0].recordings.len(), changed);
     assert_eq!(report.drift[0].routes.len(), 5, "all but Converse");
+}
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_sent_is_named() {
+    let mut cassette = traffic(5).await;
+    let at = index(&cassette, Route::Anthropic, false);
+    let good = cassette.recordings[at].clone();
+    let changes: [Change; 3] = [
+        |recording| recording.request.query = "to=[redacted, 30 bytes]".into(),
+        |recording| recording.request.path = "/v1/mess ages".into(),
+        |recording| recording.request.method = "G E T".into(),
+    ];
+    cassette.recordings.truncate(0);
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad.recording);
+        cassette.recordings.push(bad);
+    }
+    cassette.recordings.push(good.clone());
+    let report = report_of(&cassette, &[]).await;
+    assert_eq!(report.compared, 1);
+    assert_eq!(report.not_compared.len(), 3, "{:?}", report.not_compared);
+    for skipped in &report.not_compared {
+        assert_has(&skipped.reason, "it cannot be sent to the simulator: `");
+        assert_has(&skipped.reason, "` is no valid request: ");
+        assert_eq!(skipped.recordings, [good.place.clone()]);
+    }
 }
 
 #[tokio::test]
