@@ -312,6 +312,18 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
     for text in lines.lines() {
         jsonschema::validate(&line, &serde_json::from_str(text).expect("JSON")).expect("a line");
     }
+    let mut silent = clean.clone();
+    silent.recordings.iter_mut().for_each(|placed| placed.recording.reply = None);
+    let unanswered = folder.path("silent");
+    write(&silent, &unanswered);
+    let unanswered = unanswered.to_str().expect("a path");
+    let nothing = folder.compat(&["drift", unanswered]);
+    nothing.exits(2);
+    nothing.out_has("not compared, because the client hung up before a reply came", 1);
+    nothing.err_has("error: nothing could be compared: `");
+    let nothing = folder.compat(&["provider", "serve", "--replay", unanswered]);
+    nothing.exits(1);
+    nothing.err_has("has no reply to play: record again");
     let plain = plain.to_str().expect("a path");
     folder.compat(&["drift", plain]).exits(0);
     let excepted = folder.compat(&["drift", name, "--except", name]);
