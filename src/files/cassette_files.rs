@@ -155,5 +155,9 @@ fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
         Some(JsonPosition { line, column }) => format!("{file}:{line}:{column}"),
         None => file.to_string(),
     };
-    anyhow::anyhow!("{place}: {what}; remove the line, or record again with this version of `compat`")
+    let advice = match path.ends_with(HEAD) {
+        true => "",
+        false => "remove the line, or ",
+    };
+    anyhow::anyhow!("{place}: {what}; {advice}record again with this version of `compat`")
 }

@@ -313,7 +313,10 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
         jsonschema::validate(&line, &serde_json::from_str(text).expect("JSON")).expect("a line");
     }
     let mut silent = clean.clone();
-    silent.recordings.iter_mut().for_each(|placed| placed.recording.reply = None);
+    silent
+        .recordings
+        .iter_mut()
+        .for_each(|placed| placed.recording.reply = None);
     let unanswered = folder.path("silent");
     write(&silent, &unanswered);
     let unanswered = unanswered.to_str().expect("a path");
@@ -340,5 +343,10 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
     let broken = folder.compat(&["drift", name]);
     broken.exits(2);
     broken.err_has("traffic/all/haiku.jsonl:62:");
-    broken.err_has("remove the line, or record again");
+    broken.err_has("; remove the line, or record again");
+    std::fs::write(cassette.join("cassette.json"), "{\"schema_version\": \"2\"}").expect("a file");
+    let broken = folder.compat(&["drift", name]);
+    broken.exits(2);
+    broken.err_has("cassette.json:1:");
+    broken.err_has("; record again with this version of `compat`");
 }
