@@ -24,7 +24,7 @@ use crate::wire::exchange::RecordedRequest;
 /// both replies: status, headers, events, their order, fields, errors, and whether the request is accepted. Words and numbers do
 /// not count. Each fault is named once, with the recordings that it concerns.
 ///
-/// The exit status is 0 without drift, 3 with drift, and 2 if the folder is no valid cassette.
+/// The exit status is 0 without drift, 3 with drift, and 2 if the folder is no valid cassette or nothing could be compared.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat run --record recorded --matrix v0 --tier haiku
@@ -86,6 +86,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         ReportFormat::Json => json::write(&report),
     };
     arguments.output.write(&text)?;
+    if report.compared == 0 {
+        status!(
+            "error: nothing could be compared: `{}` has no reply on the {}'s side that a simulator can be asked about",
+            arguments.cassette.display(),
+            side.as_str()
+        );
+        return Ok(ExitCode::from(INVALID));
+    }
     Ok(match report.has_drift() {
         true => ExitCode::from(DRIFT),
         false => ExitCode::SUCCESS,
@@ -131,9 +139,9 @@ async fn report(
     .await?;
     let ask =
         async |request: &RecordedRequest, route, reply| simulator.ask_again(request, route, reply).await;
-    let own = drift::examine(&cassette, side, ask).await?;
+    let own = drift::examine(&cassette, side, ask).await;
     let except = match &except {
-        Some(except) => Some(drift::examine(except, side, ask).await?),
+        Some(except) => Some(drift::examine(except, side, ask).await),
         None => None,
     };
     simulator.shutdown().await;

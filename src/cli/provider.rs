@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::Local;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
@@ -184,6 +184,11 @@ impl Serve {
         }
         if let Some(folder) = &self.replay {
             let tape = Tape::new(&cassette_files::read(folder)?);
+            ensure!(
+                !tape.is_empty(),
+                "`{}` has no reply to play: record again",
+                folder.display()
+            );
             status!(
                 "replaying {} of `{}`",
                 counted(tape.len(), "recorded request"),

@@ -47,6 +47,26 @@ pub struct CassetteHead {
     pub models: BTreeMap<String, String>,
 }
 
+impl CassetteHead {
+    /// The first condition that differs from that of `earlier`, with both values. A version that is not known fits each one.
+    pub fn differing_condition(&self, earlier: &Self) -> Option<(&'static str, String, String)> {
+        let behind = |head: &Self| match head.behind {
+            Behind::Simulated => "simulated".to_owned(),
+            Behind::Live => "live".to_owned(),
+        };
+        let gateway = |head: &Self| head.gateway.clone().unwrap_or_else(|| "none".to_owned());
+        let (then, now) = (&earlier.gateway_version, &self.gateway_version);
+        let version = |other: &Option<String>, own: &Option<String>| own.clone().or_else(|| other.clone());
+        let facts = [
+            ("behind", Some(behind(earlier)), Some(behind(self))),
+            ("gateway", Some(gateway(earlier)), Some(gateway(self))),
+            ("gateway_version", version(now, then), version(then, now)),
+        ];
+        let differing = facts.into_iter().find(|(_, then, now)| then != now);
+        differing.and_then(|(name, then, now)| Some((name, then?, now?)))
+    }
+}
+
 /// A side of a gateway. Without a gateway, both are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -211,6 +231,24 @@ pub fn lines(file: &str, text: &str) -> Result<Vec<PlacedRecording>, JsonError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_gateway_version_is_a_difference() {
+        let earlier = head(
+            r#"{"schema_version": "1", "compat_version": "0.1.0", "recorded_at": "2026-11-27T06:00:00Z", "behind": "live",
+                "gateway": "litellm", "gateway_version": "1.83.0", "claude_code_version": null, "sides": [], "missing": null}"#,
+        );
+        let earlier = earlier.unwrap();
+        let mut now = earlier.clone();
+        now.gateway_version = None;
+        assert_eq!(now.differing_condition(&earlier), None);
+        now.gateway_version = Some("1.84.0".to_owned());
+        let versions = ("gateway_version", "1.83.0".to_owned(), "1.84.0".to_owned());
+        assert_eq!(now.differing_condition(&earlier), Some(versions));
+        now.gateway = None;
+        let gateways = ("gateway", "litellm".to_owned(), "none".to_owned());
+        assert_eq!(now.differing_condition(&earlier), Some(gateways));
+    }
 
     #[test]
     fn an_error_in_a_line_has_its_line_and_column() {

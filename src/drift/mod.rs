@@ -14,6 +14,8 @@ pub mod report;
 mod shape;
 pub mod tape;
 
+use std::fmt::Display;
+
 use report::DriftCollector;
 
 use crate::wire::Route;
@@ -26,12 +28,13 @@ pub use compare::{Drift, DriftKind};
 use question::{Question, question};
 pub use redact::PrivateValues;
 
-/// Compares the recordings of a side with what `ask` says that a simulator answers to a request, if its script is a reply.
-pub async fn examine<E>(
+/// Compares the recordings of a side with what `ask` says that a simulator answers to a request, if its script is a reply. A
+/// request that cannot be asked is not compared.
+pub async fn examine<E: Display>(
     cassette: &Cassette,
     side: RecordedSide,
     ask: impl AsyncFn(&RecordedRequest, Route, Reply) -> Result<ProviderExchange, E>,
-) -> Result<DriftCollector, E> {
+) -> DriftCollector {
     let mut collector = DriftCollector::default();
     for placed in cassette.of_side(side) {
         match question(&cassette.head, &placed.recording) {
@@ -43,11 +46,16 @@ pub async fn examine<E>(
             } => {
                 let mut answers = Vec::new();
                 for reply in replies {
-                    answers.push(ask(&request, route, reply).await?);
+                    answers.push(ask(&request, route, reply).await);
                 }
-                collector.add(placed, compare(&placed.recording, &answers));
+                match answers.into_iter().collect::<Result<Vec<_>, E>>() {
+                    Ok(answers) => collector.add(placed, compare(&placed.recording, &answers)),
+                    Err(error) => {
+                        collector.skip(placed, format!("it cannot be sent to the simulator: {error:#}"));
+                    }
+                }
             }
         }
     }
-    Ok(collector)
+    collector
 }

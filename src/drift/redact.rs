@@ -1,5 +1,6 @@
 //! Removes private values from recordings: credentials, account ids, ARNs, mail addresses and names of projects.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
-use super::Recording;
+use super::{CassetteHead, Recording};
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
 use crate::wire::secrets::Secrets;
@@ -54,6 +55,24 @@ impl PrivateValues {
         }
     }
 
+    /// Removes the private values and `secrets` from the head of a cassette: a model may be an ARN.
+    pub fn remove_from_head(&self, head: &mut CassetteHead, secrets: &[&Secrets]) {
+        let clean = |text: &str| self.removed(text, secrets);
+        let models = std::mem::take(&mut head.models).into_iter();
+        head.models = models
+            .map(|(alias, model)| (clean(&alias), clean(&model)))
+            .collect();
+        let texts = [
+            &mut head.gateway,
+            &mut head.gateway_version,
+            &mut head.claude_code_version,
+            &mut head.missing,
+        ];
+        for text in texts.into_iter().flatten() {
+            *text = clean(text);
+        }
+    }
+
     fn removed(&self, text: &str, secrets: &[&Secrets]) -> String {
         let mut clean = text.to_owned();
         for secrets in secrets {
@@ -78,10 +97,8 @@ fn of_text(text: &str) -> String {
     static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
             // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, also as a part of a path
-            (r#"(?i)\barn%3aaws[^/\s"'\\]*"#, NO_ARN),
-            (r#"(?i)\barn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
-            // https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
-            (r"\b[0-9]{12}\b", NO_ACCOUNT),
+            (r#"(?i)arn%(?:25)*3aaws[^/\s"'\\]*"#, NO_ARN),
+            (r#"(?i)arn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
             // https://cloud.google.com/resource-manager/docs/creating-managing-projects
             (
                 r#"(?i)\b(projects(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
@@ -89,6 +106,11 @@ fn of_text(text: &str) -> String {
             ),
             // The resource of https://learn.microsoft.com/azure/ai-foundry/
             (r"(?i)[\w-]+(\.[\w.]+\.azure\.com)\b", "resource-redacted$1"),
+            // https://www.rfc-editor.org/rfc/rfc7617
+            (
+                r"(?i)\bbasic\s+(?:[a-z0-9+/]{20,}|[a-z0-9+/]{6,}=)={0,2}",
+                "Basic [redacted]",
+            ),
             // A mail address in a query.
             (r"(?i)[\w.+-]+%40(?:[\w-]+\.)+[a-z]{2,}\b", "[redacted]"),
             // The device of Claude Code's older `metadata.user_id`.
@@ -100,25 +122,41 @@ fn of_text(text: &str) -> String {
     });
     // In JSON, and in JSON within a text.
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"(?i)(\\*"(?:device|account|organization|org|project|subscription|tenant|user_project)_?(?:id|uuid|number)\\*"\s*:\s*\\*")([^"\\]+)"#;
+        let pattern = r#"(\\*"([\w.-]+)\\*"\s*:\s*\\*")([^"\\]+)"#;
         Regex::new(pattern).expect("a constant expression")
     });
-    let named = NAMED.replace_all(text, |found: &Captures<'_>| format!("{}{REDACTED}", &found[1]));
+    let hidden = |found: &Captures<'_>| match is_private_name(&found[2]) {
+        true => format!("{}{REDACTED}", &found[1]),
+        false => found[0].to_owned(),
+    };
+    let named = NAMED.replace_all(text, hidden);
     let clean = PRIVATE
         .iter()
         .fold(named.into_owned(), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
-    redaction::of_text(&clean)
+    redaction::of_named_values(&redaction::of_text(&without_accounts(&clean)))
 }
 
-/// Whether a header or a key of this name has the id of an account, an organization or a project.
+/// `text` without numbers of exactly twelve digits, whatever stands around them:
+/// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
+fn without_accounts(text: &str) -> Cow<'_, str> {
+    static NUMBER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("[0-9]{12,}").expect("a constant expression"));
+    NUMBER.replace_all(text, |found: &Captures<'_>| match found[0].len() {
+        12 => NO_ACCOUNT.to_owned(),
+        _ => found[0].to_owned(),
+    })
+}
+
+/// Whether a header or a key of this name has a credential, or the id of an account, an organization or a project. A `signature` is
+/// that of a model's thinking.
 fn is_private_name(name: &str) -> bool {
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r"(?i)(?:device|account|organi[sz]ation|org|project|subscription|tenant)(?:[-_]?(?:id|uuid|number|name))?$";
+        let pattern = r"(?i)(?:device|account|organi[sz]ation|org|project|subscription|tenant)s?(?:[-_]?(?:id|uuid|number|name)s?)?$";
         Regex::new(pattern).expect("a constant expression")
     });
-    NAME.is_match(name)
+    NAME.is_match(name) || (redaction::is_credential_name(name) && name != "signature")
 }
 
 fn request(request: &mut RecordedRequest, clean: &impl Fn(&str) -> String) {
@@ -158,9 +196,9 @@ fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
             *fields = before
                 .into_iter()
                 .map(|(key, mut field)| {
-                    match &field {
-                        Value::String(_) if is_private_name(&key) => field = REDACTED.into(),
-                        _ => value(&mut field, clean),
+                    match is_private_name(&key) {
+                        true => hide(&mut field, clean),
+                        false => value(&mut field, clean),
                     }
                     (clean(&key), field)
                 })
@@ -169,6 +207,17 @@ fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
         // An account id is a number of twelve digits.
         Value::Number(number) if clean(&number.to_string()) != number.to_string() => *found = 0.into(),
         Value::Number(_) | Value::Bool(_) | Value::Null => {}
+    }
+}
+
+/// Hides the value of a private name. Its type stays.
+fn hide(found: &mut Value, clean: &impl Fn(&str) -> String) {
+    match found {
+        Value::String(text) if text.is_empty() => {}
+        Value::String(_) => *found = REDACTED.into(),
+        Value::Number(_) => *found = 0.into(),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, clean)),
+        Value::Object(_) | Value::Bool(_) | Value::Null => value(found, clean),
     }
 }
 
@@ -187,46 +236,50 @@ fn counted_request(body: &mut Value, clean: &impl Fn(&str) -> String) {
     };
 }
 
-/// The places of a content delta's text, and of its block's index.
-const DELTAS: [(&str, &str); 6] = [
-    ("/delta/text", "/index"),
-    ("/delta/thinking", "/index"),
-    ("/delta/partial_json", "/index"),
+/// The places of a text in the start of a block and in its deltas, and that of the block's index.
+const DELTAS: [(&[&str], &str); 8] = [
+    (&["/content_block/text", "/delta/text"], "/index"),
+    (&["/content_block/thinking", "/delta/thinking"], "/index"),
+    (&["/content_block/signature", "/delta/signature"], "/index"),
+    (&["/delta/partial_json"], "/index"),
+    (&["/contentBlockDelta/delta/text"], CONVERSE_INDEX),
+    (&["/contentBlockDelta/delta/toolUse/input"], CONVERSE_INDEX),
     (
-        "/contentBlockDelta/delta/text",
-        "/contentBlockDelta/contentBlockIndex",
+        &["/contentBlockDelta/delta/reasoningContent/text"],
+        CONVERSE_INDEX,
     ),
     (
-        "/contentBlockDelta/delta/toolUse/input",
-        "/contentBlockDelta/contentBlockIndex",
-    ),
-    (
-        "/contentBlockDelta/delta/reasoningContent/text",
-        "/contentBlockDelta/contentBlockIndex",
+        &["/contentBlockDelta/delta/reasoningContent/signature"],
+        CONVERSE_INDEX,
     ),
 ];
+const CONVERSE_INDEX: &str = "/contentBlockDelta/contentBlockIndex";
 
-/// A private value may be split over several deltas. Then the first one gets the clean text, and the others become empty.
+/// A private value may be split over several events. Then the first one with a text gets the clean text, and the others become
+/// empty.
 fn across_deltas(events: &mut [SentEvent], clean: &impl Fn(&str) -> String) {
-    for (text, index) in DELTAS {
-        let mut blocks: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (texts, index) in DELTAS {
+        let mut blocks: BTreeMap<u64, Vec<(usize, &str)>> = BTreeMap::new();
+        let mut whole: BTreeMap<u64, String> = BTreeMap::new();
         for (at, event) in events.iter().enumerate() {
-            if event.data.pointer(text).is_some_and(Value::is_string) {
-                let block = event.data.pointer(index).and_then(Value::as_u64);
-                blocks.entry(block.unwrap_or_default()).or_default().push(at);
+            for place in texts {
+                let part = event.data.pointer(place).and_then(Value::as_str);
+                if let Some(part) = part.filter(|part| !part.is_empty()) {
+                    let block = event.data.pointer(index).and_then(Value::as_u64);
+                    let block = block.unwrap_or_default();
+                    blocks.entry(block).or_default().push((at, place));
+                    *whole.entry(block).or_default() += part;
+                }
             }
         }
-        for at in blocks.into_values() {
-            let parts = at
-                .iter()
-                .filter_map(|at| events[*at].data.pointer(text)?.as_str());
-            let whole: String = parts.collect();
-            let mut rest = clean(&whole);
-            if rest == whole {
+        for (block, parts) in blocks {
+            let whole = &whole[&block];
+            let mut rest = clean(whole);
+            if rest == *whole {
                 continue;
             }
-            for at in at {
-                if let Some(part) = events[at].data.pointer_mut(text) {
+            for (at, place) in parts {
+                if let Some(part) = events[at].data.pointer_mut(place) {
                     *part = std::mem::take(&mut rest).into();
                 }
             }
@@ -248,6 +301,12 @@ mod tests {
                 "arn-redacted y",
             ),
             ("account 123456789012.", "account 000000000000."),
+            ("bucket_123456789012_logs", "bucket_000000000000_logs"),
+            ("123456789012 123456789012x", "000000000000 000000000000x"),
+            (
+                "/model/arn%253Aaws%253Abedrock%253Aus-east-1%253A123456789012%253Aprofile/x",
+                "/model/arn-redacted/x",
+            ),
             ("at 1764273234123 ms", "at 1764273234123 ms"),
             (
                 "/v1/projects/my-shop/locations/x",
@@ -261,6 +320,13 @@ mod tests {
             ("?to=a.b%40shop.example&x=1", "?to=[redacted]&x=1"),
             (r#"{"account_uuid":"x-1"}"#, r#"{"account_uuid":"redacted"}"#),
             (r#"{\"device_id\":\"77\"}"#, r#"{\"device_id\":\"redacted\"}"#),
+            (
+                r#"{\"client_secret\":\"x\"}"#,
+                r#"{\"client_secret\":\"redacted\"}"#,
+            ),
+            ("a password=hunter2 b", "a password=[redacted] b"),
+            ("sent Basic dXNlcjpodW50ZXI=", "sent Basic [redacted]"),
+            ("the basic principles", "the basic principles"),
         ] {
             assert_eq!(of_text(text), clean);
         }
@@ -279,6 +345,34 @@ mod tests {
             .filter_map(|event| event.data.pointer("/delta/text")?.as_str())
             .collect();
         assert_eq!(texts, ["[redacted] ok", "", "", ""]);
+        for name in ["text", "thinking", "signature"] {
+            let event = |data| SentEvent { at_ms: 0, data };
+            let mut events = vec![
+                event(
+                    json!({"type": "content_block_start", "index": 0, "content_block": {name: "by me@sh"}}),
+                ),
+                event(json!({"type": "content_block_delta", "index": 0, "delta": {name: "op.example"}})),
+            ];
+            across_deltas(&mut events, &of_text);
+            assert_eq!(events[0].data["content_block"][name], "by [redacted]");
+            assert_eq!(events[1].data["delta"][name], "");
+        }
+    }
+
+    #[test]
+    fn values_of_private_names_are_removed() {
+        let mut found = json!({
+            "api_key": "k", "client_secret": "s", "password": "p", "organization_id": 4242, "project_ids": ["shop", 7],
+            "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
+        });
+        value(&mut found, &of_text);
+        assert_eq!(
+            found,
+            json!({
+                "api_key": "redacted", "client_secret": "redacted", "password": "redacted", "organization_id": 0,
+                "project_ids": ["redacted", 0], "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
+            })
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct NotCompared {
 pub struct DriftCollector {
     /// By fault and column.
     groups: BTreeMap<(Key, String), (BTreeSet<Route>, Vec<String>)>,
-    skipped: BTreeMap<&'static str, Vec<String>>,
+    skipped: BTreeMap<String, Vec<String>>,
     compared: usize,
 }
 
@@ -92,8 +92,11 @@ impl DriftCollector {
         }
     }
 
-    pub fn skip(&mut self, placed: &PlacedRecording, reason: &'static str) {
-        self.skipped.entry(reason).or_default().push(placed.place.clone());
+    pub fn skip(&mut self, placed: &PlacedRecording, reason: impl Into<String>) {
+        self.skipped
+            .entry(reason.into())
+            .or_default()
+            .push(placed.place.clone());
     }
 
     /// The report, without the faults that `except` has in the same column.
@@ -118,10 +121,7 @@ impl DriftCollector {
             compared: self.compared,
             drift: groups.into_values().collect(),
             not_compared: skipped
-                .map(|(reason, recordings)| NotCompared {
-                    reason: reason.to_owned(),
-                    recordings,
-                })
+                .map(|(reason, recordings)| NotCompared { reason, recordings })
                 .collect(),
             excepted: excepted.len(),
         }

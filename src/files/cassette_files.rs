@@ -13,8 +13,8 @@ use crate::ids::TrialName;
 use crate::results::json::{self, JsonError, JsonPosition};
 use crate::wire::secrets::Secrets;
 
-/// Makes the folder of a cassette. Fails if it has other files.
-pub fn prepare(folder: &Path) -> anyhow::Result<()> {
+/// Makes the folder of a cassette, and returns the head of the cassette in it. Fails if it has other files.
+pub fn prepare(folder: &Path) -> anyhow::Result<Option<CassetteHead>> {
     let shown = folder.display();
     atomic_write::make_folder(folder).with_context(|| format!("cannot make the folder `{shown}`"))?;
     let mut files = fs::read_dir(folder).with_context(|| format!("cannot read the folder `{shown}`"))?;
@@ -22,7 +22,11 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
         folder.join(HEAD).is_file() || files.next().is_none(),
         "`{shown}` has files and is no cassette: name a new folder, an empty one, or that of a cassette to add to"
     );
-    Ok(())
+    let path = folder.join(HEAD);
+    match path.is_file() {
+        true => read_head(&path).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Writes the head of the cassette in `folder`.
@@ -70,7 +74,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
             "`{shown}` is no cassette: it has no `{HEAD}`; `--record FOLDER` of a run, or of `compat run`, writes one"
         );
     }
-    let head = cassette::head(&text(&path)?).map_err(|error| placed(&path, &error))?;
+    let head = read_head(&path)?;
     let mut files = Vec::new();
     walk(folder, &mut files)?;
     files.sort();
@@ -87,20 +91,38 @@ pub fn read(folder: &Path) -> anyhow::Result<Cassette> {
     Ok(Cassette { head, recordings })
 }
 
-/// Removes further private values and secrets from the cassette in `folder`.
-pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
-    let mut files = Vec::new();
+/// Removes further private values and secrets from the cassette in `folder`. Deletes a file that cannot be cleaned, and returns
+/// why. After an error, the folder may still have private values.
+pub fn clean(folder: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<Vec<String>> {
+    let mut files = vec![folder.join(HEAD)];
+    files.retain(|head| head.is_file());
     walk(folder, &mut files)?;
+    let mut deleted = Vec::new();
     for path in files {
-        let lines = cassette::lines("", &text(&path)?).map_err(|error| placed(&path, &error))?;
-        let lines = lines.into_iter().map(|mut placed| {
-            private.remove_from(&mut placed.recording, &[secrets]);
-            placed.recording.to_line()
-        });
-        let lines: Result<String, _> = lines.collect();
-        atomic_write::write(&path, &lines?).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let Err(error) = clean_file(folder, &path, private, secrets) else {
+            continue;
+        };
+        let shown = path.display();
+        fs::remove_file(&path).with_context(|| format!("cannot delete `{shown}`"))?;
+        let why = secrets.removed(&format!("{error:#}")).into_owned();
+        deleted.push(format!("deleted `{shown}`, which cannot be cleaned: {why}"));
     }
-    Ok(())
+    Ok(deleted)
+}
+
+fn clean_file(folder: &Path, path: &Path, private: &PrivateValues, secrets: &Secrets) -> anyhow::Result<()> {
+    if path.ends_with(HEAD) {
+        let mut head = read_head(path)?;
+        private.remove_from_head(&mut head, &[secrets]);
+        return write_head(folder, &head);
+    }
+    let lines = cassette::lines("", &text(path)?).map_err(|error| placed(path, &error))?;
+    let lines = lines.into_iter().map(|mut placed| {
+        private.remove_from(&mut placed.recording, &[secrets]);
+        placed.recording.to_line()
+    });
+    let lines: Result<String, _> = lines.collect();
+    atomic_write::write(path, &lines?).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -118,6 +140,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn read_head(path: &Path) -> anyhow::Result<CassetteHead> {
+    cassette::head(&text(path)?).map_err(|error| placed(path, &error))
+}
+
 fn text(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
@@ -129,5 +155,9 @@ fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
         Some(JsonPosition { line, column }) => format!("{file}:{line}:{column}"),
         None => file.to_string(),
     };
-    anyhow::anyhow!("{place}: {what}; remove the line, or record again with this version of `compat`")
+    let advice = match path.ends_with(HEAD) {
+        true => "",
+        false => "remove the line, or ",
+    };
+    anyhow::anyhow!("{place}: {what}; {advice}record again with this version of `compat`")
 }

@@ -1,4 +1,4 @@
-//! Asks a simulator about a recorded request: what it would have answered.
+//! Sends a recorded request to a simulator.
 //!
 //! A recording has no credentials, and its signatures are another provider's. So the request gets the simulator's own.
 
@@ -72,7 +72,7 @@ impl Server {
             .method(request.method.as_str())
             .uri(&target)
             .body(())
-            .with_context(|| format!("`{target}` is no path"))?;
+            .with_context(|| format!("`{} {target}` is no valid request", request.method))?;
         let kept = |name: &str| !NOT_SENT.contains(&name) && !is_credential_name(name);
         let recorded = request.headers.iter().filter(|(name, _)| kept(name));
         let own = [("x-claude-code-session-id".to_owned(), key.to_string())];

@@ -288,14 +288,30 @@ impl ReleaseRun<'_, '_> {
             log: &self.output.join("harness.log"),
             secrets: secrets.clone(),
         };
-        let results = harness.run(self.log.relay).await?;
-        // The harness does not know the credentials and the names of the providers.
-        if cassette.is_dir() {
-            let private = PrivateValues::new(gateway::private_names(providers));
-            cassette_files::clean(&cassette, &private, &secrets)?;
-        }
+        let results = harness.run(self.log.relay).await;
+        self.clean(&cassette, providers, &secrets)?;
+        let results = results?;
         self.log.say(format!("{} trials finished", results.results.len()));
         Ok(results)
+    }
+
+    /// Cleans a cassette, also that of a failed run: the harness does not know the credentials and the names of the providers.
+    fn clean(&self, cassette: &Path, providers: &Variables, secrets: &Secrets) -> anyhow::Result<()> {
+        if !cassette.is_dir() {
+            return Ok(());
+        }
+        let private = PrivateValues::new(gateway::private_names(providers));
+        let cleaned = cassette_files::clean(cassette, &private, secrets);
+        let deleted = match cleaned {
+            Ok(deleted) => deleted,
+            Err(error) => {
+                let shown = cassette.display();
+                std::fs::remove_dir_all(cassette).with_context(|| format!("cannot delete `{shown}`"))?;
+                vec![format!("deleted `{shown}`, which cannot be cleaned: {error:#}")]
+            }
+        };
+        deleted.into_iter().for_each(|line| self.log.say(line));
+        Ok(())
     }
 
     fn keep_log(&self, gateway: &GatewayProcess) -> anyhow::Result<()> {

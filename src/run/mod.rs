@@ -492,7 +492,10 @@ impl MatrixRun {
                 self.runtime.block_on(session.end());
                 return Err(error);
             }
-            self.cassette.iter().for_each(|cassette| cassette.begin(&session));
+            if let Some(Err(error)) = self.cassette.as_ref().map(|cassette| cassette.begin(&session)) {
+                self.runtime.block_on(session.end());
+                return Err(error);
+            }
             let is_rehearsal = behind != session.behind() && self.is_first_of_rehearsal();
             self.recorder.update(|run| {
                 if is_rehearsal {

@@ -22,6 +22,8 @@ use crate::wire::secrets::Secrets;
 #[derive(Debug)]
 pub struct RunCassette {
     folder: PathBuf,
+    /// The head before this run.
+    earlier: Option<CassetteHead>,
     private: PrivateValues,
     state: Mutex<State>,
 }
@@ -36,12 +38,16 @@ struct State {
 impl RunCassette {
     /// Makes the folder.
     pub(super) fn start(folder: &Path, run: &RunRecord, environment: &Environment) -> anyhow::Result<Self> {
-        cassette_files::prepare(folder).context("`--record`")?;
+        let earlier = cassette_files::prepare(folder).context("`--record`")?;
         let head = CassetteHead {
             schema_version: SchemaVersion::One,
             compat_version: env!("CARGO_PKG_VERSION").to_owned(),
             recorded_at: run.started_at,
-            behind: run.behind,
+            // A rehearsal looks live until a trial meets the simulator.
+            behind: match run.rehearsal {
+                true => Behind::Live,
+                false => run.behind,
+            },
             rehearsal: false,
             gateway: run.gateway.name.clone(),
             gateway_version: None,
@@ -50,25 +56,33 @@ impl RunCassette {
             missing: None,
             models: Default::default(),
         };
+        ensure_same_conditions(folder, earlier.as_ref(), &head)?;
         Ok(Self {
             folder: folder.to_owned(),
+            earlier,
             private: PrivateValues::new(gateway::private_names(environment.variables())),
             state: Mutex::new(State { head, error: None }),
         })
     }
 
-    /// The session is up: its versions and its sides are known.
-    pub(super) fn begin(&self, session: &Session) {
+    /// The session is up: its versions and its sides are known. Fails if the cassette is of other ones.
+    pub(super) fn begin(&self, session: &Session) -> anyhow::Result<()> {
+        let mut now = self.state.lock().head.clone();
+        let versions = session.versions();
+        now.behind = session.behind();
+        now.gateway_version = versions.gateway.map(str::to_owned);
+        self.private.remove_from_head(&mut now, &[]);
+        ensure_same_conditions(&self.folder, self.earlier.as_ref(), &now)?;
         self.change(|head| {
-            let versions = session.versions();
-            head.behind = session.behind();
-            head.gateway_version = versions.gateway.map(str::to_owned);
+            head.behind = now.behind;
+            head.gateway_version = now.gateway_version;
             head.claude_code_version = versions.claude_code.map(str::to_owned);
             (head.sides, head.missing) = match session.behind() {
                 Behind::Simulated => (vec![RecordedSide::Client, RecordedSide::Provider], None),
                 Behind::Live => (vec![RecordedSide::Client], Some(ONLY_CLIENT.to_owned())),
             };
         });
+        Ok(())
     }
 
     /// Notes the model behind an alias of the gateway: that of its configuration, else that of the tier.
@@ -119,6 +133,7 @@ impl RunCassette {
     fn change(&self, change: impl FnOnce(&mut CassetteHead)) {
         let mut state = self.state.lock();
         change(&mut state.head);
+        self.private.remove_from_head(&mut state.head, &[]);
         let written = cassette_files::write_head(&self.folder, &state.head);
         drop(state);
         self.keep(written);
@@ -129,4 +144,20 @@ impl RunCassette {
             self.state.lock().error.get_or_insert(error);
         }
     }
+}
+
+/// Fails if `folder` has recordings of another provider, gateway or version than `now`.
+fn ensure_same_conditions(
+    folder: &Path,
+    earlier: Option<&CassetteHead>,
+    now: &CassetteHead,
+) -> anyhow::Result<()> {
+    let differing = earlier.and_then(|earlier| now.differing_condition(earlier));
+    if let Some((fact, then, now)) = differing {
+        anyhow::bail!(
+            "`--record` adds to the cassette `{}`, whose `{fact}` is `{then}`, and that of this run is `{now}`: name another folder",
+            folder.display()
+        );
+    }
+    Ok(())
 }

@@ -326,6 +326,12 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     copy_folder(&recorded, &machine.path("checkout/test-results/publish/cassette"));
     runner.run(&hub, &compare, &[]).await.exits(0);
     assert_has(&machine.read("summary.md"), "## drift: ");
+    machine.write("checkout/test-results/publish/cassette/cassette.json", "{");
+    runner.run(&hub, &compare, &[]).await.exits(2);
+    assert_has(
+        &machine.read("summary.md"),
+        "the comparison with the simulator failed:\n    error: ",
+    );
 
     // The publish job, with the artifact of the run job.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();

@@ -4,20 +4,24 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response};
-use compat_matrix::drift::RecordedSide;
+use compat_matrix::drift::{PrivateValues, RecordedSide};
 use compat_matrix::evidence::Behind;
 use compat_matrix::files::cassette_files;
 use compat_matrix::provider::{LiveOptions, Simulator, SimulatorOptions, Unscripted};
+use compat_matrix::wire::secrets::Secrets;
 use compat_matrix::{env, http};
 use serde_json::{Value, json};
 
-use crate::support::files::files_below;
+use super::{traffic, write};
+use crate::support::files::{Folder, files_below};
 use crate::support::loopback::serve;
 use crate::support::small_project::{CONTROL_KEY, Small, simulator};
+use crate::support::text::assert_has;
 
 const GATEWAY_KEY: &str = "key-of-the-gateway-77x1";
 const PROJECT: &str = "shop-of-canaries";
 const ACCOUNT: &str = "123456789012";
+const ARN: &str = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/canaryprofile";
 const MAIL: &str = "canary.mail@shop.example";
 const RESOURCE: &str = "canary-resource";
 const DEVICE: &str = "c0ffee17";
@@ -27,7 +31,7 @@ const ORGANIZATION: &str = "org-canary-1";
 fn canaries() -> Vec<String> {
     vec![
         format!("the key {GATEWAY_KEY}"),
-        format!("arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/canaryprofile"),
+        ARN.to_owned(),
         format!("account {ACCOUNT}"),
         format!("write to {MAIL}"),
         format!("projects/{PROJECT}/locations/us"),
@@ -111,6 +115,34 @@ async fn careless(simulator: &Simulator) -> String {
     serve(Router::new().fallback(Careless::answer).with_state(gateway)).await
 }
 
+#[tokio::test]
+async fn a_file_that_cannot_be_cleaned_is_deleted() {
+    let mut cassette = traffic(3).await;
+    cassette.recordings.truncate(1);
+    cassette.recordings[0].recording.request.query = format!("project={PROJECT}");
+    cassette.head.models.insert("opus".into(), ARN.into());
+    let folder = Folder::new();
+    write(&cassette, folder.root());
+    folder.write(
+        "a_first/all/haiku.jsonl",
+        &format!("{{\"trial\": \"{PROJECT}\"\n"),
+    );
+    let deleted = cassette_files::clean(
+        folder.root(),
+        &PrivateValues::new([PROJECT]),
+        &Secrets::new([GATEWAY_KEY]),
+    );
+    let deleted = deleted.expect("the others are clean");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert_has(&deleted[0], "a_first/all/haiku.jsonl`, which cannot be cleaned: ");
+    let files = files_below(folder.root());
+    assert_eq!(files.len(), 2, "the head and the other file");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a text");
+        assert!(!text.contains(PROJECT) && !text.contains(ACCOUNT), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_cassette_has_a_private_value() {
     let simulator = simulator().await;
@@ -125,6 +157,13 @@ async fn no_cassette_has_a_private_value() {
         "as_of: '2026-11-27'\nsource: https://example.com\nmodels:\n  claude-haiku-4-5: { input: 1, cache_write: 1, \
          cache_read: 1, output: 5 }\n  claude-opus-4-7: { input: 5, cache_write: 6, cache_read: 1, output: 25 }\n",
     );
+    small.write(
+        "proxy_config.yaml",
+        &format!(
+            "model_list:\n  - {{ model_name: claude-haiku-4-5, litellm_params: {{ model: anthropic/claude-haiku-4-5 }} }}\n  \
+             - {{ model_name: claude-opus-4-7, litellm_params: {{ model: 'bedrock/{ARN}' }} }}\n"
+        ),
+    );
     small.set(env::LITELLM_PROXY_BASE_URL, &careless(&simulator).await);
     small.set(env::LITELLM_PROXY_API_KEY, GATEWAY_KEY);
     small.set(env::VERTEXAI_PROJECT, PROJECT);
@@ -134,12 +173,13 @@ async fn no_cassette_has_a_private_value() {
     );
     small.set(env::COMPAT_PROVIDER_URL, simulator.base_url());
     small.set(env::COMPAT_PROVIDER_CONTROL_KEY, CONTROL_KEY);
-    small.run(&["text", "--tier", "haiku", "--record", "both"]).await;
+    small.run(&["text", "--record", "both"]).await;
     // Without a simulator's control routes, the run is live.
     small.set(env::LITELLM_PROXY_BASE_URL, &careless(&like_a_model).await);
     small.set(env::COMPAT_PROVIDER_URL, "");
     let live = small.run(&["text", "--tier", "haiku", "--record", "live"]).await;
     let both = cassette_files::read(&small.path("both")).expect("a cassette");
+    assert_eq!(both.head.models["claude-opus-4-7"], "arn-redacted");
     assert_eq!(both.head.sides, [RecordedSide::Client, RecordedSide::Provider]);
     let of_side = |side| {
         let recordings = both.recordings.iter();
@@ -185,6 +225,12 @@ async fn no_cassette_has_a_private_value() {
     ] {
         assert!(text.contains(word), "the canaries were there: {word}");
     }
+    // A live run adds to no cassette of a simulated one.
+    let refused = small.run(&["text", "--tier", "haiku", "--record", "both"]).await;
+    refused.exits(2);
+    refused.err_has(
+        "the cassette `both`, whose `behind` is `simulated`, and that of this run is `live`: name another",
+    );
     // A run adds to a cassette, and to no other folder.
     small.write("other/notes.txt", "mine");
     let refused = small.run(&["text", "--record", "other"]).await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{faults_of, report_of, traffic, write};
 use crate::support::files::Folder;
+use crate::support::text::assert_has;
 
 type Change = fn(&mut Recording);
 
@@ -247,6 +248,33 @@ async fn a_fault_of_many_recordings_is_named_once() {
 }
 
 #[tokio::test]
+async fn a_recording_that_cannot_be_sent_is_named() {
+    let mut cassette = traffic(5).await;
+    let at = index(&cassette, Route::Anthropic, false);
+    let good = cassette.recordings[at].clone();
+    let changes: [Change; 3] = [
+        |recording| recording.request.query = "to=[redacted, 30 bytes]".into(),
+        |recording| recording.request.path = "/v1/mess ages".into(),
+        |recording| recording.request.method = "G E T".into(),
+    ];
+    cassette.recordings.truncate(0);
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad.recording);
+        cassette.recordings.push(bad);
+    }
+    cassette.recordings.push(good.clone());
+    let report = report_of(&cassette, &[]).await;
+    assert_eq!(report.compared, 1);
+    assert_eq!(report.not_compared.len(), 3, "{:?}", report.not_compared);
+    for skipped in &report.not_compared {
+        assert_has(&skipped.reason, "it cannot be sent to the simulator: `");
+        assert_has(&skipped.reason, "` is no valid request: ");
+        assert_eq!(skipped.recordings, [good.place.clone()]);
+    }
+}
+
+#[tokio::test]
 async fn the_command_says_what_drifts_and_what_is_broken() {
     let folder = Folder::new();
     let cassette = folder.path("cassette");
@@ -284,6 +312,21 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
     for text in lines.lines() {
         jsonschema::validate(&line, &serde_json::from_str(text).expect("JSON")).expect("a line");
     }
+    let mut silent = clean.clone();
+    silent
+        .recordings
+        .iter_mut()
+        .for_each(|placed| placed.recording.reply = None);
+    let unanswered = folder.path("silent");
+    write(&silent, &unanswered);
+    let unanswered = unanswered.to_str().expect("a path");
+    let nothing = folder.compat(&["drift", unanswered]);
+    nothing.exits(2);
+    nothing.out_has("not compared, because the client hung up before a reply came", 1);
+    nothing.err_has("error: nothing could be compared: `");
+    let nothing = folder.compat(&["provider", "serve", "--replay", unanswered]);
+    nothing.exits(1);
+    nothing.err_has("has no reply to play: record again");
     let plain = plain.to_str().expect("a path");
     folder.compat(&["drift", plain]).exits(0);
     let excepted = folder.compat(&["drift", name, "--except", name]);
@@ -300,5 +343,10 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
     let broken = folder.compat(&["drift", name]);
     broken.exits(2);
     broken.err_has("traffic/all/haiku.jsonl:62:");
-    broken.err_has("remove the line, or record again");
+    broken.err_has("; remove the line, or record again");
+    std::fs::write(cassette.join("cassette.json"), "{\"schema_version\": \"2\"}").expect("a file");
+    let broken = folder.compat(&["drift", name]);
+    broken.exits(2);
+    broken.err_has("cassette.json:1:");
+    broken.err_has("; record again with this version of `compat`");
 }
