@@ -279,4 +279,14 @@ fn two_declarations_of_a_version_and_a_subject_are_refused() {
     ] {
         assert_eq!(with(right, wrong), [""; 0], "{wrong}");
     }
+    let litellm = "name: Example\ninstall: {tool: litellm}\nconfigurations: {bearer: {about: A., environment: {X: y}}}\n";
+    for (one, other, is_refused) in [
+        ("[default]", "[bearer]", false),
+        ("[default, bearer]", "[bearer]", true),
+    ] {
+        let second = second.replacen(end, &format!("configurations: {other}\n    {end}"), 1);
+        let both = format!("configurations: {one}\n    {end}{second}");
+        let found = errors(&[("name: Example\n", litellm), (end, &both)]);
+        assert_eq!(!found.is_empty(), is_refused, "{other}: {found:#?}");
+    }
 }
