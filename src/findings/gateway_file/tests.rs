@@ -191,7 +191,7 @@ fn each_mistake_of_an_entry_has_its_place() {
         ),
         (
             "install: {built_in: transparent}\nconfigurations: {a: {about: A., environment: {X: y}}}\n",
-            "3:17: a gateway of this program has no settings",
+            "3:1: a gateway of this program has no settings",
         ),
         ("lacks: [{reason: Why.}]\n", "2:18: this lacks the whole matrix"),
         (
@@ -230,7 +230,7 @@ fn each_mistake_of_an_entry_has_its_place() {
         ),
         (
             "configure: {a.json: x}\nconfigurations: {a: {about: A., configure: {b.json: y}}}\n",
-            "6:46: the gateway has no file `b.json` to replace | `a.json`",
+            "6:45: the gateway has no file `b.json` to replace | `a.json`",
         ),
         (
             "configurations: {a: {about: A., unset: [X]}}\n",
