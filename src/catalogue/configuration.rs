@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::form::{check, check_path};
-use super::template::NeutralList;
+use super::form::{check, check_path, check_variable, report_unfilled};
+use super::template::{NeutralList, fill_from_providers};
 use super::{CatalogueEntry, Install, OwnTool};
-use crate::document::{KeyPath, Reader};
+use crate::document::{Diagnostic, KeyPath, Reader};
 use crate::text::{is_name, listed, suggestion};
 
 /// The name of the usual settings.
@@ -86,6 +86,15 @@ pub(crate) fn resolve(
 ) -> Configurations {
     let install = entry.map(|entry| &entry.install);
     let list = NeutralList::sample(entry.map_or(&[][..], |entry| &entry.needs));
+    if let Some(Install::BuiltIn(_)) = install
+        && !forms.is_empty()
+    {
+        reader.hinted(
+            &KeyPath::of("configurations"),
+            "a gateway of this program has no settings, so a configuration changes nothing",
+            "remove `configurations`",
+        );
+    }
     let mut all = Vec::new();
     for (name, form) in forms {
         let path = KeyPath::of("configurations").then(&name);
@@ -131,16 +140,52 @@ pub(crate) fn resolve(
             );
         }
         for (variable, text) in &form.environment {
-            check(&path.then("environment").then(variable), text, &list, "", reader);
+            let at = path.then("environment").then(variable);
+            check_variable(&at, variable, reader);
+            match is_litellm {
+                false => check(&at, text, &list, "", reader),
+                true => {
+                    if let Err(error) = fill_from_providers(text, &list.providers) {
+                        report_unfilled(&at, text, &error, reader);
+                    }
+                }
+            }
         }
         for (file, text) in &form.configure {
             let at = path.then("configure").then(file);
             check_path(&at, file, reader);
             check(&at, text, &list, "", reader);
         }
+        // `files::gateway_files` knows the variables of LiteLLM.
+        if let Some(entry) = entry.filter(|_| !is_litellm) {
+            let variables: Vec<&str> = entry.environment.iter().map(|(name, _)| name.as_str()).collect();
+            for (index, name) in form.unset.iter().enumerate() {
+                let at = path.then("unset").then(index);
+                let error = reader.at(&at, format!("`start` sets no variable `{name}`"));
+                report_unknown(error, name, &variables, reader);
+            }
+            let files: Vec<&str> = entry.files.iter().map(|(file, _)| file.as_str()).collect();
+            for file in form.configure.keys() {
+                let at = path.then("configure").then(file);
+                let error = reader.at_key(&at, format!("the gateway has no file `{file}` to replace"));
+                report_unknown(error, file, &files, reader);
+            }
+        }
         all.push(Configuration { name, ..form });
     }
     Configurations(all)
+}
+
+/// Reports `error` if `name` is not in `known`.
+fn report_unknown(error: Diagnostic, name: &str, known: &[&str], reader: &mut Reader<'_>) {
+    if known.contains(&name) {
+        return;
+    }
+    let error = match known.is_empty() {
+        true => error.allowed("none: the gateway has none"),
+        false => error.allowed(listed(known.iter().copied())),
+    };
+    reader.report(error.did_you_mean(name, known.iter().copied()));
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::template::{NeutralList, fill};
+use super::template::{NeutralList, TemplateError, fill};
 use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, Need, OwnTool};
 use crate::document::{Diagnostic, KeyPath, NodeValue, Reader, written};
 
@@ -129,13 +129,9 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
         );
     }
     for (name, text) in &environment {
-        check(
-            &KeyPath::of("start").then("environment").then(name),
-            text,
-            &list,
-            "",
-            reader,
-        );
+        let at = KeyPath::of("start").then("environment").then(name);
+        check_variable(&at, name, reader);
+        check(&at, text, &list, "", reader);
     }
     let client = form.client.unwrap_or_default();
     for (name, text) in &client.headers {
@@ -226,11 +222,27 @@ pub(super) fn check_path(at: &KeyPath, file: &str, reader: &mut Reader<'_>) {
     }
 }
 
+/// Reports a `name` that cannot be that of a variable: POSIX.1-2024, Base Definitions, 8.1.
+pub(super) fn check_variable(at: &KeyPath, name: &str, reader: &mut Reader<'_>) {
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.starts_with(|first: char| first.is_ascii_digit())
+        || name.is_empty()
+        || !name.bytes().all(is_right)
+    {
+        let error = reader.at_key(at, format!("`{name}` cannot be the name of a variable"));
+        reader.report(error.allowed("letters, digits and `_`, no digit first"));
+    }
+}
+
 /// Reports a template that cannot be filled, at its line in the file.
 pub(super) fn check(at: &KeyPath, text: &str, list: &NeutralList, column: &str, reader: &mut Reader<'_>) {
-    let Err(error) = fill(text, list, column) else {
-        return;
-    };
+    if let Err(error) = fill(text, list, column) {
+        report_unfilled(at, text, &error, reader);
+    }
+}
+
+/// Reports the `error` of the template `text`, at its line in the file.
+pub(super) fn report_unfilled(at: &KeyPath, text: &str, error: &TemplateError, reader: &mut Reader<'_>) {
     let mut span = reader.node.span_at(&at.0).clone();
     let key = reader.node.key_span_at(&at.0);
     let parent = reader.node.at(&at.0[..at.0.len() - 1]).map(|node| &node.value);

@@ -59,6 +59,24 @@ pub struct TemplateError {
 
 /// Fills `text`. `column` is the column of the request for which a header is made, else empty.
 pub fn fill(text: &str, list: &NeutralList, column: &str) -> Result<String, TemplateError> {
+    filled(
+        text,
+        &minijinja::context! { column => column, ..Value::from(Serde(list)) },
+    )
+}
+
+/// Fills `text`, which may use `providers` only: LiteLLM's variables are made before its port and its key.
+pub fn fill_from_providers(
+    text: &str,
+    providers: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<String, TemplateError> {
+    filled(
+        text,
+        &minijinja::context! { providers => Value::from(Serde(providers)) },
+    )
+}
+
+fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -70,7 +88,6 @@ pub fn fill(text: &str, list: &NeutralList, column: &str) -> Result<String, Temp
     if let Ok(syntax) = syntax.build() {
         environment.set_syntax(syntax);
     }
-    let values = minijinja::context! { column => column, ..Value::from(Serde(list)) };
     let filled = environment
         .template_from_str(text)
         .and_then(|template| template.render(values));
@@ -149,6 +166,17 @@ mod tests {
             fill(header, &NeutralList::sample(&[]), "azure").unwrap(),
             "a-base"
         );
+    }
+
+    #[test]
+    fn a_template_may_be_limited_to_providers() {
+        let providers = NeutralList::sample(&[]).providers;
+        let filled = fill_from_providers("{{ providers.azure.key }}", &providers);
+        assert_eq!(filled.unwrap(), "a-key");
+        for name in ["key", "port", "home", "column"] {
+            let error = fill_from_providers(&format!("{{{{ {name} }}}}"), &providers).unwrap_err();
+            assert!(error.message.contains("undefined"), "{}", error.message);
+        }
     }
 
     #[test]

@@ -27,5 +27,5 @@ pub use cell::{Cell, CellBody, Test};
 pub use layers::{Layer, Layers, Origin};
 pub use manifest::Manifest;
 pub use proxy_config::ProxyConfig;
-pub use proxy_files::{proxy_file_value, proxy_text_with};
+pub use proxy_files::{proxy_file_value, proxy_map_sections, proxy_text_with};
 pub use proxy_providers::{Simulated, SimulatorVariables};

@@ -145,6 +145,18 @@ pub fn proxy_text_with(
     Ok(format!("{:#}\n", serde_json::Value::Object(values)))
 }
 
+/// The sections that are maps, in the merged files. [`proxy_text_with`] changes values of these.
+pub fn proxy_map_sections(
+    file: &Path,
+    bytes: &[u8],
+    read: ReadFile<'_>,
+) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let files = Files::read(file, bytes, read)?;
+    let sections = files.merged().sections.into_iter();
+    let maps = sections.filter(|(_, section)| section.value.is_mapping());
+    Ok(maps.map(|(name, _)| name).collect())
+}
+
 /// The value of one file of the gateway's configuration, before merge keys are applied.
 pub fn proxy_file_value(bytes: &[u8]) -> Option<Value> {
     let places = yaml::parse_leniently(Path::new(""), bytes).ok();

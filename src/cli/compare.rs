@@ -75,6 +75,9 @@ enum CompareFormat {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    arguments.output.ensure_writable()?;
+    ensure_once("gateway", &arguments.gateways)?;
+    ensure_once("configuration", &arguments.config)?;
     let mut runs = Vec::new();
     for file in &arguments.from {
         let results = files::read(file, Results::parse)?;
@@ -113,6 +116,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     arguments.output.write(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails if a name is there twice: the results of the first run would be lost.
+fn ensure_once<T: PartialEq + std::fmt::Display>(what: &str, names: &[T]) -> anyhow::Result<()> {
+    let again = (1..names.len()).find(|index| names[..*index].contains(&names[*index]));
+    match again {
+        Some(index) => bail!("the {what} `{}` is there twice: name each one once", names[index]),
+        None => Ok(()),
+    }
 }
 
 /// Runs the trials through `gateway`, and returns its results. They stay in `target/compat/compare/`.

@@ -61,6 +61,15 @@ impl Output {
         }
     }
 
+    /// Fails if the file cannot be written. A long command calls it first; an existing file stays as it is.
+    pub fn ensure_writable(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Standard => Ok(()),
+            Self::File(path) => atomic_write::ensure_writable(path)
+                .with_context(|| format!("cannot write `{}`", path.display())),
+        }
+    }
+
     /// Writes `text`, without colours if the destination is not a terminal.
     pub fn write(&self, text: &str) -> anyhow::Result<()> {
         match self {

@@ -17,8 +17,9 @@ use crate::toolchain::{Installer, Lock, PackagePin, lock};
 
 /// List the gateways that `--gateway` knows
 ///
-/// Reads `gateways/` and `toolchain/`; starts and installs nothing. For each gateway: where it comes from, its pinned version,
-/// whether it is installed, the columns that it serves, its configurations (`--config`), what it lacks and why, and the number of its known findings.
+/// Reads `gateways/` and `toolchain/`; starts and installs nothing. For each gateway it prints the source, the pinned version and
+/// whether that is installed. Then come the columns that it serves, its configurations (`--config`) and what it needs. Last are
+/// what it lacks, with the reason, and the number of its known findings.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:\n  compat gateways\n  compat gateways --format json")]
 pub struct Arguments {
@@ -174,7 +175,7 @@ impl ListedGateway {
             output!("    --config {}: {}", configuration.name, configuration.about);
         }
         if !self.needs.is_empty() {
-            output!("    needs: {}", self.needs.join(", "));
+            output!("    needs: {}", self.needs.join("; "));
         }
         for lack in &self.lacks {
             output!("    lacks {}: {}", lack.what, lack.reason);

@@ -14,6 +14,14 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Fails if [`write`] would fail. Makes the folder, and changes no file.
+pub fn ensure_writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    temporary(path, "").map(drop)
+}
+
 fn temporary(path: &Path, text: &str) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

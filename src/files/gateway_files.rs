@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Project;
-use super::project::GATEWAYS;
+use super::project::{GATEWAYS, PROXY_CONFIG};
 use super::reading::{read, visible_entries};
+use crate::catalogue::{Configurations, Install, OwnTool};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, yaml};
+use crate::env;
 use crate::expectation::IMPLIED;
 use crate::findings::{KnownFinding, Subject, SubjectPattern};
 use crate::ids::{CellId, FeatureId};
@@ -50,17 +52,22 @@ fn strange(name: &str, is_folder: bool) -> Diagnostic {
 pub(super) fn check(project: &Project) -> Vec<Diagnostic> {
     let (names, mut errors) = list(&project.root);
     for gateway in names {
-        errors.extend(match project.known_findings(&gateway) {
-            Err(found) => found,
-            Ok(known) => match document(project, &gateway) {
-                Err(found) => found,
-                Ok(node) => known
-                    .findings
-                    .iter()
-                    .flat_map(|finding| errors_of(project, finding, &Reader::new(&node)))
-                    .collect(),
-            },
-        });
+        let read = project
+            .gateway(&gateway)
+            .and_then(|description| Ok((description, document(project, &gateway)?)));
+        match read {
+            Err(found) => errors.extend(found),
+            Ok((description, node)) => {
+                let mut reader = Reader::new(&node);
+                let findings = description.known.findings.iter();
+                errors.extend(findings.flat_map(|finding| errors_of(project, finding, &reader)));
+                let entry = description.entry.as_ref();
+                if entry.is_some_and(|entry| entry.install == Install::Tool(OwnTool::Litellm)) {
+                    check_litellm(project, &description.configurations, &mut reader);
+                }
+                errors.extend(reader.diagnostics);
+            }
+        }
     }
     errors
 }
@@ -73,6 +80,34 @@ pub(super) fn file(gateway: &str) -> PathBuf {
 fn document(project: &Project, gateway: &str) -> Result<Node, Vec<Diagnostic>> {
     let file = file(gateway);
     yaml::parse(&file, &read(&project.root, &file)?)
+}
+
+/// Reports what a configuration of LiteLLM names, and LiteLLM does not have.
+fn check_litellm(project: &Project, configurations: &Configurations, reader: &mut Reader<'_>) {
+    let short_waits = env::LITELLM_SHORT_WAITS.map(|(name, _)| name);
+    let variables = || env::GATEWAY_VARIABLES.into_iter().chain(short_waits);
+    // An error in that file is reported as its own.
+    let sections = project.proxy_map_sections().ok();
+    for configuration in &configurations.0 {
+        let path = KeyPath::of("configurations").then(&configuration.name);
+        for (index, name) in configuration.unset.iter().enumerate() {
+            if !variables().any(|known| known == name) {
+                let at = path.then("unset").then(index);
+                let error = reader.at(&at, format!("LiteLLM gets no variable `{name}`"));
+                let error = error.allowed(listed(variables()));
+                reader.report(error.did_you_mean(name, variables()));
+            }
+        }
+        for section in configuration.settings.keys() {
+            let known = || sections.iter().flatten().map(String::as_str);
+            if sections.is_some() && !known().any(|known| known == section) {
+                let at = path.then("settings").then(section);
+                let message = format!("`{section}` is no map of `{PROXY_CONFIG}`");
+                let error = reader.at_key(&at, message).allowed(listed(known()));
+                reader.report(error.did_you_mean(section, known()));
+            }
+        }
+    }
 }
 
 fn errors_of(project: &Project, finding: &KnownFinding, reader: &Reader<'_>) -> Vec<Diagnostic> {

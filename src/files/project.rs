@@ -18,7 +18,8 @@ use crate::cells::manifest::Tier;
 use crate::cells::prices::Prices;
 use crate::cells::resolve::NO_SHARED;
 use crate::cells::{
-    Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, proxy_text_with, resolve,
+    Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, proxy_map_sections,
+    proxy_text_with, resolve,
 };
 use crate::document::{Diagnostic, render};
 use crate::env::SIMULATOR_VARIABLES;
@@ -325,6 +326,12 @@ impl Project {
             models: &models,
         };
         ProxyConfig::parse(file, &bytes, &|file| read(&self.root, file), simulated)
+    }
+
+    /// The sections of the file that are maps.
+    pub(super) fn proxy_map_sections(&self) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let file = Path::new(PROXY_CONFIG);
+        proxy_map_sections(file, &read(&self.root, file)?, &|file| read(&self.root, file))
     }
 
     /// The lines of the gateway's configuration with which `trials` would not reach the simulator of a simulated run.

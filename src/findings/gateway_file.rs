@@ -393,7 +393,7 @@ impl Resolver<'_> {
         ));
     }
 
-    /// Reports an earlier declaration of the same subject, for a provider, a tier and a version of both.
+    /// Reports an earlier declaration of the same subject, for a provider, a tier, a configuration and a version of both.
     fn declared_before(&mut self, path: &KeyPath, finding: &KnownFinding) {
         let all = |one: &Option<VersionRange>, other: &Option<VersionRange>| {
             one.zip(*other).is_none_or(|(one, other)| one.overlaps(&other))
@@ -404,8 +404,12 @@ impl Resolver<'_> {
                 (Some(one), Some(other)) => one.iter().any(|tier| other.contains(tier)),
                 _ => true,
             };
+            let configurations = match (&finding.configurations, &other.configurations) {
+                (Some(one), Some(other)) => one.iter().any(|name| other.contains(name)),
+                _ => true,
+            };
             let versions = finding.versions.overlaps(&other.versions);
-            provider && tiers && versions && all(&finding.claude_code, &other.claude_code)
+            provider && tiers && configurations && versions && all(&finding.claude_code, &other.claude_code)
         };
         let mut errors = Vec::new();
         for other in self.findings.iter().filter(shares) {

@@ -10,12 +10,13 @@ use super::postgresql::Postgresql;
 use super::process::{PORT_TRIES, free_port, new_key, write_private};
 use super::sign_in::{IdentityProvider, sign_in};
 use super::{
-    ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, NotReady, RunningGateway, transparent,
+    ClientHeaders, GatewayKind, GatewayOptions, GatewayProcess, LogFile, NotReady, RunningGateway,
+    transparent,
 };
 use crate::catalogue::template::{NeutralList, NeutralModel, fill};
 use crate::catalogue::{BuiltIn, CatalogueEntry, Install, Need};
 use crate::cells::Manifest;
-use crate::env::{self, Variables};
+use crate::env::{self, Secret, Variables};
 use crate::findings::GatewayDescription;
 use crate::ids::ProviderId;
 use crate::process::{Launch, ProcessTag};
@@ -61,7 +62,13 @@ impl Services {
             services.postgresql = Some(started);
         }
         if needs.contains(&Need::SignIn) {
-            let started = IdentityProvider::start().await?;
+            let started = match IdentityProvider::start().await {
+                Ok(started) => started,
+                Err(error) => {
+                    services.stop().await;
+                    return Err(error);
+                }
+            };
             let settings = started.settings().into_iter();
             list.sign_in = settings.map(|(name, value)| (name.to_owned(), value)).collect();
             services.identity_provider = Some(started);
@@ -135,31 +142,49 @@ impl CatalogueGateway {
             });
         }
         let services = Services::start(&self.entry.needs, options, &mut list).await?;
+        match self.start_with(&mut list, options, key, log).await {
+            Ok((process, client, key)) => Ok(RunningGateway {
+                client,
+                ..process.with(services, key).into()
+            }),
+            Err(error) => {
+                services.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts it after its services. Returns the process, the headers of its clients, and their key.
+    async fn start_with(
+        &self,
+        list: &mut NeutralList,
+        options: &GatewayOptions<'_>,
+        key: Secret,
+        log: LogFile,
+    ) -> anyhow::Result<(GatewayProcess, ClientHeaders, Secret)> {
         let mut tries = 1;
         loop {
             list.port = free_port()?;
-            self.write_files(&list, options.folder)?;
-            let launch = self.launch(&list, options)?;
+            self.write_files(list, options.folder)?;
+            let launch = self.launch(list, options)?;
             let ready = &self.entry.ready;
             let started =
                 GatewayProcess::start_ready_at(launch, list.port, key.clone(), log.clone(), ready).await;
-            match started {
-                Err(error) if tries < PORT_TRIES && NotReady::is_port_taken(&error) => tries += 1,
-                started => {
-                    let client = self.client_headers(&list)?;
-                    let process = started?;
-                    let key = match self.entry.needs.contains(&Need::SignIn) {
-                        true => sign_in(process.base_url())
-                            .await
-                            .with_context(|| format!("cannot sign in to the gateway `{}`", self.name))?,
-                        false => key,
-                    };
-                    return Ok(RunningGateway {
-                        client,
-                        ..process.with(services, key).into()
-                    });
+            let process = match started {
+                Err(error) if tries < PORT_TRIES && NotReady::is_port_taken(&error) => {
+                    tries += 1;
+                    continue;
                 }
-            }
+                started => started?,
+            };
+            let client = self.client_headers(list)?;
+            let key = match self.entry.needs.contains(&Need::SignIn) {
+                true => sign_in(process.base_url())
+                    .await
+                    .with_context(|| format!("cannot sign in to the gateway `{}`", self.name))?,
+                false => key,
+            };
+            return Ok((process, client, key));
         }
     }
 

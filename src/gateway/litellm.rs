@@ -13,7 +13,7 @@ use super::catalogued::providers;
 use super::process::{free_port, new_key, write_private};
 use super::{GatewayOptions, GatewayProcess, NotReady};
 use crate::catalogue::Configuration;
-use crate::catalogue::template::{NeutralList, fill};
+use crate::catalogue::template::fill_from_providers;
 use crate::cells::proxy_text_with;
 use crate::document::Diagnostic;
 use crate::env::{self, Secret, Variables};
@@ -64,13 +64,11 @@ pub fn configure_litellm(
     variables: &mut Variables,
     folder: &Path,
 ) -> anyhow::Result<PathBuf> {
-    let list = NeutralList {
-        providers: providers(variables, folder)?,
-        ..NeutralList::default()
-    };
+    let providers = providers(variables, folder)?;
     variables.retain(|name, _| !configuration.unset.iter().any(|unset| name == unset.as_str()));
     for (name, text) in &configuration.environment {
-        let value = fill(text, &list, "").map_err(|error| anyhow!("`{name}`: {}", error.message))?;
+        let value =
+            fill_from_providers(text, &providers).map_err(|error| anyhow!("`{name}`: {}", error.message))?;
         variables.insert(name.into(), value.into());
     }
     if configuration.settings.is_empty() {

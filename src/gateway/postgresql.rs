@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use nix::sys::signal::Signal;
 
 use super::process::{PORT_TRIES, free_port, new_key, wait_until_ready, write_private};
 use super::{GatewayOptions, LogFile, NotReady};
 use crate::env::Environment;
-use crate::process::{Launch, ProcessTag, Service, output};
+use crate::process::{Ended, Launch, ProcessTag, Service, output};
 use crate::wire::secrets::Secrets;
 
 /// Debian's folders, by major version: <https://manpages.debian.org/postgresql-common/pg_wrapper.1.en.html>.
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The time that it has to end before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 const USER: &str = "gateway";
+const UNSHARE: &str = "unshare";
 
 #[derive(Debug)]
 pub(super) struct Postgresql {
@@ -53,8 +55,9 @@ impl Postgresql {
         let errors = made.stderr_text();
         ensure!(
             made.is_success(),
-            "PostgreSQL cannot make its data folder (`{}`): {}",
-            make.program.display(),
+            "`{}` cannot make the data folder of PostgreSQL{}: {}",
+            programs.join("initdb").display(),
+            namespace_hint(&make.program),
             errors.trim()
         );
         let secrets = Secrets::new(vec![password.expose().to_owned()]);
@@ -94,14 +97,25 @@ impl Postgresql {
             let is_ready = text.lines().nth(7).is_some_and(|state| state.trim() == "ready");
             std::future::ready(is_ready.then_some(()))
         };
-        wait_until_ready("PostgreSQL", PATIENCE, log, || service.try_ended(), probe).await?;
-        Ok(Self { service, url })
+        match wait_until_ready("PostgreSQL", PATIENCE, log, || service.try_ended(), probe).await {
+            Ok(()) => Ok(Self { service, url }),
+            Err(error) => {
+                let _ = stop(service).await;
+                Err(error.into())
+            }
+        }
     }
 
     pub(super) async fn stop(self) {
         // If this fails, the watchdog ends the process.
-        let _ = self.service.stop(STOP_PATIENCE).await;
+        let _ = stop(self.service).await;
     }
+}
+
+/// SIGINT ends its connections at once; SIGTERM waits for them. A killed PostgreSQL leaves its shared memory behind:
+/// <https://www.postgresql.org/docs/current/server-shutdown.html>.
+async fn stop(service: Service) -> anyhow::Result<Ended> {
+    service.stop_by(Signal::SIGINT, STOP_PATIENCE).await
 }
 
 /// The folder of `initdb` and `postgres`: the one on the PATH, else the newest version in `debian`.
@@ -138,12 +152,13 @@ fn launch(
     let launch = match is_root {
         false => Launch::new(program, tag),
         true => {
-            let unshare = options.environment.find_program("unshare");
+            let unshare = options.environment.find_program(UNSHARE);
             let unshare = unshare.context(
                 "PostgreSQL does not run as root, and there is no `unshare` on the PATH: run as another user",
             )?;
             Launch::new(unshare, tag)
-                .arguments(["--user", "--map-user=65534", "--map-group=65534", "--"])
+                // A namespace of its own for System V memory: the kernel frees it with the last process.
+                .arguments(["--user", "--ipc", "--map-user=65534", "--map-group=65534", "--"])
                 .arguments([program])
         }
     };
@@ -154,9 +169,24 @@ fn launch(
         .directory(folder))
 }
 
+/// What else may be the cause if `program` started `initdb`.
+fn namespace_hint(program: &Path) -> &'static str {
+    match program.ends_with(UNSHARE) {
+        true => " in a user namespace (this machine may forbid them: then run as another user than root)",
+        false => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_named_as_a_cause() {
+        assert_eq!(namespace_hint(Path::new("/usr/bin/initdb")), "");
+        let hint = namespace_hint(Path::new("/usr/bin/unshare"));
+        assert!(hint.contains("may forbid them"), "{hint}");
+    }
 
     #[test]
     fn the_newest_programs_of_the_machine_are_taken() {

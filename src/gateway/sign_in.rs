@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use aws_lc_rs::rand::SystemRandom;
@@ -31,6 +32,8 @@ const CLIENT_ID: &str = "compat-matrix";
 const USER: &str = "matrix@example.com";
 /// How long an ID token is valid, in seconds.
 const LIFETIME_SECONDS: u64 = 300;
+/// The longest time that the gateway may take for one step of the sign-in.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An OpenID Connect provider: <https://openid.net/specs/openid-connect-core-1_0.html>.
 #[derive(Debug)]
@@ -158,6 +161,7 @@ async fn token(State(issuer): State<Arc<Issuer>>, body: String) -> Response {
 pub(super) async fn sign_in(base_url: &str) -> anyhow::Result<Secret> {
     let client = http::client_builder().no_proxy().redirect(Policy::none());
     let client = client
+        .timeout(PATIENCE)
         .build()
         .context("cannot make an HTTP client for the sign-in")?;
     let post = |url: &str, values: &[(&str, &str)]| {
@@ -176,7 +180,11 @@ pub(super) async fn sign_in(base_url: &str) -> anyhow::Result<Secret> {
     let (provider, cookie) = redirect(page).await?;
     let (back, _) = redirect(client.get(provider)).await?;
     let approved = client.get(back).header("cookie", cookie).send().await;
-    approved.context("the gateway did not answer to the approved sign-in")?;
+    let approved = approved.context("the gateway did not answer to the approved sign-in")?;
+    // It may lead on to a page.
+    if !approved.status().is_redirection() {
+        body_of(approved).await?;
+    }
     let granted = post(
         text(&metadata, "token_endpoint")?,
         &[
@@ -191,14 +199,23 @@ pub(super) async fn sign_in(base_url: &str) -> anyhow::Result<Secret> {
 /// The JSON with which `request` is answered.
 async fn answer(request: RequestBuilder) -> anyhow::Result<Value> {
     let reply = request.send().await?;
-    let (status, url) = (reply.status(), reply.url().clone());
+    let url = reply.url().clone();
+    let body = body_of(reply).await?;
+    serde_json::from_str(&body).with_context(|| format!("`{url}` did not answer with JSON"))
+}
+
+/// The body of `reply`. An unsuccessful status is an error with its body.
+async fn body_of(reply: reqwest::Response) -> anyhow::Result<String> {
+    let (status, mut url) = (reply.status(), reply.url().clone());
+    // The query may have a code.
+    url.set_query(None);
     let body = http::text(reply).await?;
     ensure!(
         status.is_success(),
         "`{url}` answered with HTTP {status}: {}",
         one_line(&body, 200)
     );
-    serde_json::from_str(&body).with_context(|| format!("`{url}` did not answer with JSON"))
+    Ok(body)
 }
 
 /// Where `request` leads, and the cookie that it sets.
@@ -253,6 +270,7 @@ mod tests {
     struct DeviceGateway {
         base_url: String,
         issuer: String,
+        approval: StatusCode,
     }
 
     async fn metadata(State(gateway): State<Arc<DeviceGateway>>) -> Response {
@@ -282,10 +300,14 @@ mod tests {
         (StatusCode::FOUND, head).into_response()
     }
 
-    async fn back(uri: Uri, headers: axum::http::HeaderMap) -> Response {
+    async fn back(
+        State(gateway): State<Arc<DeviceGateway>>,
+        uri: Uri,
+        headers: axum::http::HeaderMap,
+    ) -> Response {
         assert_eq!(uri.query(), Some("code=n+%26+1&state=s"));
         assert_eq!(headers[header::COOKIE], "device=7");
-        StatusCode::OK.into_response()
+        (gateway.approval, "what became of the approval").into_response()
     }
 
     async fn grant(body: String) -> Response {
@@ -293,7 +315,7 @@ mod tests {
         json_reply(&json!({ "access_token": "granted" }))
     }
 
-    async fn gateway(issuer: String) -> HttpServer {
+    async fn gateway(issuer: String, approval: StatusCode) -> HttpServer {
         let bound = BoundServer::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .await
             .unwrap();
@@ -304,17 +326,26 @@ mod tests {
             .route("/device", post(device))
             .route("/back", get(back))
             .route("/token", post(grant));
-        bound.serve(router.with_state(Arc::new(DeviceGateway { base_url, issuer })))
+        bound.serve(router.with_state(Arc::new(DeviceGateway {
+            base_url,
+            issuer,
+            approval,
+        })))
     }
 
     #[tokio::test]
     async fn the_run_signs_in_by_the_device_flow() {
         let provider = IdentityProvider::start().await.unwrap();
-        let gateway = gateway(provider.server.base_url().to_owned()).await;
-        let key = sign_in(gateway.base_url()).await.unwrap();
+        let issuer = provider.server.base_url();
+        let signing = gateway(issuer.to_owned(), StatusCode::OK).await;
+        let key = sign_in(signing.base_url()).await.unwrap();
         assert_eq!(key.expose(), "granted");
         let error = sign_in(provider.server.base_url()).await.unwrap_err().to_string();
         assert!(error.contains("answered with HTTP 404"), "{error}");
+        let refusing = gateway(issuer.to_owned(), StatusCode::FORBIDDEN).await;
+        let error = sign_in(refusing.base_url()).await.unwrap_err().to_string();
+        let refused = "/back` answered with HTTP 403 Forbidden: what became of the approval";
+        assert!(error.contains(refused), "{error}");
     }
 
     #[tokio::test]

@@ -68,8 +68,13 @@ impl Service {
     }
 
     /// Sends SIGTERM to its group, waits for `grace` at most, kills the rest of the group, and passes on the last lines.
-    pub async fn stop(mut self, grace: Duration) -> anyhow::Result<Ended> {
-        self.group.signal(Signal::SIGTERM);
+    pub async fn stop(self, grace: Duration) -> anyhow::Result<Ended> {
+        self.stop_by(Signal::SIGTERM, grace).await
+    }
+
+    /// As [`Self::stop`], with another signal.
+    pub async fn stop_by(mut self, signal: Signal, grace: Duration) -> anyhow::Result<Ended> {
+        self.group.signal(signal);
         let status = match timeout(grace, self.child.wait()).await {
             Ok(status) => status,
             Err(_) => {

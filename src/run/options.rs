@@ -79,8 +79,8 @@ pub struct RunOptions {
     /// each part. `--rerun-failed` goes on later
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub max_cost: Option<f64>,
-    /// In each column run one tier first, the cheapest in a live run, and the others only if it has no failure. After a failure no trial
-    /// of its column starts; `--rerun-failed` goes on later
+    /// In each column run one tier first, and the others only if it has no failure. In a live run it is the cheapest tier. After
+    /// a failure no trial of its column starts; `--rerun-failed` goes on later
     #[arg(long)]
     pub fail_fast: bool,
     /// Keep what passes on the sides of the gateway in this folder, without private values: a cassette for `compat drift`. A live

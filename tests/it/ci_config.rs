@@ -120,6 +120,24 @@ async fn the_gate_runs_a_released_program_only_with_its_digest() {
     }
 }
 
+#[test]
+fn the_gate_keeps_no_cache_of_a_released_program() {
+    let config = config(".circleci/config.yml");
+    let steps = config["jobs"]["claude_code_compat_pr_gate"]["steps"].clone();
+    let steps = steps.as_array().unwrap();
+    assert!(steps.iter().all(|step| step.get("save_cache").is_none()));
+    let mut saves = steps.iter().map(|step| &step["when"]).filter(|when| {
+        let steps = when["steps"].as_array();
+        steps.is_some_and(|steps| steps.iter().any(|step| step.get("save_cache").is_some()))
+    });
+    let condition = &saves.next().expect("a step that keeps the cache")["condition"];
+    assert_eq!(
+        condition["equal"],
+        serde_json::json!(["", "<< parameters.compat_archive >>"])
+    );
+    assert!(saves.next().is_none());
+}
+
 /// Runs `script` as a step of a job, in the home folder.
 async fn bash(machine: &Machine, script: &str, variables: &[(&str, &str)]) -> Ran {
     let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();

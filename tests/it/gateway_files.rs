@@ -37,6 +37,21 @@ fn mistakes_in_known_findings_are_explained() {
             "request bet x changed",
             "did you mean `beta`?",
         ),
+        (
+            "litellm_settings: {drop_params",
+            "litellm_setings: {drop_params",
+            "did you mean `litellm_settings`?",
+        ),
+        (
+            "litellm_settings: {drop_params",
+            "model_list: {drop_params",
+            "`model_list` is no map of `proxy_config.yaml`",
+        ),
+        (
+            "unset: [AWS_ACCESS_KEY_ID",
+            "unset: [AWS_ACCES_KEY_ID",
+            "did you mean `AWS_ACCESS_KEY_ID`?",
+        ),
     ];
     let folder = copy_with_all_rows();
     let pages = crate::support::root().join("docs/findings");

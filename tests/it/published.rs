@@ -448,6 +448,19 @@ async fn a_wrong_gateway_or_override_is_refused_at_once() {
     compared.exits(1);
     compared.err_has("there is no gateway `nonne` (did you mean `none`?): known are");
     assert_lacks(&compared.err, "running litellm");
+    for (line, expected) in [
+        (&["none", "none"][..], "the gateway `none` is there twice"),
+        (
+            &["none", "--config", "default", "--config", "default"],
+            "the configuration `default` is there twice",
+        ),
+        (&["none", "--output", "cells"], "cannot write `cells`"),
+    ] {
+        let refused = small.compat(&[&["compare"], line].concat()).await;
+        refused.exits(1);
+        refused.err_has(expected);
+        assert_lacks(&refused.err, "running none");
+    }
     let updated = small
         .compat(&["toolchain", "update", "--gateway", "nosuch"])
         .await;

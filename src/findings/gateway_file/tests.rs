@@ -177,6 +177,22 @@ fn each_mistake_of_an_entry_has_its_place() {
             "install: {built_in: transparent}\nconfigurations: {a: {about: A., settings: {x: {y: 1}}}}\n",
             "only LiteLLM has `settings`",
         ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {X: '{{ key }} {{ port }}'}}}\n",
+            "3:50: the template cannot be filled: undefined value",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {'A B=': x}}}\n",
+            "3:47: `A B=` cannot be the name of a variable | letters, digits and `_`, no digit first",
+        ),
+        (
+            "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {'': x}}}\n",
+            "3:47: `` cannot be the name of a variable",
+        ),
+        (
+            "install: {built_in: transparent}\nconfigurations: {a: {about: A., environment: {X: y}}}\n",
+            "3:1: a gateway of this program has no settings",
+        ),
         ("lacks: [{reason: Why.}]\n", "2:18: this lacks the whole matrix"),
         (
             "lacks: [{features: [visoin], reason: Why.}]\n",
@@ -211,6 +227,14 @@ fn each_mistake_of_an_entry_has_its_place() {
         (
             "client: {headers: {'x a': b}}\n",
             "5:20: `x a` is not the name of a header",
+        ),
+        (
+            "configure: {a.json: x}\nconfigurations: {a: {about: A., configure: {b.json: y}}}\n",
+            "6:45: the gateway has no file `b.json` to replace | `a.json`",
+        ),
+        (
+            "configurations: {a: {about: A., unset: [X]}}\n",
+            "5:41: `start` sets no variable `X` | none: the gateway has none",
         ),
     ] {
         let found = errors(&format!("{whole}{wrong}"));
@@ -254,5 +278,15 @@ fn two_declarations_of_a_version_and_a_subject_are_refused() {
         ("beta * dropped", "field * dropped"),
     ] {
         assert_eq!(with(right, wrong), [""; 0], "{wrong}");
+    }
+    let litellm = "name: Example\ninstall: {tool: litellm}\nconfigurations: {bearer: {about: A., environment: {X: y}}}\n";
+    for (one, other, is_refused) in [
+        ("[default]", "[bearer]", false),
+        ("[default, bearer]", "[bearer]", true),
+    ] {
+        let second = second.replacen(end, &format!("configurations: {other}\n    {end}"), 1);
+        let both = format!("configurations: {one}\n    {end}{second}");
+        let found = errors(&[("name: Example\n", litellm), (end, &both)]);
+        assert_eq!(!found.is_empty(), is_refused, "{other}: {found:#?}");
     }
 }
