@@ -396,6 +396,24 @@ async fn the_error_for_a_failed_harness_shows_its_last_lines() {
 }
 
 #[tokio::test]
+async fn the_cassette_of_a_failed_harness_is_cleaned() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    let folder = machine.path("output/cassette");
+    let line = format!(
+        "mkdir -p '{0}'; echo '{{' > '{0}/cassette.json'; exit 2",
+        folder.display()
+    );
+    machine.program("harness", &line);
+
+    let ran = Ran::of(&mut machine.publish_all(&hub, &registry)).await;
+
+    ran.exits(1);
+    ran.err_has("error: run: the harness failed (exit status 2)");
+    ran.err_has("cassette.json`, which cannot be cleaned: ");
+    assert!(folder.is_dir() && !folder.join("cassette.json").exists());
+}
+
+#[tokio::test]
 async fn a_claude_with_another_digest_is_not_run() {
     let (hub, machine) = (Hub::start().await, Machine::new());
     let registry = registry::start_tampered(CLAUDE).await;
