@@ -252,25 +252,6 @@ pub const VERTEXAI_LOCATION: &str = "VERTEXAI_LOCATION";
 /// Base of Vertex AI's API.
 pub const VERTEXAI_API_BASE: &str = "VERTEXAI_API_BASE";
 
-/// The variables of the providers that LiteLLM gets in a simulated run.
-pub const GATEWAY_VARIABLES: [&str; 15] = [
-    ANTHROPIC_API_BASE,
-    ANTHROPIC_API_KEY,
-    AZURE_AI_API_BASE,
-    AZURE_AI_API_KEY,
-    AWS_BEDROCK_RUNTIME_ENDPOINT,
-    BEDROCK_MANTLE_API_BASE,
-    AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY,
-    BEDROCK_API_KEY,
-    AWS_REGION_NAME,
-    VERTEXAI_API_BASE,
-    VERTEXAI_CREDENTIALS,
-    VERTEXAI_ACCESS_TOKEN,
-    VERTEXAI_PROJECT,
-    VERTEXAI_LOCATION,
-];
-
 /// The variables by which a gateway reaches the simulator.
 pub const SIMULATOR_VARIABLES: SimulatorVariables = SimulatorVariables {
     anthropic_base: ANTHROPIC_API_BASE,

@@ -13,6 +13,25 @@ use crate::findings::{KnownFinding, Subject, SubjectPattern};
 use crate::ids::{CellId, FeatureId};
 use crate::text::{as_name, is_name, listed};
 
+/// The variables of the providers that LiteLLM gets in a simulated run.
+const GATEWAY_VARIABLES: [&str; 15] = [
+    env::ANTHROPIC_API_BASE,
+    env::ANTHROPIC_API_KEY,
+    env::AZURE_AI_API_BASE,
+    env::AZURE_AI_API_KEY,
+    env::AWS_BEDROCK_RUNTIME_ENDPOINT,
+    env::BEDROCK_MANTLE_API_BASE,
+    env::AWS_ACCESS_KEY_ID,
+    env::AWS_SECRET_ACCESS_KEY,
+    env::BEDROCK_API_KEY,
+    env::AWS_REGION_NAME,
+    env::VERTEXAI_API_BASE,
+    env::VERTEXAI_CREDENTIALS,
+    env::VERTEXAI_ACCESS_TOKEN,
+    env::VERTEXAI_PROJECT,
+    env::VERTEXAI_LOCATION,
+];
+
 /// The names of the gateways with a file, sorted, and an error for each other entry of the folder. The folder may be absent.
 pub(super) fn list(root: &Path) -> (Vec<String>, Vec<Diagnostic>) {
     let (mut names, mut errors) = (Vec::new(), Vec::new());
@@ -85,7 +104,7 @@ fn document(project: &Project, gateway: &str) -> Result<Node, Vec<Diagnostic>> {
 /// Reports what a configuration of LiteLLM names, and LiteLLM does not have.
 fn check_litellm(project: &Project, configurations: &Configurations, reader: &mut Reader<'_>) {
     let short_waits = env::LITELLM_SHORT_WAITS.map(|(name, _)| name);
-    let variables = || env::GATEWAY_VARIABLES.into_iter().chain(short_waits);
+    let variables = || GATEWAY_VARIABLES.into_iter().chain(short_waits);
     // An error in that file is reported as its own.
     let sections = project.proxy_map_sections().ok();
     for configuration in &configurations.0 {

@@ -400,8 +400,11 @@ pub(super) fn is_passed_in_time(given: &ProviderReply, back: &GatewayReply) -> b
         return false;
     };
     let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
-    let times = came.get(lockstep.seen).zip(sent.get(lockstep.seen));
-    times.is_some_and(|(came, sent)| came.saturating_sub(*sent) <= LOCKSTEP_PATIENCE_MS / 2)
+    let (Some(came), [sent, next, ..]) = (came.get(lockstep.seen), &sent[lockstep.seen.min(sent.len())..])
+    else {
+        return false;
+    };
+    came <= next && came.saturating_sub(*sent) <= LOCKSTEP_PATIENCE_MS / 2
 }
 
 fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {

@@ -270,7 +270,7 @@ async fn a_recording_that_cannot_be_sent_is_named() {
     for skipped in &report.not_compared {
         assert_has(&skipped.reason, "it cannot be sent to the simulator: `");
         assert_has(&skipped.reason, "` is no valid request: ");
-        assert_eq!(skipped.recordings, [good.place.clone()]);
+        assert_eq!(skipped.recordings, std::slice::from_ref(&good.place));
     }
 }
 
