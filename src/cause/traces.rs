@@ -143,11 +143,11 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
 
 fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     let operation = trace.interest.operation.unwrap_or(Operation::Messages);
-    let is_asked = evidence
-        .exchanges
-        .iter()
-        .any(|exchange| exchange.operation == operation);
-    if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked {
+    let is_asked = || {
+        let mut exchanges = evidence.exchanges.iter();
+        exchanges.any(|exchange| exchange.operation == operation)
+    };
+    if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked() {
         return Some(other_model());
     }
     if trace.interest.operation == Some(Operation::Unknown) && trace.held_before == Some(true) {

@@ -15,10 +15,10 @@ use crate::env::{self, Environment};
 use crate::findings::GatewayDescription;
 use crate::gateway::WantedGateway;
 use crate::matrix::compare::GatewayComparison;
-use crate::process::{self, Launch, ProcessTag, RunId};
+use crate::process::{self, ProcessTag, RunId};
 use crate::report::Paint;
 use crate::results::Results;
-use crate::run::ensure_known;
+use crate::run::{ensure_known, launch};
 
 /// Run several gateways and compare them cell by cell
 ///
@@ -151,16 +151,8 @@ async fn run_gateway(
     let _ = std::fs::remove_file(&file);
     status!("running {name}");
     let tag = ProcessTag::run(RunId::mint());
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let launch = Launch::new(program, tag)
-        .arguments([
-            "run",
-            "--gateway",
-            &gateway.to_string(),
-            "--config",
-            config,
-            "--quiet",
-        ])
+    let launch = launch::of_own_run(tag)?
+        .arguments(["--gateway", &gateway.to_string(), "--config", config, "--quiet"])
         .arguments(&arguments.flags)
         .environment(environment.variables().clone())
         .environment([

@@ -15,7 +15,7 @@ use crate::files::project::MANIFEST;
 use crate::files::{atomic_write, run_folders};
 use crate::matrix::ManifestView;
 use crate::results::Results;
-use crate::results::json::{JsonError, JsonPosition};
+use crate::results::json::JsonError;
 use crate::text::suggestion;
 
 /// The destination of a command's output.
@@ -140,11 +140,7 @@ pub fn results_text(path: &Path) -> anyhow::Result<String> {
 
 /// The error in `path`'s text, as `file:line:column: what`.
 pub fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
-    let (file, what) = (path.display(), &error.what);
-    match error.position {
-        Some(JsonPosition { line, column }) => anyhow::anyhow!("{file}:{line}:{column}: {what}"),
-        None => anyhow::anyhow!("{file}: {what}"),
-    }
+    anyhow::anyhow!("{}", error.in_file(path.display()))
 }
 
 /// The manifest at `path`, or its part `name`.

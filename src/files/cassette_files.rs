@@ -10,7 +10,7 @@ use super::atomic_write;
 use crate::drift::cassette::{self, HEAD};
 use crate::drift::{Cassette, CassetteHead, PlacedRecording, PrivateValues, Recording};
 use crate::ids::TrialName;
-use crate::results::json::{self, JsonError, JsonPosition};
+use crate::results::json::{self, JsonError};
 use crate::wire::secrets::Secrets;
 
 /// Makes the folder of a cassette, and returns the head of the cassette in it. Fails if it has other files.
@@ -150,14 +150,10 @@ fn text(path: &Path) -> anyhow::Result<String> {
 
 /// `file:line:column`, what is wrong and what to do.
 fn placed(path: &Path, error: &JsonError) -> anyhow::Error {
-    let (file, what) = (path.display(), &error.what);
-    let place = match error.position {
-        Some(JsonPosition { line, column }) => format!("{file}:{line}:{column}"),
-        None => file.to_string(),
-    };
     let advice = match path.ends_with(HEAD) {
         true => "",
         false => "remove the line, or ",
     };
-    anyhow::anyhow!("{place}: {what}; {advice}record again with this version of `compat`")
+    let error = error.in_file(path.display());
+    anyhow::anyhow!("{error}; {advice}record again with this version of `compat`")
 }

@@ -28,6 +28,17 @@ pub struct JsonError {
     pub what: String,
 }
 
+impl JsonError {
+    /// `file:line:column: what`.
+    pub fn in_file(&self, file: impl fmt::Display) -> String {
+        let what = &self.what;
+        match self.position {
+            Some(JsonPosition { line, column }) => format!("{file}:{line}:{column}: {what}"),
+            None => format!("{file}: {what}"),
+        }
+    }
+}
+
 /// Shown as `line 4, column 25`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonPosition {

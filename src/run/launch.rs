@@ -21,6 +21,11 @@ pub fn of_run(
         let arguments = ["test", cargo_flag, "--test", "compat", "--"];
         return Ok(Launch::new("cargo", tag).arguments(arguments));
     }
+    of_own_run(tag)
+}
+
+/// `compat run` of this program.
+pub fn of_own_run(tag: ProcessTag) -> anyhow::Result<Launch> {
     let own = std::env::current_exe().context("cannot find this program")?;
     Ok(Launch::new(own, tag).arguments(["run"]))
 }

@@ -93,10 +93,12 @@ impl RunCassette {
         manifest: &Manifest,
         tier: &TierId,
     ) {
+        if self.state.lock().head.models.contains_key(alias) {
+            return;
+        }
         let tier = manifest.tiers.iter().find(|known| known.id == *tier);
         let model = config.and_then(|config| config.model(alias));
-        let model = model.or_else(|| tier.map(|tier| tier.model.clone()));
-        if let Some(model) = model.filter(|_| !self.state.lock().head.models.contains_key(alias)) {
+        if let Some(model) = model.or_else(|| tier.map(|tier| tier.model.clone())) {
             self.change(|head| {
                 head.models.insert(alias.to_owned(), model);
             });

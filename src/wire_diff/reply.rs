@@ -386,8 +386,9 @@ fn delta_kind(event: &Value) -> Option<DeltaKind> {
 fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
     match given.lockstep {
-        Some(_) if is_passed_in_time(given, back) => None,
-        Some(lockstep) if lockstep.is_held_back() => held_back(&sent, &came),
+        Some(lockstep) if lockstep.is_held_back() && !is_passed_in_time(given, back) => {
+            held_back(&sent, &came)
+        }
         Some(_) => None,
         None => burst(&sent, &came),
     }

@@ -48,13 +48,7 @@ async fn traffic(seed: u64) -> Cassette {
         ..SimulatorOptions::default()
     };
     let gateway = Gateway::on(Simulator::start(options).await.expect("it starts")).await;
-    for route in Route::ALL {
-        for body in bodies() {
-            for stream in [false, true] {
-                drop(gateway.send(route, stream, &body).await.bytes().await);
-            }
-        }
-    }
+    send_all(&gateway).await;
     let trial: TrialName = "traffic::all::haiku".parse().expect("a name");
     let exchanges = gateway.simulator.orphans().into_iter().enumerate();
     Cassette {
@@ -65,6 +59,17 @@ async fn traffic(seed: u64) -> Cassette {
                 recording: Recording::of_provider(&trial, exchange),
             })
             .collect(),
+    }
+}
+
+/// Sends each body on each route, streamed and whole.
+async fn send_all(gateway: &Gateway) {
+    for route in Route::ALL {
+        for body in bodies() {
+            for stream in [false, true] {
+                drop(gateway.send(route, stream, &body).await.bytes().await);
+            }
+        }
     }
 }
 

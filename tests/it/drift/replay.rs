@@ -2,32 +2,32 @@
 
 use std::sync::Arc;
 
+use compat_matrix::drift::Cassette;
 use compat_matrix::drift::tape::Tape;
 use compat_matrix::provider::{Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::Matched;
 use serde_json::{Value, json};
 
-use super::{bodies, traffic};
+use super::{bodies, send_all, traffic};
 use crate::support::files::Folder;
 use crate::support::provider_client::Gateway;
 use crate::support::text::assert_has;
 
+/// A gateway in front of a simulator that answers from `cassette`.
+async fn replaying(cassette: &Cassette) -> Gateway {
+    let options = SimulatorOptions {
+        unscripted: Unscripted::Tape(Arc::new(Tape::new(cassette))),
+        ..SimulatorOptions::default()
+    };
+    Gateway::on(Simulator::start(options).await.expect("it starts")).await
+}
+
 #[tokio::test]
 async fn a_cassette_answers_what_was_recorded() {
     let cassette = traffic(9).await;
-    let options = SimulatorOptions {
-        unscripted: Unscripted::Tape(Arc::new(Tape::new(&cassette))),
-        ..SimulatorOptions::default()
-    };
-    let gateway = Gateway::on(Simulator::start(options).await.expect("it starts")).await;
-    for route in Route::ALL {
-        for body in bodies() {
-            for stream in [false, true] {
-                drop(gateway.send(route, stream, &body).await.bytes().await);
-            }
-        }
-    }
+    let gateway = replaying(&cassette).await;
+    send_all(&gateway).await;
     let recorded = cassette.recordings.iter().map(|placed| &placed.recording);
     let recorded: Vec<_> = recorded.filter(|one| one.request.path != "/token").collect();
     let played = gateway.simulator.orphans();
@@ -59,11 +59,7 @@ async fn a_cassette_answers_what_was_recorded() {
 #[tokio::test]
 async fn a_miss_says_which_part_of_the_request_differs() {
     let cassette = traffic(9).await;
-    let options = SimulatorOptions {
-        unscripted: Unscripted::Tape(Arc::new(Tape::new(&cassette))),
-        ..SimulatorOptions::default()
-    };
-    let gateway = Gateway::on(Simulator::start(options).await.expect("it starts")).await;
+    let gateway = replaying(&cassette).await;
     let mut body = bodies()[0].clone();
     body["max_tokens"] = 1001.into();
     let reply = gateway.send(Route::Anthropic, false, &body).await;
