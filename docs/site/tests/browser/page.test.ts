@@ -76,10 +76,16 @@ test('the published page shows every cell of the published file', async () => {
       }
     }
     const data = page.getByRole('navigation', {name: 'Data of this page'}).getByRole('link');
-    assert.deepEqual(await data.allTextContents(), ['Matrix (JSON)', 'Details (JSON)', 'Changes (Atom)', 'Tests']);
+    assert.deepEqual(await data.allTextContents(), [
+      'Matrix (JSON)',
+      'Details (JSON)',
+      'Versions (JSON)',
+      'Changes (Atom)',
+      'Tests',
+    ]);
     const addresses = await Promise.all((await data.all()).map((link) => link.getAttribute('href')));
-    assert.match(addresses[3] ?? '', /^https:\/\/github\.com\/.*\/tests\/claude_code$/);
-    for (const address of addresses.slice(0, 3)) {
+    assert.match(addresses.pop() ?? '', /^https:\/\/github\.com\/.*\/tests\/claude_code$/);
+    for (const address of addresses) {
       const reply = await (await page.request.get(new URL(address ?? '', page.url()).href)).text();
       assert.match(reply, address?.endsWith('.xml') ? /<feed xmlns="http:\/\/www\.w3\.org\/2005\/Atom">/ : /"schema_version": ?"1"/);
     }
