@@ -62,10 +62,13 @@ fn ended_from_outside(evidence: &Evidence) -> Option<Diagnosis> {
 
 /// The simulator made the answer, but not for this trial. Its ids show both.
 fn answer_of_another_trial(evidence: &Evidence) -> Option<Diagnosis> {
-    let own: Vec<&str> = evidence
-        .exchanges
-        .iter()
-        .filter_map(|exchange| reply_id::of_simulator(exchange.reply.message.as_ref()?["id"].as_str()?))
+    // A stream that broke off has an id in its first event only.
+    let given = evidence.exchanges.iter().flat_map(|exchange| {
+        let starts = exchange.reply.events.iter().map(|event| &event.data["message"]);
+        exchange.reply.message.iter().chain(starts)
+    });
+    let own: Vec<&str> = given
+        .filter_map(|message| reply_id::of_simulator(message["id"].as_str()?))
         .collect();
     let received = evidence.sent.iter().filter_map(|sent| sent.reply.as_ref());
     let answers = received.filter(|reply| reply.status < 400);

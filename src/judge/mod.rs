@@ -434,13 +434,14 @@ impl Evaluation {
         }
         let first = self.first_explained(diff);
         let is_light = |change: &&Change| matches!(change.what.part, Part::Header | Part::Beta | Part::Query);
-        match self.gravest(diff) {
+        let change = match self.gravest(diff) {
             Some(gravest) if gravest.what.part == Part::Credential => Some(gravest),
             Some(gravest) if first.is_none_or(|first| is_light(&first) && !gravest.may_follow(first)) => {
                 Some(gravest)
             }
             _ => first,
-        }
+        }?;
+        Some(diff.other_form(change).unwrap_or(change))
     }
 
     /// The change that explains the first mismatch that one can explain.

@@ -224,6 +224,17 @@ impl WireDiff {
         changes.find(|change| change.what.part == Part::Request && change.what.fate == Fate::Changed)
     }
 
+    /// The gateway asked for a reply in another form, and `change` is what became of that reply.
+    pub fn other_form(&self, change: &Change) -> Option<&Change> {
+        let is_reply = change.direction == Direction::Reply && change.what.part == Part::Event;
+        self.changes.iter().find(|other| {
+            is_reply
+                && (other.operation, other.sent, other.direction)
+                    == (change.operation, change.sent, Direction::Request)
+                && (other.what.part, other.what.path.as_str()) == (Part::Field, "stream")
+        })
+    }
+
     fn take(&mut self, pair: &pairing::Pair, direction: Direction, differences: Vec<Difference>) {
         let exchange = match direction {
             Direction::Request => pair.exchanges.first().copied(),

@@ -7,7 +7,7 @@ use compat_matrix::expectation::kinds::{ExitCheck, TextCheck, UnchangedCheck};
 use compat_matrix::files::evidence_files;
 use compat_matrix::judge::Evaluation;
 use compat_matrix::outcome::Cause;
-use compat_matrix::wire::exchange::{GatewayExchange, Matched, ProviderExchange, SentEvent};
+use compat_matrix::wire::exchange::{Body, GatewayExchange, Matched, ProviderExchange, SentEvent};
 use compat_matrix::wire::reply_id;
 use compat_matrix::wire::{Direction, Usage};
 use serde_json::json;
@@ -219,6 +219,15 @@ fn the_answer_of_another_trial_is_the_gateway_s_fault() {
         );
         assert!(!is_other || cause == Cause::Gateway);
     }
+    // The stream broke off, so its id stands in its first event only.
+    let mut evidence = with_reply(&own, "");
+    evidence.exchanges[0].reply.message = None;
+    evidence.exchanges[0].reply.events = vec![SentEvent {
+        at_ms: 0,
+        data: json!({"type": "message_start", "message": {"id": own}}),
+    }];
+    let (_, rule) = cause_of(&evidence);
+    assert_ne!(rule, "answer_of_another_trial");
     let evidence = with_reply(&other, "");
     let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
     let failure = failure_of_trial(&evidence, &judgement);
@@ -447,6 +456,29 @@ fn a_grave_change_comes_before_a_lost_header() {
         sent.reply.as_mut().unwrap().status = 200;
     });
     assert_has(&headline, "beta `new-beta-2026-01-01` added");
+}
+
+#[test]
+fn a_lost_stream_flag_comes_before_the_reply_in_another_form() {
+    let mut arrived = text_exchange();
+    arrived.reply.events = vec![SentEvent {
+        at_ms: 0,
+        data: text_message("pong"),
+    }];
+    let mut sent = gateway_exchange(&arrived, "text/event-stream");
+    let mut asked = request("ping");
+    asked["stream"] = json!(true);
+    sent.request.body = Body::Json(asked);
+    let reply = sent.reply.as_mut().unwrap();
+    (reply.stream, reply.events[0].data) = (true, json!({"type": "ping"}));
+    let mut evidence = nothing().reached(arrived);
+    evidence.sent = vec![sent];
+    let test = test(Check::Unchanged(UnchangedCheck(Direction::Reply)));
+    let failure = failure_of_trial(&evidence, &judge(&test, &evidence));
+    assert_eq!(
+        (failure.cause, failure.headline.as_deref()),
+        (Cause::Gateway, Some("request 1: field `stream` dropped: true"))
+    );
 }
 
 #[test]
