@@ -112,8 +112,8 @@ pub enum GatewayKind {
     Started(WatchedGateway),
     /// A gateway that is part of this program.
     BuiltIn(HttpServer),
-    /// A gateway that another process runs.
-    Running,
+    /// A gateway that another process runs, with the processes of this machine that we know of it and of its provider simulator.
+    Running(Vec<u32>),
     /// No gateway: `claude` calls the provider simulator at the base URL.
     Absent,
 }
@@ -124,21 +124,34 @@ impl RunningGateway {
         match self.kind {
             GatewayKind::Started(gateway) => gateway.stop().await,
             GatewayKind::BuiltIn(server) => server.shutdown().await,
-            GatewayKind::Running | GatewayKind::Absent => {}
+            GatewayKind::Running(_) | GatewayKind::Absent => {}
         }
     }
 
     /// Whether its user started it.
     pub fn is_attached(&self) -> bool {
         // The warm session runs in another process too, and has a log.
-        matches!(self.kind, GatewayKind::Running) && self.log.is_none()
+        matches!(self.kind, GatewayKind::Running(_)) && self.log.is_none()
+    }
+
+    /// Says, whenever asked, which processes of this machine pass the traffic besides this one.
+    pub fn processes(&self) -> impl Fn() -> Vec<u32> + Send + 'static {
+        let (known, watched) = match &self.kind {
+            GatewayKind::Started(gateway) => (Vec::new(), Some(gateway.process())),
+            GatewayKind::Running(known) => (known.clone(), None),
+            GatewayKind::BuiltIn(_) | GatewayKind::Absent => (Vec::new(), None),
+        };
+        move || {
+            let started = watched.as_ref().and_then(|process| process());
+            known.iter().copied().chain(started).collect()
+        }
     }
 
     /// The watch of a gateway that this process started.
     pub fn watched(&self) -> Option<&WatchedGateway> {
         match &self.kind {
             GatewayKind::Started(gateway) => Some(gateway),
-            GatewayKind::BuiltIn(_) | GatewayKind::Running | GatewayKind::Absent => None,
+            GatewayKind::BuiltIn(_) | GatewayKind::Running(_) | GatewayKind::Absent => None,
         }
     }
 }

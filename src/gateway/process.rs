@@ -113,6 +113,11 @@ impl GatewayProcess {
         }
     }
 
+    /// The id of its process, until its end.
+    pub fn id(&self) -> Option<u32> {
+        self.service.id()
+    }
+
     /// Starts it again after its end, with the same port, key and log.
     pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
         self.service = started(&self.launch, &self.log)?;

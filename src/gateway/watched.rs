@@ -24,6 +24,8 @@ struct GatewayState {
     phase: Phase,
     /// How each end came, with the end of the log.
     reports: Vec<String>,
+    /// The id of its process.
+    process: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +51,10 @@ pub struct GatewayRun(usize);
 impl WatchedGateway {
     /// Watches `process` on the current runtime.
     pub fn new(process: GatewayProcess) -> Self {
-        let (sender, state) = watch::channel(GatewayState::default());
+        let (sender, state) = watch::channel(GatewayState {
+            process: process.id(),
+            ..GatewayState::default()
+        });
         let (stop, stopped) = oneshot::channel();
         Self {
             state,
@@ -86,6 +91,12 @@ impl WatchedGateway {
     /// How each end came, with the end of the log.
     pub fn reports(&self) -> Vec<String> {
         self.state.borrow().reports.clone()
+    }
+
+    /// Says, whenever asked, the id of its process.
+    pub fn process(&self) -> impl Fn() -> Option<u32> + Send + 'static {
+        let state = self.state.clone();
+        move || state.borrow().process
     }
 
     pub async fn stop(self) {
@@ -125,7 +136,7 @@ async fn watch_until_stopped(
             restarted = process.restart() => restarted,
         };
         state.send_modify(|state| match restarted {
-            Ok(()) => state.phase = Phase::Running,
+            Ok(()) => (state.phase, state.process) = (Phase::Running, process.id()),
             Err(error) => {
                 state.phase = Phase::Gone;
                 state.reports.push(format!("{error:#}"));

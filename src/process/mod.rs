@@ -10,6 +10,7 @@
 
 mod cage;
 mod collector;
+mod cpu_waits;
 mod detached;
 mod hide;
 mod lines;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 #[cfg(target_os = "linux")]
 pub use cage::Door;
 pub use cage::{Cage, CageLayer, CageLayers};
+pub use cpu_waits::CpuWaits;
 pub use detached::{Detached, leave_session};
 pub use hide::hide;
 pub use lines::{Line, Lines, MAX_LINE_BYTES};

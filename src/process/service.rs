@@ -45,6 +45,11 @@ impl Service {
         })
     }
 
+    /// The id of its process, until its end.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits until it ends by itself. A dropped call loses nothing.
     pub async fn ended(&mut self) -> anyhow::Result<Ended> {
         let status = self.child.wait().await;

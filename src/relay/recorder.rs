@@ -53,6 +53,7 @@ impl ReplyRecorder {
                 events: Vec::new(),
                 cut_off: true,
                 wrong_encoding: None,
+                cpu_waits: Vec::new(),
             });
         });
     }

@@ -105,7 +105,7 @@ impl Backend {
             base_url: info.gateway,
             key: Secret::new(info.gateway_key),
             log: Some(LogFile::at(&info.gateway_log)),
-            kind: GatewayKind::Running,
+            kind: GatewayKind::Running(info.gateway_pid.into_iter().chain([info.pid]).collect()),
             client: ClientHeaders::default(),
         };
         let provider = Provider::Remote(client.provider);
@@ -198,7 +198,7 @@ async fn attached(
         base_url,
         key,
         log: None,
-        kind: GatewayKind::Running,
+        kind: GatewayKind::Running(Vec::new()),
         client: ClientHeaders {
             all: headers.to_vec(),
             ..ClientHeaders::default()

@@ -32,7 +32,7 @@ use crate::gateway::{self, GatewayKind, RunningGateway, WantedTools};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey, TrialName};
 use crate::isolation::IsolationLevel;
-use crate::process::{Cage, RunId};
+use crate::process::{Cage, CpuWaits, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, Simulator};
 use crate::relay::{GatewayLogin, Mutation, Relay, TRIAL_PREFIX};
@@ -108,6 +108,8 @@ pub struct Session {
     /// The running trials, each with the route to its provider.
     running: Mutex<HashMap<TrialKey, Option<Route>>>,
     ambiguous: Ambiguous,
+    /// When the gateway, the relays and the simulator waited for a CPU.
+    cpu_waits: CpuWaits,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -158,6 +160,10 @@ impl Session {
             front,
             back,
             gateway_version,
+            cpu_waits: CpuWaits::measure({
+                let processes = gateway.processes();
+                move || processes().into_iter().chain([std::process::id()]).collect()
+            }),
             configuration: options.wanted.configuration.as_ref().map(|one| one.name.clone()),
             gateway,
             claude,

@@ -62,10 +62,20 @@ impl Session {
             self.unregister(key);
         }
         Ok(Recorded {
-            sent: sides.sent,
+            sent: self.with_cpu_waits(sides.sent),
             exchanges: with_lost(provider.take(key).await?, own),
             ambiguous,
         })
+    }
+
+    fn with_cpu_waits(&self, mut sent: Vec<GatewayExchange>) -> Vec<GatewayExchange> {
+        for GatewayExchange { request, reply, .. } in &mut sent {
+            if let Some(reply) = reply {
+                let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
+                reply.cpu_waits = self.cpu_waits.between(request.at_ms, last);
+            }
+        }
+        sent
     }
 
     /// The recordings so far of a running trial.

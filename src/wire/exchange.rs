@@ -45,6 +45,19 @@ pub struct GatewayReply {
     /// Why its body does not have the encoding that `content-encoding` claims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong_encoding: Option<String>,
+    /// When the gateway or this program waited for a CPU, from the request to the last event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_waits: Vec<CpuWait>,
+}
+
+/// A span of time in which processes waited for a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuWait {
+    /// Milliseconds since the Unix epoch.
+    pub from_ms: u64,
+    /// Milliseconds since the Unix epoch.
+    pub to_ms: u64,
+    pub waited_ms: u64,
 }
 
 impl GatewayReply {
@@ -54,6 +67,16 @@ impl GatewayReply {
         headers
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// How many milliseconds between two times may be waits for a CPU.
+    pub fn cpu_wait_ms(&self, from_ms: u64, to_ms: u64) -> u64 {
+        let waits = self.cpu_waits.iter();
+        let within = waits.map(|wait| {
+            let common = to_ms.min(wait.to_ms).saturating_sub(from_ms.max(wait.from_ms));
+            common.min(wait.waited_ms)
+        });
+        within.sum()
     }
 }
 

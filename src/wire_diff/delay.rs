@@ -49,8 +49,8 @@ pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
     delays(given, back, |events| reply::deltas(events, None))
 }
 
-/// The delays of the events at `times`; none if both sides do not have equally many. The time for which the relay itself held
-/// the reply does not count.
+/// The delays of the events at `times`; none if both sides do not have equally many. Two times do not count: for which the relay
+/// itself held the reply, and for which the machine had no CPU for the gateway or for this program.
 fn delays(given: &ProviderReply, back: &GatewayReply, times: impl Fn(&[SentEvent]) -> Vec<u64>) -> Vec<u64> {
     let (sent, came) = (times(&given.events), times(&back.events));
     if !(given.stream && back.stream) || sent.len() != came.len() {
@@ -59,7 +59,11 @@ fn delays(given: &ProviderReply, back: &GatewayReply, times: impl Fn(&[SentEvent
     let released = back.released_at_ms.unwrap_or_default();
     let pairs = sent.iter().zip(came);
     pairs
-        .map(|(sent, came)| came.saturating_sub(released.max(*sent)))
+        .map(|(sent, came)| {
+            let from = released.max(*sent);
+            came.saturating_sub(from)
+                .saturating_sub(back.cpu_wait_ms(from, came))
+        })
         .collect()
 }
 

@@ -91,6 +91,7 @@ pub async fn serve(
         gateway: booted.gateway.base_url().to_owned(),
         gateway_key: booted.gateway.key().expose().to_owned(),
         gateway_log: booted.gateway.log().path().to_owned(),
+        gateway_pid: booted.gateway.id(),
         provider: booted.simulator.base_url().to_owned(),
         control_key,
     };

@@ -48,6 +48,9 @@ pub struct DaemonInfo {
     pub gateway: String,
     pub gateway_key: String,
     pub gateway_log: PathBuf,
+    /// The id of the gateway's process.
+    #[serde(default)]
+    pub gateway_pid: Option<u32>,
     /// `http://127.0.0.1:PORT` of the provider simulator.
     pub provider: String,
     /// The key for the simulator's control routes.

@@ -251,6 +251,7 @@ pub fn gateway_exchange(exchange: &ProviderExchange, content_type: &str) -> Gate
             events: exchange.reply.events.clone(),
             cut_off: false,
             wrong_encoding: None,
+            cpu_waits: Vec::new(),
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! What a gateway changes in replies: their content, their frame, their pace.
 
 use compat_matrix::findings::{Subject, summary};
-use compat_matrix::wire::exchange::{GatewayReply, Lockstep, SentEvent};
+use compat_matrix::wire::exchange::{CpuWait, GatewayReply, Lockstep, SentEvent};
 use compat_matrix::wire::{Direction, Route};
 use compat_matrix::wire_diff::{Fate, Part, compare};
 use serde_json::json;
@@ -362,6 +362,15 @@ fn the_delay_of_each_delta_has_a_bound() {
         found(delayed([0, 0, 10_001], false, 0)),
         ["reply 1: each content delta held back: \"at most 10000 ms\" → \"10001 ms\""]
     );
+    let mut busy = delayed([501, 501, 501], true, 0);
+    let back = busy.sent[0].reply.as_mut().unwrap();
+    let last_ms = back.events.last().unwrap().at_ms;
+    back.cpu_waits = vec![CpuWait {
+        from_ms: 0,
+        to_ms: last_ms,
+        waited_ms: 1,
+    }];
+    assert_eq!(found(busy), [""; 0], "the machine had no CPU for the gateway");
     let wire = delayed([1, 2, 7], true, 0);
     let text = compare(&wire.sent, &wire.exchanges).text();
     assert_has(
