@@ -42,6 +42,15 @@ pub fn of_simulator(id: &str) -> Option<&str> {
     is_sealed.then_some(digits)
 }
 
+/// Whether the simulator made `id`, which may be a UUID, as AWS's ids of requests are.
+pub fn is_of_simulator(id: &str) -> bool {
+    let of_uuid = || {
+        let digits = id.parse::<Uuid>().ok()?.simple().to_string();
+        Some(digits[RANDOM..DIGITS] == checksum(&digits[..RANDOM]))
+    };
+    of_simulator(id).is_some() || of_uuid().unwrap_or_default()
+}
+
 fn checksum(digits: &str) -> String {
     let mut checksum = Sha512::of(digits.as_bytes()).short();
     checksum.truncate(DIGITS - RANDOM);
@@ -67,6 +76,8 @@ mod tests {
         let call = format!("toolu_bdrk_01{}", with_checksum("A09q90qw90lq917A".to_owned()));
         assert!(of_simulator(&call).is_some(), "{call}");
         assert!(sealed(random).simple().to_string().starts_with(&digits));
+        assert!(is_of_simulator(&sealed(random).to_string()) && is_of_simulator(&call));
+        assert!(!is_of_simulator(&random.to_string()) && !is_of_simulator("req_1"));
         for id in [
             "",
             "msg_1",
