@@ -12,10 +12,13 @@
 //! | limits (`anthropic-ratelimit-*`) | on clouds, and with a subscription | clouds have their own; a subscription has others |
 //! | `x-should-retry` | but with status 429 | no recording has it with another status |
 //!
-//! Sources: `tests/lib/**/__inline_snapshot__/` of the package `anthropic` 2.14.0 (Haiku 4.5, Sonnet 4.5 and Opus 4.5, February
-//! 2026), `packages/llm/test/fixtures/recordings/anthropic-messages/` of <https://github.com/anomalyco/opencode> (Haiku 4.5 and
-//! Opus 4.7, May 2026), `src/__tests__/drift/bedrock-misbehavior-live.drift.ts` of <https://github.com/CopilotKit/aimock>
-//! (`InvokeModel` and Converse, Sonnet 4.5, October 2026), and the pages that each item names.
+//! The sources are the pages that each item names, and these recordings:
+//!
+//! | API | models | recorded in | where |
+//! |---|---|---|---|
+//! | Anthropic | Haiku, Sonnet and Opus 4.5 | February 2026 | `tests/lib/**/__inline_snapshot__/` of the package `anthropic` 2.14.0 |
+//! | Anthropic | Haiku 4.5, Opus 4.7 | May 2026 | `packages/llm/test/fixtures/recordings/` of <https://github.com/anomalyco/opencode> |
+//! | Bedrock | Sonnet 4.5 | October 2026 | `src/__tests__/drift/bedrock-misbehavior-live.drift.ts` of <https://github.com/CopilotKit/aimock> |
 
 use chrono::{DateTime, SecondsFormat};
 
