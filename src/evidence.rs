@@ -107,8 +107,8 @@ impl Evidence {
             .unwrap_or_default()
     }
 
-    /// Whether a reply of a live run has an id that only the simulator makes. A gateway that gives each reply an id of its own
-    /// hides it; the preflight reads the text of an answer.
+    /// Whether a reply of a live run has an id, or a signature of thinking, that only the simulator makes. A gateway may give each
+    /// reply an id of its own, but it must keep signatures. The preflight reads the text of an answer.
     pub fn comes_from_unknown_simulator(&self) -> bool {
         let events = self.transcript.events.iter();
         let events = events.filter_map(|timed| timed.event.json());
@@ -179,8 +179,11 @@ impl Evidence {
 fn has_simulated_id(value: &Value) -> bool {
     match value {
         Value::Object(fields) => {
-            let id = fields.get("id").and_then(Value::as_str);
-            id.is_some_and(|id| reply_id::of_simulator(id).is_some()) || fields.values().any(has_simulated_id)
+            let text = |name: &str| fields.get(name).and_then(Value::as_str);
+            let signed = || text("signature").is_some_and(|text| reply_id::tag_of_simulator(text).is_some());
+            text("id").is_some_and(|id| reply_id::of_simulator(id).is_some())
+                || signed()
+                || fields.values().any(has_simulated_id)
         }
         Value::Array(items) => items.iter().any(has_simulated_id),
         _ => false,
@@ -229,5 +232,8 @@ mod tests {
             815
         )))));
         assert!(!has_simulated_id(&id("A2cDeF4hIjKlMnOpQrStUv")));
+        let thinking = |signature: &str| serde_json::json!({ "content": [{ "type": "thinking", "signature": signature }] });
+        assert!(has_simulated_id(&thinking(&reply_id::signature(b"tag"))));
+        assert!(!has_simulated_id(&thinking("EqQBCkYIDBgCKkBkX")));
     }
 }

@@ -10,8 +10,9 @@ from shapes import without_metrics
 
 HEAD = """\
 import type * as Types from "@anthropic-ai/sdk/resources/messages/messages";
-// A member that may be null may also be missing, as in the types of the Python package.
-type Nullable<T> = { [Name in keyof T]-?: null extends T[Name] ? Name : never }[keyof T];
+// A member that may be null may also be missing, as in the types of the Python package. So may `caller`, which is optional there:
+// Bedrock does not send it (`src/wire/reply_fields.rs`).
+type Nullable<T> = { [Name in keyof T]-?: null extends T[Name] ? Name : Name extends "caller" ? Name : never }[keyof T];
 type Members<T> = { [Name in Exclude<keyof T, Nullable<T>>]: Wire<T[Name]> } & { [Name in Nullable<T>]?: Wire<T[Name]> };
 type Wire<T> = T extends string | number | boolean | null | undefined ? T
   : T extends (infer Item)[] ? Wire<Item>[]

@@ -13,6 +13,8 @@ from botocore.eventstream import EventStreamBuffer
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 EVENT_STREAM = "application/vnd.amazon.eventstream"
+# Sources: `src/wire/reply_fields.rs`.
+PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 @dataclass
@@ -61,6 +63,9 @@ def aws_events(body: bytes):
         if headers.get(":message-type") != "event" or headers.get(":content-type") != "application/json":
             raise ValueError(f"unexpected headers of an event: {headers}")
         name, payload = headers[":event-type"], json.loads(message.payload)
+        # Bedrock pads each event, so that its length does not tell that of its text. No model has the member.
+        if not PADDING.startswith(payload.pop("p", "")):
+            raise ValueError(f"unknown padding of an event: {message.payload}")
         if name == "chunk":
             if set(payload) != {"bytes"}:
                 raise ValueError(f"a chunk has the members {sorted(payload)} instead of `bytes`")

@@ -12,6 +12,7 @@ use super::signature::Signer;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::message::{Content, MessageRequest, text_of};
 use crate::wire::model::{Generation, find, reply_name};
+use crate::wire::reply_fields::ReplyFields;
 use crate::wire::script::{ReplyBlock, ReplyMessage, StopDetails};
 use crate::wire::{Route, Usage, reply_id, tokens};
 
@@ -22,6 +23,8 @@ pub(super) struct Stage<'a> {
     pub(super) context_management: bool,
     /// Whether the request asks for safety checks of the tool calls.
     pub(super) has_safeguards: bool,
+    /// The further fields of the reply.
+    pub(super) fields: ReplyFields,
     pub(super) signer: &'a Signer,
     pub(super) now_ms: u64,
 }
@@ -46,6 +49,7 @@ impl Stage<'_> {
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             details: self.details(&reply.details, &content),
+            fields: self.fields,
             usage: reply.usage.unwrap_or_else(|| usage(charge, &content)),
             created_for_1h: reply.usage.map_or(charge.created_1h, |_| 0),
             latency_ms: reply.pace.first_byte_ms.max(1),
@@ -106,7 +110,7 @@ impl Stage<'_> {
             ReplyBlock::ServerToolResult(result) => server_call.map(|id| {
                 let mut result = result.clone();
                 result["tool_use_id"] = id;
-                result
+                self.with_caller(result)
             }),
         }
     }
@@ -132,12 +136,18 @@ impl Stage<'_> {
         if is_offered && !(is_server_tool && self.route == Route::BedrockConverse) {
             let prefix = if is_server_tool { "srvtoolu_" } else { "toolu_" };
             let id = new_id(prefix, self.route, &letters());
-            // The model itself calls it, not code that it runs: `ToolUseBlock` of `@anthropic-ai/sdk`.
-            let caller = json!({"type": "direct"});
-            json!({"type": kind, "id": id, "caller": caller, "name": name, "input": input})
+            self.with_caller(json!({"type": kind, "id": id, "name": name, "input": input}))
         } else {
             json!({"type": "text", "text": format!("I would call the tool `{name}`, but it was not offered.")})
         }
+    }
+
+    /// A call, or the result of a call, by the model itself: `ToolUseBlock` of `@anthropic-ai/sdk`.
+    fn with_caller(&self, mut block: Value) -> Value {
+        if self.fields.caller && block.get("caller").is_none() {
+            block["caller"] = json!({"type": "direct"});
+        }
+        block
     }
 
     fn filled(&self, text: &str) -> String {

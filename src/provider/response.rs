@@ -25,8 +25,9 @@ use crate::wire::answer::ProviderAnswer;
 use crate::wire::error_reply::{APIM_REQUEST_ID, message_of, stream_exception};
 use crate::wire::event_stream::{self, FrameError};
 use crate::wire::exchange::{Lockstep, ProviderExchange, ProviderReply, SentEvent};
+use crate::wire::reply_fields::{ORGANIZATION, rate_limits};
 use crate::wire::script::{LOCKSTEP_PATIENCE_MS, Pace, ReplyMessage, StreamError, StreamFraming};
-use crate::wire::{Route, converse, sse};
+use crate::wire::{Route, converse, reply_id, sse};
 
 /// A reply to send.
 pub(super) struct Outgoing {
@@ -105,11 +106,8 @@ impl Outgoing {
         is_stream: bool,
         scripted: &ReplyMessage,
     ) -> Result<Self, FrameError> {
-        let mut headers = answer_headers(answer, route);
+        let headers = answer_headers(answer, route, is_stream);
         let mut outgoing = if is_stream {
-            if route == Route::BedrockInvoke {
-                headers.push(("x-amzn-bedrock-content-type", "application/json".to_owned()));
-            }
             let content_type = match route {
                 Route::BedrockInvoke | Route::BedrockConverse => event_stream::CONTENT_TYPE,
                 Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => {
@@ -225,11 +223,11 @@ fn recorded_frame(data: &Value, route: Route) -> Result<Frame, FrameError> {
         (Route::BedrockInvoke, Some((name, payload))) if name.ends_with("Exception") => {
             event_stream::exception(name, payload)?
         }
-        (Route::BedrockInvoke, _) => event_stream::encode("chunk", &invoke_chunk(data))?,
+        (Route::BedrockInvoke, _) => bedrock_event("chunk", invoke_chunk(data))?,
         (Route::BedrockConverse, Some((name, payload))) if name.ends_with("Exception") => {
             event_stream::exception(name, payload)?
         }
-        (Route::BedrockConverse, Some((name, payload))) => event_stream::encode(name, payload)?,
+        (Route::BedrockConverse, Some((name, payload))) => bedrock_event(name, payload.clone())?,
         _ => match data {
             // Claude Code does not read this event, so its record is its text.
             Value::String(text) => format!("{text}\n\n").into_bytes(),
@@ -239,42 +237,78 @@ fn recorded_frame(data: &Value, route: Route) -> Result<Frame, FrameError> {
     Ok(Frame::new(bytes, data.clone(), false))
 }
 
+/// An event of Bedrock with its padding, which hides the length of the event's text. The padding is no part of the record.
+///
+/// Source: the recordings of Bedrock in `wire::reply_fields`
+fn bedrock_event(name: &str, mut payload: Value) -> Result<Vec<u8>, FrameError> {
+    const PADDING: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let length = 2 + usize::from(Uuid::new_v4().as_bytes()[0]) % (PADDING.len() - 1);
+    payload["p"] = json!(PADDING[..length]);
+    event_stream::encode(name, &payload)
+}
+
 /// InvokeModel wraps each event of the Messages API.
 fn invoke_chunk(data: &Value) -> Value {
     json!({"bytes": STANDARD.encode(data.to_string())})
 }
 
-fn answer_headers(answer: &ProviderAnswer, route: Route) -> Headers {
-    let id = answer.id.rsplit('_').next().unwrap_or_default().to_owned();
-    let usage = answer.usage;
+/// The headers of every reply of `route`. `id` is the last part of an id. AWS's id of a request is a UUID, which shows that
+/// the simulator made it, because a reply of Converse may have no other id.
+pub(super) fn headers_of_reply(route: Route, id: &str) -> Headers {
+    let (organization, name) = ORGANIZATION;
     match route {
-        Route::Anthropic => vec![("request-id", format!("req_{id}"))],
+        Route::Anthropic => vec![
+            ("request-id", format!("req_{id}")),
+            (organization, name.to_owned()),
+        ],
         Route::BedrockMantle => vec![("request-id", format!("req_bdrk_{id}"))],
         Route::Azure => vec![
             ("request-id", format!("req_{id}")),
             (APIM_REQUEST_ID, Uuid::new_v4().to_string()),
         ],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
-        Route::BedrockConverse => vec![("x-amzn-requestid", Uuid::new_v4().to_string())],
-        Route::BedrockInvoke => {
-            let counts = [
-                ("x-amzn-bedrock-invocation-latency", answer.latency_ms),
-                ("x-amzn-bedrock-input-token-count", usage.input_tokens),
-                ("x-amzn-bedrock-output-token-count", usage.output_tokens),
-                (
-                    "x-amzn-bedrock-cache-read-input-token-count",
-                    usage.cache_read_input_tokens,
-                ),
-                (
-                    "x-amzn-bedrock-cache-write-input-token-count",
-                    usage.cache_creation_input_tokens,
-                ),
-            ];
-            let counts = counts.map(|(name, count)| (name, count.to_string()));
-            let id = ("x-amzn-requestid", Uuid::new_v4().to_string());
-            std::iter::once(id).chain(counts).collect()
+        Route::BedrockConverse | Route::BedrockInvoke => {
+            vec![("x-amzn-requestid", reply_id::sealed(Uuid::new_v4()).to_string())]
         }
     }
+}
+
+fn answer_headers(answer: &ProviderAnswer, route: Route, is_stream: bool) -> Headers {
+    let mut headers = headers_of_reply(route, answer.id.rsplit('_').next().unwrap_or_default());
+    if answer.fields.limits {
+        headers.extend(rate_limits(now_ms()));
+    }
+    match (route, is_stream) {
+        (Route::BedrockInvoke, true) => {
+            headers.push(("x-amzn-bedrock-content-type", "application/json".to_owned()));
+        }
+        // A stream has its counts at its end.
+        (Route::BedrockInvoke, false) => headers.extend(counts(answer)),
+        _ => {}
+    }
+    headers
+}
+
+/// The counts that a whole reply of `InvokeModel` has in its headers.
+fn counts(answer: &ProviderAnswer) -> Headers {
+    let usage = answer.usage;
+    let mut counts = vec![
+        ("x-amzn-bedrock-invocation-latency", answer.latency_ms),
+        ("x-amzn-bedrock-input-token-count", usage.input_tokens),
+        ("x-amzn-bedrock-output-token-count", usage.output_tokens),
+    ];
+    if usage.is_cached() {
+        counts.push((
+            "x-amzn-bedrock-cache-read-input-token-count",
+            usage.cache_read_input_tokens,
+        ));
+        counts.push((
+            "x-amzn-bedrock-cache-write-input-token-count",
+            usage.cache_creation_input_tokens,
+        ));
+    }
+    let counts = counts.into_iter();
+    counts.map(|(name, count)| (name, count.to_string())).collect()
 }
 
 /// The frames of a stream with the silence and the interruption of its script.
@@ -348,7 +382,7 @@ fn frames(answer: &ProviderAnswer, route: Route, framing: StreamFraming) -> Resu
         return converse::stream(answer)
             .into_iter()
             .map(|(name, payload, is_content_delta)| {
-                let bytes = event_stream::encode(name, &payload)?;
+                let bytes = bedrock_event(name, payload.clone())?;
                 Ok(Frame::new(bytes, json!({name: payload}), is_content_delta))
             })
             .collect();
@@ -358,7 +392,7 @@ fn frames(answer: &ProviderAnswer, route: Route, framing: StreamFraming) -> Resu
         .into_iter()
         .map(|event| {
             let bytes = if route == Route::BedrockInvoke {
-                event_stream::encode("chunk", &invoke_chunk(&event.data))?
+                bedrock_event("chunk", invoke_chunk(&event.data))?
             } else {
                 sse::encode_as(&event.data, framing)
             };

@@ -17,7 +17,7 @@ use super::credentials::Credentials;
 use super::incoming::Incoming;
 use super::oauth::AccessTokens;
 use super::playback::Stage;
-use super::response::Outgoing;
+use super::response::{self, Outgoing};
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
 use super::trials::{ScriptProgress, ScriptedTrial, owner};
@@ -31,6 +31,7 @@ use crate::wire::error_reply::{ErrorReply, kind_of, status_of};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::message::MessageRequest;
 use crate::wire::place::ProcessingPlace;
+use crate::wire::reply_fields::ReplyFields;
 use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, reply_id, tokens};
@@ -296,6 +297,7 @@ impl Server {
                 .prompt
                 .as_ref()
                 .is_some_and(|prompt| prompt.get("safeguards").is_some()),
+            fields: self.reply_fields(incoming, &request.model),
             signer: &self.signer,
             now_ms: incoming.recorded.at_ms,
         };
@@ -315,6 +317,16 @@ impl Server {
             Ok(outgoing) => Decision { matched, outgoing },
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
+    }
+}
+
+/// The further fields of replies.
+impl Server {
+    fn reply_fields(&self, incoming: &Incoming, model: &str) -> ReplyFields {
+        let token = incoming.header("authorization");
+        let token = token.and_then(|value| value.strip_prefix("Bearer "));
+        let is_subscription = token.is_some_and(|token| token == self.credentials.oauth_token());
+        ReplyFields::of(incoming.route(), model, is_subscription)
     }
 }
 
@@ -372,7 +384,9 @@ fn count_tokens(incoming: &Incoming) -> Decision {
         Route::BedrockInvoke | Route::BedrockConverse => "inputTokens",
         Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => "input_tokens",
     };
-    let mut outgoing = Outgoing::json(200, Vec::new(), json!({name: count}));
+    let id = reply_id::digits(Uuid::new_v4());
+    let headers = response::headers_of_reply(incoming.route(), &format!("01{id}"));
+    let mut outgoing = Outgoing::json(200, headers, json!({name: count}));
     outgoing.reply.usage.input_tokens = count;
     built_in(outgoing)
 }

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::model::canonical_name;
+use crate::wire::reply_id;
 
 /// Signs thinking with a key of the simulator.
 pub(super) struct Signer {
@@ -21,7 +22,7 @@ impl Signer {
     /// The signature of `thinking` by `model`. All providers' spellings of a model have the same signature, because a
     /// conversation may move between providers.
     pub(super) fn sign(&self, model: &str, thinking: &str) -> String {
-        STANDARD.encode(hmac::sign(&self.key, &signed_text(model, thinking)).as_ref())
+        reply_id::signature(hmac::sign(&self.key, &signed_text(model, thinking)).as_ref())
     }
 
     /// `thinking` as an opaque block: base64 of a tag and the text. A provider encrypts it.
@@ -42,9 +43,8 @@ impl Signer {
     }
 
     pub(super) fn verifies(&self, model: &str, thinking: &str, signature: &str) -> bool {
-        STANDARD
-            .decode(signature)
-            .is_ok_and(|tag| hmac::verify(&self.key, &signed_text(model, thinking), &tag).is_ok())
+        reply_id::tag_of_simulator(signature)
+            .is_some_and(|tag| hmac::verify(&self.key, &signed_text(model, thinking), &tag).is_ok())
     }
 }
 

@@ -221,6 +221,11 @@ impl Relay {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
+    /// Whether a reply so far had an id that only the simulator makes.
+    pub fn has_met_simulator(&self) -> bool {
+        self.shared.met_simulator.load(Ordering::Relaxed)
+    }
+
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }

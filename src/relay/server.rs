@@ -1,7 +1,7 @@
 //! The relay's request handler: it reads a request, finds its trial, forwards it, and returns the reply.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, to_bytes};
@@ -29,7 +29,7 @@ use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::sigv4::{Authorization, SignedParts};
 use crate::wire::target::RequestTarget;
-use crate::wire::{Operation, json, redaction};
+use crate::wire::{Operation, json, redaction, reply_id};
 
 /// The largest forwarded body, in bytes: twice the limit of Anthropic's API, so that the provider refuses it, not the relay.
 const BODY_LIMIT: usize = 64 << 20;
@@ -58,6 +58,8 @@ pub(super) struct RelayState {
     pub(super) guard: Option<Guard>,
     /// The number of connections that the server behind the relay refused.
     pub(super) refused: AtomicUsize,
+    /// Whether a reply had an id that only the simulator makes.
+    pub(super) met_simulator: AtomicBool,
 }
 
 struct Arrived {
@@ -120,6 +122,7 @@ impl RelayState {
             trials: TrialMap::default(),
             guard,
             refused: AtomicUsize::new(0),
+            met_simulator: AtomicBool::new(false),
         })
     }
 
@@ -190,6 +193,9 @@ impl RelayState {
             Err(Some(why)) => return refusal(StatusCode::BAD_GATEWAY, &why),
             Err(None) => return hang_up(),
         };
+        if has_simulated_id(received.headers()) {
+            self.met_simulator.store(true, Ordering::Relaxed);
+        }
         if is_sent_twice {
             // The second reply is discarded.
             drop(self.send(&arrived).await);
@@ -459,6 +465,15 @@ fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
 }
 
 /// The seconds of `retry-after`; a date is not used by the providers of the matrix.
+/// Whether an id of the request shows that the simulator made the reply. A gateway may give the header another name.
+fn has_simulated_id(headers: &HeaderMap) -> bool {
+    let ids = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().ends_with("request-id") || name.as_str().ends_with("requestid"));
+    let mut ids = ids.filter_map(|(_, value)| value.to_str().ok());
+    ids.any(reply_id::is_of_simulator)
+}
+
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers
         .get("retry-after")?

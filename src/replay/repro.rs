@@ -12,6 +12,7 @@ use super::messages::LEFT_OUT;
 use crate::evidence::Evidence;
 use crate::wire::answer::ProviderAnswer;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange, ProviderReply, SentEvent};
+use crate::wire::reply_fields::ReplyFields;
 use crate::wire::script::{DeltaSplit, StopDetails};
 use crate::wire::{Route, converse, redaction};
 use crate::wire_diff::{self, Change};
@@ -128,6 +129,7 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
             stop_details: message.get("stop_details").cloned(),
             safeguard_results: message.get("safeguard_results").cloned(),
         },
+        fields: ReplyFields::of(route, message["model"].as_str().unwrap_or_default(), false),
         usage: reply.usage,
         split: DeltaSplit::default(),
         created_for_1h: 0,

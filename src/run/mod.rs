@@ -71,8 +71,8 @@ use recorder::Recorder;
 pub use selected::{SelectedTrials, ensure_known};
 use shared::SharedResults;
 use start::{
-    compat_program, ensure_same_conditions, executed, executes_nothing, mismatch_of_fault, not_applicable,
-    read_baseline, record,
+    aliases, compat_program, ensure_same_conditions, executed, executes_nothing, gateway_version,
+    mismatch_of_fault, not_applicable, read_baseline, record,
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
 use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width};
@@ -180,18 +180,29 @@ impl MatrixRun {
             ),
             Vec::new(),
         );
+        let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
         let rerun = selected.rerun.take().filter(|_| !is_shared);
+        let mut now = results.run.clone();
+        if rerun.is_some() || options.record.is_some() {
+            let version = gateway_version(&environment, &options, catalogue.as_ref(), &project.root);
+            now.gateway.version = runtime.block_on(version);
+        }
         if let Some(earlier) = rerun {
             // The preflight shows what stands behind an attached gateway.
-            if earlier.run.rehearsal && results.run.behind == Behind::Live {
-                results.run.behind = earlier.run.behind;
+            if earlier.run.rehearsal && now.behind == Behind::Live {
+                now.behind = earlier.run.behind;
             }
-            ensure_same_conditions(&earlier.run, &results.run)?;
+            ensure_same_conditions(&earlier.run, &now)?;
             results = earlier;
         }
         let rerun = (!results.results.is_empty()).then(|| results.run.clone());
         let cassette = options.record.as_deref();
-        let cassette = cassette.map(|folder| RunCassette::start(folder, &results.run, &environment));
+        let cassette = cassette.map(|folder| -> anyhow::Result<RunCassette> {
+            let cassette = RunCassette::start(folder, &now, &environment)?;
+            let aliases = aliases(&selected, proxy_config.as_ref());
+            cassette.name_models(aliases, configured.as_ref(), &project.manifest)?;
+            Ok(cassette)
+        });
         let cassette = cassette.transpose()?;
         let fresh = run_folders::new_name(chrono::Utc::now());
         let name = match &shared {
@@ -217,7 +228,6 @@ impl MatrixRun {
             recorder.begin_with(|| not_applicable(&selected, &options));
         }
         let recorder = Arc::new(recorder);
-        let runtime = Runtime::new().context("cannot start the asynchronous runtime")?;
         let pace = Pace::of(executed(&selected, proxy_config.as_ref()));
         let said = (!is_shared).then(|| Arc::clone(&progress));
         runtime.spawn(interrupt::flush_on_signals(Arc::clone(&recorder), said));
@@ -324,14 +334,6 @@ impl MatrixRun {
             proxy_config: self.configured.as_ref(),
             cassette: self.cassette.as_ref(),
         };
-        if let Some(cassette) = &self.cassette {
-            cassette.name_model(
-                alias,
-                self.configured.as_ref(),
-                &self.selected.project.manifest,
-                &name.tier,
-            );
-        }
         let record = self.runtime.block_on(task.run(session));
         let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
         self.finished_with(record, |run, record| {

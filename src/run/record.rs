@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 
 use crate::cells::{Manifest, ProxyConfig};
@@ -48,13 +48,17 @@ impl RunCassette {
                 true => Behind::Live,
                 false => run.behind,
             },
-            rehearsal: false,
+            // Its earlier recordings stay.
+            rehearsal: earlier.as_ref().is_some_and(|earlier| earlier.rehearsal),
             gateway: run.gateway.name.clone(),
-            gateway_version: None,
+            gateway_version: run.gateway.version.clone(),
             claude_code_version: None,
             sides: Vec::new(),
             missing: None,
-            models: Default::default(),
+            models: earlier
+                .as_ref()
+                .map(|earlier| earlier.models.clone())
+                .unwrap_or_default(),
         };
         ensure_same_conditions(folder, earlier.as_ref(), &head)?;
         Ok(Self {
@@ -85,24 +89,38 @@ impl RunCassette {
         Ok(())
     }
 
-    /// Notes the model behind an alias of the gateway: that of its configuration, else that of the tier.
-    pub(super) fn name_model(
+    /// Notes the model behind each of `aliases` of the gateway: that of its configuration, else that of the tier. Fails if the
+    /// cassette has another model behind one of them.
+    pub(super) fn name_models(
         &self,
-        alias: &str,
+        aliases: impl Iterator<Item = (String, TierId)>,
         config: Option<&ProxyConfig>,
         manifest: &Manifest,
-        tier: &TierId,
-    ) {
-        if self.state.lock().head.models.contains_key(alias) {
-            return;
+    ) -> anyhow::Result<()> {
+        let of_tier = |id: &TierId| manifest.tiers.iter().find(|tier| tier.id == *id);
+        let mut head = self.state.lock().head.clone();
+        head.models = aliases
+            .filter_map(|(alias, tier)| {
+                let model = config.and_then(|config| config.model(&alias));
+                let model = model.or_else(|| of_tier(&tier).map(|tier| tier.model.clone()))?;
+                Some((alias, model))
+            })
+            .collect();
+        // A private name of a model is not in the cassette.
+        self.private.remove_from_head(&mut head, &[]);
+        let earlier = self.earlier.iter().flat_map(|earlier| &earlier.models);
+        for (alias, then) in earlier {
+            if let Some(now) = head.models.get(alias).filter(|now| *now != then) {
+                bail!(
+                    "`--record` adds to the cassette `{}`, where `{alias}` is the model `{then}`, and now it is `{now}`: name \
+                     another folder",
+                    self.folder.display()
+                );
+            }
         }
-        let tier = manifest.tiers.iter().find(|known| known.id == *tier);
-        let model = config.and_then(|config| config.model(alias));
-        if let Some(model) = model.or_else(|| tier.map(|tier| tier.model.clone())) {
-            self.change(|head| {
-                head.models.insert(alias.to_owned(), model);
-            });
-        }
+        // The start of the session writes them.
+        self.state.lock().head.models.extend(head.models);
+        Ok(())
     }
 
     pub(super) fn mark_as_rehearsal(&self) {
@@ -156,7 +174,7 @@ fn ensure_same_conditions(
 ) -> anyhow::Result<()> {
     let differing = earlier.and_then(|earlier| now.differing_condition(earlier));
     if let Some((fact, then, now)) = differing {
-        anyhow::bail!(
+        bail!(
             "`--record` adds to the cassette `{}`, whose `{fact}` is `{then}`, and that of this run is `{now}`: name another folder",
             folder.display()
         );

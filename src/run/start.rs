@@ -12,7 +12,8 @@ use crate::document::Diagnostic;
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
 use crate::findings::FindingStatus;
-use crate::ids::TrialName;
+use crate::gateway::{self, CatalogueGateway};
+use crate::ids::{TierId, TrialName};
 use crate::matrix::baseline::Baseline;
 use crate::matrix::details::DETAILS;
 use crate::matrix::{Details, Matrix};
@@ -20,6 +21,7 @@ use crate::outcome::{Mismatch, Outcome};
 use crate::plan::Planned;
 use crate::results::json::JsonError;
 use crate::results::{GatewayRecord, RunRecord, TrialRecord, merge};
+use crate::toolchain::lock::{self, Lock};
 
 /// The records of the trials in the run's scope that are not applicable.
 pub(super) fn not_applicable(selected: &SelectedTrials, options: &RunOptions) -> Vec<TrialRecord> {
@@ -64,6 +66,42 @@ pub(super) fn ensure_same_conditions(earlier: &RunRecord, now: &RunRecord) -> an
         "`--rerun-failed` merges into the run `{name}`, whose `{fact}` was `{then}` and is now `{now}`: run all trials again, or \
          use `--status fail` for a run of its own"
     )
+}
+
+/// The gateway's version, as far as it is known before the session starts. A run that would add to results or recordings of
+/// another version then ends before its first trial.
+pub(super) async fn gateway_version(
+    environment: &Environment,
+    options: &RunOptions,
+    catalogue: Option<&CatalogueGateway>,
+    root: &Path,
+) -> Option<String> {
+    if let Some(address) = environment.get(env::LITELLM_PROXY_BASE_URL) {
+        let key = environment.secret(env::LITELLM_PROXY_API_KEY)?;
+        let address = gateway::checked_address(env::LITELLM_PROXY_BASE_URL, address).ok()?;
+        return gateway::version_of(&address, &key).await;
+    }
+    let wanted = options.wanted().gateway.version;
+    match (wanted, catalogue) {
+        (Some(version), _) => Some(version.as_str().to_owned()),
+        (None, None) if !options.is_control() => {
+            let lock = Lock::read(&root.join(lock::FOLDER)).ok()?;
+            Some(lock.litellm.version)
+        }
+        (None, _) => None,
+    }
+}
+
+/// The gateway's alias and the tier of each trial that runs.
+pub(super) fn aliases(
+    selected: &SelectedTrials,
+    proxy_config: Option<&ProxyConfig>,
+) -> impl Iterator<Item = (String, TierId)> {
+    let names = selected.names.iter();
+    names.filter_map(move |name| match selected.plan(proxy_config, name) {
+        Planned::Run(planned) => Some((planned.alias, name.tier.clone())),
+        Planned::Broken(_) | Planned::NotApplicable(_) => None,
+    })
 }
 
 pub(super) fn record(

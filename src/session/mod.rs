@@ -209,8 +209,10 @@ impl Session {
         self.met_simulator.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a simulator stands behind the gateway of a live run.
     pub fn has_met_simulator(&self) -> bool {
-        self.met_simulator.load(Ordering::Relaxed)
+        let is_live = self.behind() == Behind::Live;
+        self.met_simulator.load(Ordering::Relaxed) || (is_live && self.front.has_met_simulator())
     }
 
     /// From now on `progress` gets a line when a request waits long for a limit.

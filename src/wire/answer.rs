@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::reply_fields::ReplyFields;
 use super::script::{DeltaSplit, StopDetails};
 use super::{Route, Usage};
 
@@ -17,6 +18,7 @@ pub struct ProviderAnswer {
     pub content: Vec<Value>,
     pub stop_reason: String,
     pub details: StopDetails,
+    pub fields: ReplyFields,
     pub usage: Usage,
     /// The tokens written to the cache for an hour; the others are cached for 5 minutes.
     pub created_for_1h: u64,
@@ -39,6 +41,7 @@ impl ProviderAnswer {
         let stop_reason = Some(self.stop_reason.as_str());
         let mut message = self.message_with(&self.content, stop_reason, self.usage.output_tokens);
         self.add_details(&mut message);
+        self.add_server_tools(&mut message["usage"]);
         self.with_context_management(message)
     }
 
@@ -52,18 +55,16 @@ impl ProviderAnswer {
             safeguard_results,
         } = &self.details;
         fields["stop_sequence"] = json!(stop_sequence);
-        for (name, value) in [
-            ("stop_details", stop_details),
-            ("safeguard_results", safeguard_results),
-        ] {
-            if let Some(value) = value {
-                fields[name] = value.clone();
-            }
+        if self.fields.stop_details || stop_details.is_some() {
+            fields["stop_details"] = json!(stop_details);
+        }
+        if let Some(results) = safeguard_results {
+            fields["safeguard_results"] = results.clone();
         }
     }
 
     fn message_with(&self, content: &[Value], stop_reason: Option<&str>, output_tokens: u64) -> Value {
-        json!({
+        let mut message = json!({
             "model": self.model,
             "id": self.id,
             "type": "message",
@@ -72,7 +73,11 @@ impl ProviderAnswer {
             "stop_reason": stop_reason,
             "stop_sequence": null,
             "usage": self.full_usage(output_tokens),
-        })
+        });
+        if self.fields.stop_details {
+            message["stop_details"] = Value::Null;
+        }
+        message
     }
 
     fn with_context_management(&self, mut value: Value) -> Value {
@@ -84,7 +89,7 @@ impl ProviderAnswer {
 
     /// The usage of `message_start` and of whole messages, with cache writes by lifetime.
     fn full_usage(&self, output_tokens: u64) -> Value {
-        json!({
+        let mut usage = json!({
             "input_tokens": self.usage.input_tokens,
             "cache_creation_input_tokens": self.usage.cache_creation_input_tokens,
             "cache_read_input_tokens": self.usage.cache_read_input_tokens,
@@ -94,8 +99,37 @@ impl ProviderAnswer {
                 "ephemeral_1h_input_tokens": self.created_for_1h,
             },
             "output_tokens": output_tokens,
-            "service_tier": "standard",
-        })
+        });
+        if self.fields.service_tier {
+            usage["service_tier"] = json!("standard");
+        }
+        if let Some(geography) = self.fields.inference_geo {
+            usage["inference_geo"] = json!(geography);
+        }
+        usage
+    }
+
+    /// Adds the requests of the tools that the provider itself ran, if there are any. A stream has them at its end.
+    ///
+    /// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool#usage-and-pricing>; both members:
+    /// `types/server_tool_usage.py` of the official SDK.
+    fn add_server_tools(&self, usage: &mut Value) {
+        let is_of = |name: &str| {
+            let blocks = self.content.iter();
+            blocks
+                .filter(|block| block["type"] == "server_tool_use" && block["name"] == name)
+                .count()
+        };
+        if self
+            .content
+            .iter()
+            .any(|block| block["type"] == "server_tool_use")
+        {
+            usage["server_tool_use"] = json!({
+                "web_search_requests": is_of("web_search"),
+                "web_fetch_requests": is_of("web_fetch"),
+            });
+        }
     }
 
     /// The stream, in the Messages API's form.
@@ -116,7 +150,9 @@ impl ProviderAnswer {
     fn message_delta(&self) -> Value {
         let mut delta = json!({"stop_reason": self.stop_reason});
         self.add_details(&mut delta);
-        self.with_context_management(json!({"type": "message_delta", "delta": delta, "usage": self.usage}))
+        let mut usage = json!(self.usage);
+        self.add_server_tools(&mut usage);
+        self.with_context_management(json!({"type": "message_delta", "delta": delta, "usage": usage}))
     }
 
     /// The stream as Bedrock InvokeModel and Vertex AI send it; for Converse see [`super::converse::stream`].
@@ -128,14 +164,17 @@ impl ProviderAnswer {
         // Source: https://code.claude.com/docs/en/llm-gateway-protocol (proxying to Bedrock).
         events.retain(|event| event.data["type"] != "ping");
         if let Some(last) = events.last_mut() {
-            last.data["amazon-bedrock-invocationMetrics"] = json!({
+            let mut metrics = json!({
                 "inputTokenCount": self.usage.input_tokens,
                 "outputTokenCount": self.usage.output_tokens,
                 "invocationLatency": self.latency_ms,
                 "firstByteLatency": self.latency_ms / 2,
-                "cacheReadInputTokenCount": self.usage.cache_read_input_tokens,
-                "cacheWriteInputTokenCount": self.usage.cache_creation_input_tokens,
             });
+            if self.usage.is_cached() {
+                metrics["cacheReadInputTokenCount"] = json!(self.usage.cache_read_input_tokens);
+                metrics["cacheWriteInputTokenCount"] = json!(self.usage.cache_creation_input_tokens);
+            }
+            last.data["amazon-bedrock-invocationMetrics"] = metrics;
         }
         events
     }
@@ -248,6 +287,7 @@ mod tests {
             content,
             stop_reason: "end_turn".into(),
             details: StopDetails::default(),
+            fields: ReplyFields::of(Route::Anthropic, "claude-haiku-4-5", false),
             usage: Usage {
                 input_tokens: 3,
                 cache_creation_input_tokens: 20,

@@ -187,11 +187,13 @@ fn usage(answer: &ProviderAnswer) -> Value {
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
         "totalTokens": total,
-        "cacheReadInputTokens": usage.cache_read_input_tokens,
-        "cacheReadInputTokenCount": usage.cache_read_input_tokens,
-        "cacheWriteInputTokens": usage.cache_creation_input_tokens,
-        "cacheWriteInputTokenCount": usage.cache_creation_input_tokens,
     });
+    if usage.is_cached() {
+        counts["cacheReadInputTokens"] = json!(usage.cache_read_input_tokens);
+        counts["cacheReadInputTokenCount"] = json!(usage.cache_read_input_tokens);
+        counts["cacheWriteInputTokens"] = json!(usage.cache_creation_input_tokens);
+        counts["cacheWriteInputTokenCount"] = json!(usage.cache_creation_input_tokens);
+    }
     let for_5m = usage
         .cache_creation_input_tokens
         .saturating_sub(answer.created_for_1h);

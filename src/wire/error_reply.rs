@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Route;
+use super::reply_fields::ORGANIZATION;
 
 /// Azure's own id of a request.
 pub const APIM_REQUEST_ID: &str = "apim-request-id";
@@ -59,7 +60,7 @@ impl ErrorReply {
     pub fn render(&self, route: Route, request_id: Uuid) -> RenderedError {
         let digits = &request_id.simple().to_string()[..22];
         match route {
-            Route::Anthropic => self.render_messages(format!("req_01{digits}")),
+            Route::Anthropic => self.render_anthropic(format!("req_01{digits}")),
             Route::BedrockInvoke | Route::BedrockConverse => self.render_aws(request_id),
             Route::VertexAi if self.is_googles() => self.render_google(),
             Route::VertexAi => self.render_messages(format!("req_vrtx_01{digits}")),
@@ -73,6 +74,21 @@ impl ErrorReply {
                 rendered
             }
         }
+    }
+
+    /// Sources: <https://platform.claude.com/docs/en/api/overview#response-headers>; `x-should-retry`: the recordings of
+    /// `wire::reply_fields`.
+    fn render_anthropic(&self, request_id: String) -> RenderedError {
+        let mut rendered = self.render_messages(request_id);
+        // Without a valid credential nobody knows the organization.
+        if self.status != 401 {
+            let (name, organization) = ORGANIZATION;
+            rendered.headers.push((name, organization.to_owned()));
+        }
+        if self.status == 429 {
+            rendered.headers.push(("x-should-retry", "true".to_owned()));
+        }
+        rendered
     }
 
     fn render_messages(&self, request_id: String) -> RenderedError {

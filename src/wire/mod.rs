@@ -15,6 +15,7 @@ pub mod encoding;
 pub mod tokens;
 pub mod script;
 pub mod secrets;
+pub mod reply_fields;
 pub mod answer;
 pub mod reply_id;
 pub mod error_reply;
@@ -109,6 +110,13 @@ pub struct Usage {
     /// Tokens of the answer.
     #[serde(default)]
     pub output_tokens: u64,
+}
+
+impl Usage {
+    /// Whether the prompt cache was read or written. Bedrock reports its counts only then.
+    pub fn is_cached(&self) -> bool {
+        self.cache_creation_input_tokens + self.cache_read_input_tokens > 0
+    }
 }
 
 impl std::iter::Sum for Usage {

@@ -1,6 +1,8 @@
-//! The random digits in the ids of the simulator's replies. They end with a checksum, so an id shows that the simulator made
-//! it.
+//! The marks in the simulator's replies. The random digits of an id and the bytes of a signature end with a checksum, so they
+//! show that the simulator made them.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use crate::digest::Sha512;
@@ -42,8 +44,33 @@ pub fn of_simulator(id: &str) -> Option<&str> {
     is_sealed.then_some(digits)
 }
 
+/// `tag` with its checksum, as the signature of thinking.
+pub fn signature(tag: &[u8]) -> String {
+    STANDARD.encode([tag, checksum_of(tag).as_bytes()].concat())
+}
+
+/// The tag in a signature of thinking, if the simulator made it.
+pub fn tag_of_simulator(signature: &str) -> Option<Vec<u8>> {
+    let mut bytes = STANDARD.decode(signature).ok()?;
+    let sum = bytes.split_off(bytes.len().checked_sub(DIGITS - RANDOM)?);
+    (sum == checksum_of(&bytes).as_bytes()).then_some(bytes)
+}
+
+/// Whether the simulator made `id`, which may be a UUID, as AWS's ids of requests are.
+pub fn is_of_simulator(id: &str) -> bool {
+    let of_uuid = || {
+        let digits = id.parse::<Uuid>().ok()?.simple().to_string();
+        Some(digits[RANDOM..DIGITS] == checksum(&digits[..RANDOM]))
+    };
+    of_simulator(id).is_some() || of_uuid().unwrap_or_default()
+}
+
 fn checksum(digits: &str) -> String {
-    let mut checksum = Sha512::of(digits.as_bytes()).short();
+    checksum_of(digits.as_bytes())
+}
+
+fn checksum_of(bytes: &[u8]) -> String {
+    let mut checksum = Sha512::of(bytes).short();
     checksum.truncate(DIGITS - RANDOM);
     checksum
 }
@@ -67,6 +94,8 @@ mod tests {
         let call = format!("toolu_bdrk_01{}", with_checksum("A09q90qw90lq917A".to_owned()));
         assert!(of_simulator(&call).is_some(), "{call}");
         assert!(sealed(random).simple().to_string().starts_with(&digits));
+        assert!(is_of_simulator(&sealed(random).to_string()) && is_of_simulator(&call));
+        assert!(!is_of_simulator(&random.to_string()) && !is_of_simulator("req_1"));
         for id in [
             "",
             "msg_1",
@@ -75,6 +104,22 @@ mod tests {
             "chatcmpl-5f0c6a2e-3c1d-4b5e-9a57-0d8f4f1c2b3a",
         ] {
             assert_eq!(of_simulator(id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_signature_shows_that_the_simulator_made_it() {
+        let tag = b"0123456789abcdef";
+        let made = signature(tag);
+        assert_eq!(tag_of_simulator(&made).as_deref(), Some(&tag[..]));
+        for other in [
+            "",
+            "not base64",
+            "AAAA",
+            &STANDARD.encode(tag),
+            &made.replace('=', ""),
+        ] {
+            assert_eq!(tag_of_simulator(other), None, "{other}");
         }
     }
 }

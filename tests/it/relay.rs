@@ -15,12 +15,14 @@ use compat_matrix::mutants::RelayPosition;
 use compat_matrix::relay::{Mutation, Relay, TRIAL_PREFIX};
 use compat_matrix::wire::encoding::ContentDecoder;
 use compat_matrix::wire::exchange::Body as RecordedBody;
+use compat_matrix::wire::reply_id;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use uuid::Uuid;
 
 use crate::support::loopback::{gzipped, serve, unused_port};
 use crate::support::mutant::mutant;
@@ -516,4 +518,28 @@ async fn headers_change_their_case_and_their_order() {
     let reversed = arrived_head("request: { reverse_headers: true }").await;
     let [first, last] = places(&reversed, ["x-first: 1", "x-last: 2"]);
     assert!(first > last, "{reversed:?}");
+}
+
+#[tokio::test]
+async fn an_id_of_the_simulator_shows_under_any_name() {
+    for (name, id, expected) in [
+        (
+            "llm_provider-x-amzn-requestid",
+            reply_id::sealed(Uuid::from_u128(815)),
+            true,
+        ),
+        ("llm_provider-x-amzn-requestid", Uuid::from_u128(815), false),
+        ("x-other", reply_id::sealed(Uuid::from_u128(815)), false),
+    ] {
+        let address = upstream(move |_| async move {
+            let response = Response::builder().header(name, id.to_string());
+            response.body(Body::from("{}")).unwrap()
+        });
+        let relay = Relay::start(RelayPosition::Front, &address.await, None)
+            .await
+            .unwrap();
+        drop(http::client().get(relay.base_url()).send().await.unwrap());
+        assert_eq!(relay.has_met_simulator(), expected, "{name}: {id}");
+        relay.shutdown().await;
+    }
 }

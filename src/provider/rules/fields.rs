@@ -8,10 +8,9 @@ use crate::wire::error_reply::ErrorReply;
 pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields, structured_outputs,];
 
 /// Fields that need a beta flag, and the prefixes of that flag.
-const WITH_BETA: [(&str, &[&str]); 5] = [
+const WITH_BETA: [(&str, &[&str]); 4] = [
     ("context_management", &["context-management-", "compact-"]),
     ("mcp_servers", &["mcp-client-"]),
-    ("container", &["code-execution-", "skills-"]),
     ("output_format", &["structured-outputs-"]),
     ("speed", &["fast-mode-"]),
 ];

@@ -42,8 +42,8 @@ const FAULTS: [(Route, bool, Change, &str); 16] = [
     (
         Route::Anthropic,
         false,
-        |recording| reply(recording).events[0].data["usage"]["inference_geo"] = "us".into(),
-        "new field: usage.inference_geo [string | ]",
+        |recording| reply(recording).events[0].data["usage"]["region"] = "us".into(),
+        "new field: usage.region [string | ]",
     ),
     (
         Route::BedrockConverse,
@@ -111,7 +111,10 @@ const FAULTS: [(Route, bool, Change, &str); 16] = [
                 json!({"type": "error", "error": {"type": "busy_error", "message": "m"}, "request_id": "r"});
             *reply(recording) = RecordedReply {
                 status: 529,
-                headers: vec![("request-id".into(), "r".into())],
+                headers: vec![
+                    ("request-id".into(), "r".into()),
+                    ("anthropic-organization-id".into(), "o".into()),
+                ],
                 stream: false,
                 events: vec![SentEvent {
                     at_ms: 0,

@@ -2,6 +2,7 @@
 
 mod canary;
 mod faults;
+mod record;
 mod replay;
 mod sdk;
 

@@ -2,6 +2,7 @@
 
 mod clouds;
 mod models;
+mod reply_fields;
 mod routes;
 mod rules;
 mod scripted;

@@ -324,7 +324,11 @@ pub async fn read_stream(route: Route, reply: Response) -> Vec<Value> {
             event_stream::decode(&bytes)
                 .unwrap()
                 .into_iter()
-                .map(|(name, payload)| json!({name: payload}))
+                .map(|(name, mut payload)| {
+                    // The padding.
+                    payload.as_object_mut().unwrap().shift_remove("p");
+                    json!({name: payload})
+                })
                 .collect()
         }
     }

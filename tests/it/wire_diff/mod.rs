@@ -8,6 +8,7 @@ mod wording;
 
 use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, Lockstep, ProviderExchange, SentEvent};
+use compat_matrix::wire::reply_fields::ReplyFields;
 use compat_matrix::wire::script::{DeltaSplit, StopDetails};
 use compat_matrix::wire::{Direction, Usage, messages};
 use compat_matrix::wire_diff::{Change, Fate, Part, compare};
@@ -112,6 +113,7 @@ fn answer(blocks: &Value) -> ProviderAnswer {
         content: blocks.as_array().unwrap().clone(),
         stop_reason: "end_turn".into(),
         details: StopDetails::default(),
+        fields: ReplyFields::default(),
         usage: Usage {
             input_tokens: 10,
             output_tokens: 2,
