@@ -66,6 +66,8 @@ impl Framing {
 pub struct Decoder {
     framing: Framing,
     rest: Vec<u8>,
+    /// How many bytes of `rest` have no end of an event before them.
+    searched: usize,
 }
 
 impl Decoder {
@@ -73,6 +75,7 @@ impl Decoder {
         Self {
             framing,
             rest: Vec::new(),
+            searched: 0,
         }
     }
 
@@ -81,12 +84,23 @@ impl Decoder {
         self.rest.extend_from_slice(bytes);
         let mut events = Vec::new();
         let mut start = 0;
-        while let Some((event, length)) = self.framing.read(&self.rest[start..]) {
+        while let Some((event, length)) = self.read(start) {
             events.push(event);
             start += length;
+            self.searched = start;
         }
         self.rest.drain(..start);
+        // The end of an event may come in two pieces.
+        self.searched = self.rest.len().saturating_sub(LONGEST_SEPARATOR - 1);
         events
+    }
+
+    /// The event at `start`. A long event in many small pieces is read once, not at each piece.
+    fn read(&self, start: usize) -> Option<(FramedEvent, usize)> {
+        if self.framing == Framing::ServerSentEvents {
+            end_of_event(&self.rest[self.searched..])?;
+        }
+        self.framing.read(&self.rest[start..])
     }
 
     /// The bytes after the last complete event; empty unless the stream was cut off.
@@ -95,14 +109,21 @@ impl Decoder {
     }
 }
 
-fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
-    let separators = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
-    let end = (0..bytes.len()).find_map(|at| {
-        let found = separators
+/// What ends a server-sent event.
+const SEPARATORS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+const LONGEST_SEPARATOR: usize = 4;
+
+fn end_of_event(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find_map(|at| {
+        let found = SEPARATORS
             .iter()
             .find(|separator| bytes[at..].starts_with(separator))?;
         Some(at + found.len())
-    })?;
+    })
+}
+
+fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
+    let end = end_of_event(bytes)?;
     let (name, text) = sse::decode(&String::from_utf8_lossy(&bytes[..end]))
         .pop()
         .unwrap_or_default();

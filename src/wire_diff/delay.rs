@@ -1,9 +1,10 @@
-//! The delay that a gateway adds to each event of a stream: from its sending by the provider to its arrival in front of the
-//! gateway, both on one clock. The order that lockstep proves says nothing about it.
+//! The delay that a gateway adds to a request, to an answer and to each event of a stream: from its sending on one side of the
+//! gateway to its arrival on the other side, both on one clock. The order that lockstep proves says nothing about it.
 
 use serde::Serialize;
 use serde_json::Value;
 
+use super::pairing::Pair;
 use super::{Difference, Fate, Part, reply};
 use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 
@@ -13,8 +14,9 @@ pub const TYPICAL_MS: u64 = 500;
 /// The bound on each event of any stream, in milliseconds: longer than a busy machine stops a process.
 pub const LONGEST_MS: u64 = 10_000;
 
-/// The paths of the difference that a too long delay is: of content deltas, and of the other events.
-pub const DELAYS: [&str; 2] = ["each content delta", "each other event"];
+/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, and
+/// of an answer without a stream.
+pub const DELAYS: [&str; 4] = ["each content delta", "each other event", "the request", "the answer"];
 
 /// The other events, in the Messages API and in Converse. `metadata` has the token counts that `message_delta` needs.
 const OTHERS: [[&str; 2]; 5] = [
@@ -56,15 +58,35 @@ fn delays(given: &ProviderReply, back: &GatewayReply, times: impl Fn(&[SentEvent
     if !(given.stream && back.stream) || sent.len() != came.len() {
         return Vec::new();
     }
-    let released = back.released_at_ms.unwrap_or_default();
     let pairs = sent.iter().zip(came);
-    pairs
-        .map(|(sent, came)| {
-            let from = released.max(*sent);
-            came.saturating_sub(from)
-                .saturating_sub(back.cpu_wait_ms(from, came))
-        })
-        .collect()
+    pairs.map(|(sent, came)| delay(back, *sent, came)).collect()
+}
+
+/// The part of the time between two moments that is the gateway's.
+fn delay(back: &GatewayReply, from_ms: u64, to_ms: u64) -> u64 {
+    let released = back.released_at_ms.unwrap_or_default().min(to_ms);
+    let held = released.saturating_sub(back.at_ms.max(from_ms));
+    let passed = to_ms.saturating_sub(from_ms).saturating_sub(held);
+    passed.saturating_sub(back.cpu_wait_ms(from_ms, to_ms))
+}
+
+/// A request of which the provider learned too late.
+pub(super) fn of_request(pair: &Pair) -> Option<Difference> {
+    let (exchange, back) = (pair.exchanges.first()?, pair.passage.reply.as_ref()?);
+    let delay = delay(back, pair.passage.request.at_ms, exchange.request.at_ms);
+    (delay > LONGEST_MS).then(|| late(DELAYS[2], LONGEST_MS, format!("{delay} ms")))
+}
+
+/// An answer without a stream that came too late.
+pub(super) fn of_answer(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+    let (sent, came) = (given.events.last()?, back.events.last()?);
+    let delay = delay(back, sent.at_ms, came.at_ms);
+    (!given.stream && delay > LONGEST_MS).then(|| late(DELAYS[3], LONGEST_MS, format!("{delay} ms")))
+}
+
+fn late(path: &str, bound: u64, measured: String) -> Difference {
+    let bound = format!("at most {bound} ms");
+    Difference::of(Part::Pace, path, bound, measured).with_fate(Fate::Delayed)
 }
 
 /// The longest delay of an event that is no content delta.
@@ -90,11 +112,7 @@ fn name(event: &Value) -> &str {
 /// The deltas of a lockstep stream wait for each other, so a delay of each one shows in half of them. Those of another
 /// stream queue up, so only the bound on the longest delay holds there.
 pub(super) fn difference(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let late = |path: &str, bound: u64, measured: String| {
-        let bound = format!("at most {bound} ms");
-        Difference::of(Part::Pace, path, bound, measured).with_fate(Fate::Delayed)
-    };
-    let [of_deltas, of_others] = DELAYS;
+    let [of_deltas, of_others, ..] = DELAYS;
     let delay = DeltaDelay::of(of_reply(given, back));
     if let Some(delay) = delay.filter(|delay| given.lockstep.is_some() && delay.median_ms > TYPICAL_MS) {
         let measured = format!("{} ms for half of {}", delay.median_ms, delay.deltas);

@@ -56,6 +56,8 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     if back.stream {
         found.extend(events(exchange, back, &came));
         found.extend(pace(given, back).or_else(|| delay::difference(given, back)));
+    } else {
+        found.extend(delay::of_answer(given, back));
     }
     found
 }

@@ -5,19 +5,20 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::{self, Prompt};
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, values};
+use super::{Difference, Fate, Part, delay, values};
 use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
 use crate::wire::{Operation, Route, messages, pointer, target};
 
-/// Fields that `conversation` and `betas` compare by their meaning.
-const COMPARED_BY_MEANING: [&str; 4] = ["messages", "system", "tools", "anthropic_beta"];
+/// Fields that `conversation` compares by their meaning.
+const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let Some(exchange) = pair.exchanges.first() else {
         return vec![never_forwarded(pair)];
     };
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
+    found.extend(delay::of_request(pair));
     found.extend(exchange.keyless.then(|| without_key("the request")));
     found.extend(headers(&pair.passage.request, &exchange.request));
     found.extend(credentials(exchange));
@@ -237,14 +238,20 @@ fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference
         Some(Route::BedrockConverse) => &fields_of_converse(arrived),
         _ => arrived,
     };
-    values::differences(Part::Field, "", &without_meaning(sent), &without_meaning(arrived))
-}
-
-/// `body` without the fields that are compared by their meaning.
-fn without_meaning(body: &Value) -> Value {
-    let mut fields = body.as_object().cloned().unwrap_or_default();
-    fields.retain(|name, _| !COMPARED_BY_MEANING.contains(&name.as_str()));
-    fields.into()
+    // Only these have betas in the body, where `betas` compares them.
+    let has_betas = matches!(
+        route,
+        Some(Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi)
+    );
+    let [sent, arrived] = [sent, arrived].map(|body| {
+        let mut fields = body.as_object().cloned().unwrap_or_default();
+        fields.retain(|name, _| match name.as_str() {
+            "anthropic_beta" => !has_betas,
+            name => !COMPARED_BY_MEANING.contains(&name),
+        });
+        fields.into()
+    });
+    values::differences(Part::Field, "", &sent, &arrived)
 }
 
 /// The fields of a `converse` request under the names of the Messages API

@@ -1,7 +1,7 @@
 //! Error types and statuses that mean one thing, whatever else the text says.
 
 use super::{CauseRule, NEXT_WAIT, PLAUSIBLE, rule};
-use crate::outcome::Cause::{Account, Auth, Config, RateLimit};
+use crate::outcome::Cause::{Account, Auth, Config, Gateway, RateLimit};
 
 pub(super) const RULES: &[CauseRule] = &[
     rule("not_found", Config, PLAUSIBLE)
@@ -9,6 +9,11 @@ pub(super) const RULES: &[CauseRule] = &[
         .why("an error of the type `not found`")
         .next("compare base, path and model id in the gateway's configuration with what the provider offers")
         .example("litellm.NotFoundError: AnthropicException - {\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"Not Found\"}}"),
+    rule("page_of_a_firewall", Gateway, PLAUSIBLE)
+        .says(&[r"(?is)\b403\b.*<html|<html.*\b(403|blocked)\b"])
+        .why("a web page that forbids the request, which no API answers with")
+        .next("find out what answers at this address: a firewall or a proxy in front of the gateway; let it pass such requests")
+        .example("API Error: 403 <!DOCTYPE html><html><head><title>Attention Required!</title></head><body>Sorry, you have been blocked</body></html>"),
     rule("status_auth", Auth, PLAUSIBLE)
         .status(&[(401, 401), (403, 403), (407, 407)])
         .why("the status says that the credential was refused; the text adds nothing")

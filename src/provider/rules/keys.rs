@@ -2,7 +2,7 @@
 //!
 //! The types are the parameters of the official SDK (<https://github.com/anthropics/anthropic-sdk-python>, `types/` and
 //! `types/beta/`) and of the reference (<https://platform.claude.com/docs/en/api/messages>). A value without a type here is
-//! open: metadata, a tool's `input_schema`, the `input` of a call, citations. Converse checks nothing but the fields that it
+//! open: a tool's `input_schema`, the `input` of a call, citations. Converse checks nothing but the fields that it
 //! forwards to the model.
 
 use serde_json::{Map, Value};
@@ -19,7 +19,9 @@ pub(super) const RULES: &[Rule] = rules![known_keys, eager_input_streaming,];
 #[rustfmt::skip]
 const TYPES: &[(&str, &str)] = &[
     ("request", "messages:message system:system tools:tool| tool_choice:tool_choice| thinking:thinking| \
-        output_config:output_config context_management:context_management cache_control:cache| *"),
+        output_config:output_config context_management:context_management cache_control:cache| metadata:metadata *"),
+    // https://github.com/BerriAI/litellm/pull/24661
+    ("metadata", "user_id"),
     ("message", "role! content!:block| clear_at output_config:output_config"),
     ("system", "type text! cache_control:cache| citations"),
     ("block.text", "type text! cache_control:cache| citations"),
@@ -255,6 +257,10 @@ mod tests {
                 json!({"output_config": {"reasoning": "high"}}),
                 "output_config.reasoning: Extra inputs are not permitted",
             ),
+            (
+                json!({"metadata": {"user_id": "u", "tags": ["team-a"]}}),
+                "metadata.tags: Extra inputs are not permitted",
+            ),
         ] {
             let found = in_object(body.as_object().unwrap(), "request", "");
             assert_eq!(found.as_deref(), Some(fault));
@@ -264,7 +270,7 @@ mod tests {
     #[test]
     fn open_values_and_new_tools_have_no_fault() {
         let body = json!({
-            "metadata": {"user_id": "u", "anything": 1},
+            "metadata": {"user_id": "u"},
             "surprise": {"at": "the top level is another rule's"},
             "thinking": {"type": "novelty"},
             "tools": [
