@@ -62,10 +62,15 @@ fn ended_from_outside(evidence: &Evidence) -> Option<Diagnosis> {
 
 /// The simulator made the answer, but not for this trial. Its ids show both.
 fn answer_of_another_trial(evidence: &Evidence) -> Option<Diagnosis> {
-    let own: Vec<&str> = evidence
-        .exchanges
-        .iter()
-        .filter_map(|exchange| reply_id::of_simulator(exchange.reply.message.as_ref()?["id"].as_str()?))
+    // A stream that was cut has no whole message, but its first event has the id.
+    let ids = evidence.exchanges.iter().flat_map(|exchange| {
+        let events = exchange.reply.events.iter();
+        let started = events.map(|event| &event.data["message"]["id"]);
+        let whole = exchange.reply.message.iter().map(|message| &message["id"]);
+        whole.chain(started)
+    });
+    let own: Vec<&str> = ids
+        .filter_map(|id| reply_id::of_simulator(id.as_str()?))
         .collect();
     let received = evidence.sent.iter().filter_map(|sent| sent.reply.as_ref());
     let answers = received.filter(|reply| reply.status < 400);

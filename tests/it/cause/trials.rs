@@ -219,6 +219,15 @@ fn the_answer_of_another_trial_is_the_gateway_s_fault() {
         );
         assert!(!is_other || cause == Cause::Gateway);
     }
+    // The provider cut this stream after its first event.
+    let mut cut = with_reply(&own, "");
+    let reply = &mut cut.exchanges[0].reply;
+    let start = json!({"type": "message_start", "message": reply.message.take()});
+    reply.events = vec![SentEvent {
+        at_ms: 0,
+        data: start,
+    }];
+    assert_ne!(cause_of(&cut).1, "answer_of_another_trial");
     let evidence = with_reply(&other, "");
     let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
     let failure = failure_of_trial(&evidence, &judgement);
