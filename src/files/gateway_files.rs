@@ -1,11 +1,12 @@
 //! Lists the files in `gateways/` and checks them against the project: their names, links and expectations.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Project;
 use super::project::{GATEWAYS, PROXY_CONFIG};
 use super::reading::{read, visible_entries};
-use crate::catalogue::{Configurations, Install, OwnTool};
+use crate::catalogue::{Configurations, Install, Lacks, OwnTool};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, yaml};
 use crate::env;
 use crate::expectation::IMPLIED;
@@ -79,7 +80,8 @@ pub(super) fn check(project: &Project) -> Vec<Diagnostic> {
             Ok((description, node)) => {
                 let mut reader = Reader::new(&node);
                 let findings = description.known.findings.iter();
-                errors.extend(findings.flat_map(|finding| errors_of(project, finding, &reader)));
+                let lacks = &description.lacks;
+                errors.extend(findings.flat_map(|finding| errors_of(project, finding, lacks, &reader)));
                 let entry = description.entry.as_ref();
                 if entry.is_some_and(|entry| entry.install == Install::Tool(OwnTool::Litellm)) {
                     check_litellm(project, &description.configurations, &mut reader);
@@ -129,9 +131,14 @@ fn check_litellm(project: &Project, configurations: &Configurations, reader: &mu
     }
 }
 
-fn errors_of(project: &Project, finding: &KnownFinding, reader: &Reader<'_>) -> Vec<Diagnostic> {
+fn errors_of(
+    project: &Project,
+    finding: &KnownFinding,
+    lacks: &Lacks,
+    reader: &Reader<'_>,
+) -> Vec<Diagnostic> {
     let path = KeyPath::of("findings").then(&finding.name);
-    let mut errors = unknown_expectations(project, finding, reader, &path.then("shows"));
+    let mut errors = unknown_expectations(project, finding, lacks, reader, &path.then("shows"));
     let link = &finding.link;
     if !link.contains("://") && !project.root.join(link).is_file() {
         let error = reader.at(&path.then("link"), format!("there is no page `{link}`"));
@@ -144,36 +151,48 @@ fn errors_of(project: &Project, finding: &KnownFinding, reader: &Reader<'_>) -> 
 fn unknown_expectations(
     project: &Project,
     finding: &KnownFinding,
+    lacks: &Lacks,
     reader: &Reader<'_>,
     shows: &KeyPath,
 ) -> Vec<Diagnostic> {
+    let features: Vec<&str> = project
+        .manifest
+        .features
+        .iter()
+        .map(|feature| feature.id.as_str())
+        .collect();
     let error = |(index, pattern): (usize, &SubjectPattern)| {
-        let text = pattern.to_string();
-        let Ok(Subject::Expectation { feature, name }) = text.parse() else {
+        let Ok(Subject::Expectation { feature, name }) = pattern.to_string().parse() else {
             return None;
         };
-        if text.contains('*') {
-            return None;
-        }
         let path = shows.then(index);
-        let features = || {
-            project
-                .manifest
-                .features
-                .iter()
-                .map(|feature| feature.id.as_str())
+        let is_row = |row: &FeatureId| {
+            let (feature, name) = (Some(row.clone()), name.clone());
+            pattern.matches(&Subject::Expectation { feature, name })
         };
         if let Some(feature) = &feature
-            && !features().any(|known| known == feature.as_str())
+            && !features.iter().any(|row| is_row(&FeatureId::new(*row)))
         {
             let error = reader.at(&path, format!("the manifest has no feature `{feature}`"));
-            let error = error.allowed(listed(features()));
-            return Some(error.did_you_mean(feature.as_str(), features()));
+            let error = error.allowed(listed(features.iter().copied()));
+            return Some(error.did_you_mean(feature.as_str(), features.iter().copied()));
         }
+        let rows = feature
+            .is_some()
+            .then_some(&is_row as &dyn Fn(&FeatureId) -> bool);
         // A broken cell may have it, and has errors of its own.
-        let known = names(project, finding, feature.as_ref())?;
+        let (known, of_changes) = names(project, finding, lacks, rows)?;
         if known.contains(&name) {
             return None;
+        }
+        if of_changes.contains(&name) {
+            let error = reader.at(
+                &path,
+                format!("a finding of `{name}` names the change, not the expectation"),
+            );
+            return Some(
+                error.hint("write the change as `compat-results.json` has it: `request beta NAME dropped`"),
+            );
         }
         let of = feature
             .as_ref()
@@ -188,25 +207,33 @@ fn unknown_expectations(
     finding.shows.iter().enumerate().filter_map(error).collect()
 }
 
-/// The names of the expectations of `feature`, or of every row, in the finding's columns. `None` if a cell has errors.
-fn names(project: &Project, finding: &KnownFinding, feature: Option<&FeatureId>) -> Option<Vec<String>> {
-    let mut names: Vec<String> = Vec::new();
+/// The names of the expectations of some rows, or of every row, in the finding's columns, and the names of those whose findings
+/// are about changes. `None` if a cell has errors.
+fn names(
+    project: &Project,
+    finding: &KnownFinding,
+    lacks: &Lacks,
+    is_row: Option<&dyn Fn(&FeatureId) -> bool>,
+) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut names, mut of_changes) = (BTreeSet::new(), BTreeSet::new());
     let cells = project.cells().into_iter().filter(|cell: &CellId| {
-        finding.providers.contains(&cell.provider) && feature.is_none_or(|feature| *feature == cell.feature)
+        finding.providers.contains(&cell.provider)
+            && lacks.reason(cell).is_none()
+            && is_row.is_none_or(|is_row| is_row(&cell.feature))
     });
     for cell in cells {
         let cell = project.cell(&cell).ok()?;
-        let expectations = cell.test().map_or(&[][..], |test| &test.expectations);
-        // An expectation of every row has no row in its name.
-        let of_its_kind = expectations
-            .iter()
-            .filter(|one| one.is_of_every_row() == feature.is_none());
-        names.extend(of_its_kind.map(|one| one.name.clone()));
-        if feature.is_some() {
+        let Some(test) = cell.test() else { continue };
+        for one in &test.expectations {
+            // An expectation of every row has no row in its name.
+            match one.check.shows_changes() {
+                true => of_changes.insert(one.name.clone()),
+                false => one.is_of_every_row() == is_row.is_none() && names.insert(one.name.clone()),
+            };
+        }
+        if is_row.is_some() {
             names.extend(IMPLIED.map(str::to_owned));
         }
     }
-    names.sort_unstable();
-    names.dedup();
-    Some(names)
+    Some((names, of_changes))
 }

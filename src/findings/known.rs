@@ -120,11 +120,6 @@ impl KnownFinding {
                 .is_none_or(|range| within(range, versions.claude_code))
     }
 
-    /// Whether it needs no recording of the wire to show.
-    pub fn is_about_expectations(&self) -> bool {
-        self.shows.iter().all(SubjectPattern::is_of_expectation)
-    }
-
     pub fn matches(&self, subject: &Subject) -> bool {
         self.shows.iter().any(|pattern| pattern.matches(subject))
     }

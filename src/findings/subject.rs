@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ids::FeatureId;
 use crate::text::listed;
 use crate::wire::{Direction, Operation};
-use crate::wire_diff::{Change, Fate, Part};
+use crate::wire_diff::{self, Change, Fate, Part, STATUS};
 
 /// What a finding is about, without the numbers that differ from trial to trial.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -227,15 +227,70 @@ impl FromStr for SubjectPattern {
     type Err = SubjectError;
 
     fn from_str(text: &str) -> Result<Self, SubjectError> {
-        text.parse::<Subject>()?;
+        let subject: Subject = text.parse()?;
         let literal = regex::escape(text).replace(r"\*", ".*");
         let regex = Regex::new(&format!("^{literal}$")).map_err(|error| SubjectError {
             message: error.to_string(),
             ..SubjectError::form()
         })?;
-        Ok(Self {
+        let pattern = Self {
             text: text.to_owned(),
             regex,
+        };
+        match &subject {
+            Subject::Expectation { name, .. } if name.contains('*') => Err(SubjectError {
+                message: "a `*` in an expectation's name would hide what breaks next".into(),
+                allowed: "the whole name; `*` may stand for the row, as in `expectation *::run`".into(),
+                word: None,
+            }),
+            _ => pattern.can_match(&subject).map(|()| pattern),
+        }
+    }
+}
+
+impl SubjectPattern {
+    /// An error if no change can have this name. `subject` is the pattern, read as a subject.
+    fn can_match(&self, subject: &Subject) -> Result<(), SubjectError> {
+        let Subject::Change {
+            direction,
+            part,
+            path,
+            fate,
+        } = subject
+        else {
+            return Ok(());
+        };
+        let Some(names) = wire_diff::names(*direction, *part, *fate) else {
+            return Ok(());
+        };
+        let matches = |name: &str| {
+            self.matches(&Subject::Change {
+                direction: *direction,
+                part: *part,
+                path: name.to_owned(),
+                fate: *fate,
+            })
+        };
+        let can_be = |name: &&str| match (name.strip_suffix(STATUS), name.strip_suffix('*')) {
+            (Some(stem), _) => (100..600).any(|status| matches(&format!("{stem}{status}"))),
+            (_, Some(stem)) => path.starts_with(stem) || matches(name),
+            _ => matches(name),
+        };
+        if names.iter().any(can_be) {
+            return Ok(());
+        }
+        let what = format!("{} {}", word(direction), word(part));
+        Err(match names {
+            [] => SubjectError {
+                message: format!("`{what}` does not exist: a {} has no such part", word(direction)),
+                allowed: FORM.into(),
+                word: None,
+            },
+            names => SubjectError {
+                message: format!("no finding about `{what}` has the name `{path}`"),
+                allowed: listed(names.iter().copied()),
+                word: Some((path.clone(), names.to_vec())),
+            },
         })
     }
 }

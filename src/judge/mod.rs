@@ -85,10 +85,11 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
 }
 
 /// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool. The token count is the
-/// cell's request.
+/// cell's request. If no answer reaches Claude Code, it cannot offer a tool that an answer finds.
 fn unoffered_tool(test: &Test, evidence: &Evidence) -> Option<UnofferedTool> {
-    let own = (evidence.sent.iter()).filter(|sent| sent.operation == Operation::Messages);
-    let bodies = own.filter_map(|sent| sent.request.body.json());
+    let own = || (evidence.sent.iter()).filter(|sent| sent.operation == Operation::Messages);
+    let has_answer = own().any(|sent| sent.reply.as_ref().is_some_and(|reply| reply.status < 400));
+    let bodies = own().filter_map(|sent| sent.request.body.json());
     let tools = bodies.filter_map(|body| body["tools"].as_array()).flatten();
     let offered: BTreeSet<&str> = tools.filter_map(|tool| tool["name"].as_str()).collect();
     let used = evidence
@@ -107,7 +108,7 @@ fn unoffered_tool(test: &Test, evidence: &Evidence) -> Option<UnofferedTool> {
         _ => None,
     })?;
     let (_, place) = test.called_tools.iter().find(|(called, _)| called == name)?;
-    (!evidence.sent.is_empty()).then(|| UnofferedTool {
+    has_answer.then(|| UnofferedTool {
         name: name.clone(),
         place: place.clone(),
         offered: offered.into_iter().map(str::to_owned).collect(),
@@ -160,6 +161,8 @@ struct Judged<'a> {
     expectation: Option<&'a Expectation>,
     /// Whether it is broken by changes on the wire.
     is_about_changes: bool,
+    /// If it is broken: whether it held on the near side of the gateway, as far as that is known.
+    held_before: Option<bool>,
 }
 
 impl Judged<'_> {
@@ -196,6 +199,7 @@ impl Judge<'_> {
             },
             expectation: None,
             is_about_changes: false,
+            held_before: None,
         };
         let verdict = self.take(judged, Ruling::Judged(deviations));
         if verdict == Verdict::Broken && self.evidence.has_both_sides() {
@@ -210,17 +214,24 @@ impl Judge<'_> {
             true => Ruling::NotJudged,
             false => expectation.check.judge(scene),
         };
+        let is_broken = match &ruling {
+            Ruling::NotJudged => false,
+            Ruling::Judged(deviations) => !deviations.is_empty(),
+            Ruling::Changed(changes) => !changes.is_empty(),
+        };
+        let is_traced = is_broken && self.evidence.has_both_sides();
         let judged = Judged {
             name: &expectation.name,
             level: expectation.level,
             expectation: Some(expectation),
             is_about_changes: matches!(ruling, Ruling::Changed(_)),
+            held_before: is_traced.then(|| expectation.check.held_before(scene)).flatten(),
         };
-        let verdict = self.take(judged, ruling);
+        self.take(judged, ruling);
         if matches!(expectation.check, Check::Todo(_)) {
             self.evaluation.unwritten.push(expectation.name.clone());
-        } else if verdict == Verdict::Broken && self.evidence.has_both_sides() {
-            let mut held_before = expectation.check.held_before(scene);
+        } else if is_traced {
+            let mut held_before = judged.held_before;
             let interests = expectation.check.interests().into_iter();
             self.evaluation.traces.extend(interests.map(|interest| Trace {
                 expectation: expectation.name.clone(),
@@ -296,7 +307,7 @@ impl Judge<'_> {
     }
 
     /// The status of the run's own failure, if `deviation` only follows from it. If the gateway is known to break the run, what
-    /// the cell expects of a recorded request or reply does not follow from that.
+    /// the cell expects of a recorded request or reply does not follow from that, unless Claude Code did not send it either.
     fn consequence_of_run(
         &self,
         judged: Judged<'_>,
@@ -316,7 +327,7 @@ impl Judge<'_> {
         let place = deviation.evidence.as_ref();
         let is_recorded =
             judged.expectation.is_some() && place.is_some_and(|(file, _)| recorded.contains(&file.as_str()));
-        (run.status.is_new() || !is_recorded).then_some(run.status)
+        (run.status.is_new() || !is_recorded || judged.held_before == Some(false)).then_some(run.status)
     }
 
     /// Adds a mismatch. Changes of one expectation and status are one mismatch.

@@ -43,10 +43,8 @@ impl MatrixRun {
         }
         let project = &self.selected.project;
         let is_own = |stale: &StaleFinding<'_>| {
-            self.selected
-                .names
-                .iter()
-                .any(|name| name.cell.provider == stale.provider && stale.tiers.contains(&name.tier))
+            let mut names = self.selected.names.iter();
+            names.any(|name| stale.concerns(name))
         };
         let lacks = &self.selected.gateway.lacks;
         let mut trials = project.applicable_trials();

@@ -9,6 +9,7 @@ mod conversation;
 mod delay;
 mod frame;
 pub mod lost;
+mod names;
 pub mod noise;
 mod pairing;
 mod reply;
@@ -30,6 +31,7 @@ use crate::wire::{Direction, Operation, Route};
 pub const LOST_ANSWER: &str = "HTTP status of an answer";
 
 pub use delay::{DELAYS, DeltaDelay};
+pub use names::{STATUS, names};
 pub use pairing::{as_sent, forwarded};
 pub use request::arrived_betas;
 

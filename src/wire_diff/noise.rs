@@ -92,6 +92,18 @@ pub const RULES: &[NoiseRule] = &[
         is_noise: |change| is_field(change, "stream") && is_only(change, &json!(false)),
     },
     NoiseRule {
+        name: "form_of_number",
+        clause: "https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        reason: "1 and 1.0 are the same number, and this field takes any number",
+        direction: Direction::Request,
+        routes: EVERY,
+        is_noise: |change| {
+            let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64);
+            let sent = number(&change.what.before);
+            is_field(change, "temperature") && sent.is_some() && sent == number(&change.what.after)
+        },
+    },
+    NoiseRule {
         name: "version_in_body",
         clause: "llm-gateway-protocol#api-formats",
         reason: "Bedrock and Vertex AI have `anthropic_version` in the body, with their own values",

@@ -142,29 +142,27 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         return Vec::new();
     };
     let (before, after) = (&before.data, &after.data);
+    // What a gateway does to the error of one status says nothing about the others.
+    let changed = |what: &str, before: Value, after: Value| {
+        let difference = Difference::of(Part::Error, format!("{what} {}", given.status), before, after);
+        difference.with_fate(Fate::Changed)
+    };
     let mut found = Vec::new();
     if given.status >= 400 && !is_messages_error(after) {
         let shape = json!({"type": "error", "error": {"type": "…", "message": "…"}});
-        let difference = Difference::of(Part::Error, "the error's shape", shape, after.clone());
-        found.push(difference.with_fate(Fate::Changed));
+        found.push(changed("the shape of error", shape, after.clone()));
     }
     let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
-        found.push(Difference::of(
-            Part::Error,
-            "the error's message",
-            words,
-            error_reply::message_of(after),
+        found.push(changed(
+            "the message of error",
+            words.into(),
+            error_reply::message_of(after).into(),
         ));
     }
     let (old, new) = (&before["error"]["type"], &after["error"]["type"]);
     if is_messages_error(before) && is_messages_error(after) && old != new {
-        found.push(Difference::of(
-            Part::Error,
-            format!("the type of error {}", given.status),
-            old.clone(),
-            new.clone(),
-        ));
+        found.push(changed("the type of error", old.clone(), new.clone()));
     }
     found
 }

@@ -23,6 +23,21 @@ fn mistakes_in_known_findings_are_explained() {
             "did you mean `tool_use`?",
         ),
         (
+            "expectation tool_use::tokens_counted\n",
+            "expectation *::tokens_countedd\n",
+            "did you mean `tokens_counted`?",
+        ),
+        (
+            "expectation tool_use::tokens_counted\n",
+            "expectation no_row*::tokens_counted\n",
+            "the manifest has no feature `no_row*`",
+        ),
+        (
+            "expectation open_lists::field_forwarded\n",
+            "expectation open_lists::beta_forwarded\n",
+            "a finding of `beta_forwarded` names the change, not the expectation",
+        ),
+        (
             "docs/findings/litellm-max-tokens-on-vertex.md",
             "docs/findings/x.md",
             "there is no page `docs/findings/x.md`",

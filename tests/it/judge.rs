@@ -255,6 +255,27 @@ fn a_known_broken_run_does_not_hide_what_a_request_shows() {
 }
 
 #[test]
+fn what_claude_does_not_send_follows_from_a_known_broken_run() {
+    let mut test = test(Check::Text(TextCheck(equals("pong"))));
+    let count = |count| {
+        let operation = Operation::Messages;
+        Check::Requests(RequestsCheck { operation, count })
+    };
+    // Claude Code sends one request, and it reaches the provider twice.
+    test.expectations.push(expectation("three", count(3)));
+    test.expectations.push(expectation("one", count(1)));
+    let mut failed = nothing()
+        .reached(text_exchange())
+        .reached(text_exchange())
+        .ended_with_error(Some(500), "API Error: 500");
+    failed.sent = vec![gateway_exchange(&text_exchange(), "application/json")];
+    let known = judge_known(&test, &failed, "expectation feature::run");
+    let findings = known.findings.iter();
+    let subjects: Vec<String> = findings.map(|one| one.subject.to_string()).collect();
+    assert_eq!(subjects, ["expectation feature::run", "expectation feature::one"]);
+}
+
+#[test]
 fn an_expectation_of_other_tiers_is_not_judged() {
     let mut test = test(Check::Text(TextCheck(equals("ping"))));
     test.expectations[0].tiers = Some(vec![TierId::new("opus")]);

@@ -366,6 +366,32 @@ fn a_known_finding_is_stale_if_no_trial_of_its_column_shows_it() {
 }
 
 #[test]
+fn a_subject_that_shows_in_no_column_is_stale() {
+    let both = ["a::b::haiku", "c::b::haiku"];
+    let subjects = "request beta colours-2026-01-01 dropped', 'request beta other dropped";
+    let gone = "gateways/example.yaml:3:3: the known finding `forgotten` no longer shows `request beta other dropped` anywhere: \
+                remove it from `shows`, or declare it in a finding of its own, with the versions that show it";
+    let mut shown = colours(&both, &both[..1]);
+    assert_eq!(stale_in(&shown, subjects), [gone]);
+    let whole = stale_in(&colours(&both, &[]), subjects);
+    assert_eq!(whole.len(), 1, "{whole:#?}");
+    assert!(whole[0].contains("no longer shows on b (haiku)"), "{whole:#?}");
+    let unfinished = colours(&both[..1], &both[..1]);
+    assert!(stale_in(&unfinished, subjects).is_empty());
+    // The other column of the declaration has not run.
+    let (providers, tiers) = (["b", "d"].map(ProviderId::new), [TierId::new("haiku")]);
+    let mut known = known_finding_of(subjects, &providers, &tiers);
+    known.findings[0].providers = providers.to_vec();
+    let applicable: Vec<TrialName> = ["a::b::haiku", "c::b::haiku", "a::d::haiku"]
+        .map(|name| name.parse().unwrap())
+        .to_vec();
+    assert!(stale(&shown, &known, &applicable).is_empty());
+    assert_eq!(stale(&shown, &known, &applicable[..2]).len(), 1);
+    shown.run.behind = Behind::Live;
+    assert!(stale_in(&shown, subjects).is_empty());
+}
+
+#[test]
 fn an_expectation_that_was_not_judged_makes_nothing_stale() {
     let subject = "expectation a::colour";
     let mut results = colours(&["a::b::haiku", "c::b::haiku"], &[]);

@@ -165,6 +165,11 @@ kinds! {
 }
 
 impl Check {
+    /// Whether a finding of it is a change on the wire, and not the broken expectation.
+    pub fn shows_changes(&self) -> bool {
+        matches!(self, Self::Beta(_) | Self::Unchanged(_))
+    }
+
     /// Whether a live run cannot judge it.
     pub fn is_provider_side(&self) -> bool {
         self.side() == JudgedSide::Provider

@@ -65,6 +65,28 @@ fn each_mistake_has_its_place_and_a_way_out() {
             "4:13: this is not the subject of a finding | `expectation a b` | `request PART PATH FATE`, ",
         ),
         (
+            (shows, "[reply error the error's shape changed]"),
+            "4:13: no finding about `reply error` has the name `the error's shape` | `reply error the error's shape changed` | \
+             `the shape of error STATUS`, `the message of error STATUS`, ",
+        ),
+        (
+            (shows, "[reply error the typ of error 413 changed]"),
+            "| did you mean `the type of error STATUS`?",
+        ),
+        (
+            (shows, "[reply event message_strat dropped]"),
+            "| did you mean `message_start`?",
+        ),
+        (
+            (shows, "[reply beta x dropped]"),
+            "4:13: `reply beta` does not exist: a reply has no such part | `reply beta x dropped` | `request PART PATH FATE`",
+        ),
+        (
+            (shows, "[expectation vision::*]"),
+            "4:13: a `*` in an expectation's name would hide what breaks next | `expectation vision::*` | the whole name; \
+             `*` may stand for the row",
+        ),
+        (
             (shows, "[request beta x dropped, request beta x dropped]"),
             "4:37: `request beta x dropped` is there twice",
         ),
@@ -129,7 +151,16 @@ fn each_mistake_has_its_place_and_a_way_out() {
         assert_eq!(found.len(), 1, "{wrong}: {found:#?}");
         assert!(found[0].contains(expected), "{wrong}: {found:#?}");
     }
-    assert!(errors(&[]).is_empty());
+    for right in [
+        "request beta x dropped",
+        "reply status HTTP status 5* changed",
+        "reply error the * of error 413 changed",
+        "reply header anthropic-ratelimit-unified-5h-reset dropped",
+        "reply event a_new_event added",
+        "expectation *::run",
+    ] {
+        assert_eq!(errors(&[(shows, &format!("['{right}']"))]), [""; 0], "{right}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod replies;
 mod requests;
 mod wording;
 
+use compat_matrix::findings::{Subject, SubjectPattern};
 use compat_matrix::wire::answer::ProviderAnswer;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, Lockstep, ProviderExchange, SentEvent};
 use compat_matrix::wire::reply_fields::ReplyFields;
@@ -37,16 +38,27 @@ impl Wire {
         Self::of(&[(body(), json!([{"type": "text", "text": "a b c"}]))])
     }
 
+    /// The differences. A known finding can name each of them.
+    fn compared(&self) -> Vec<Change> {
+        let changes = compare(&self.sent, &self.exchanges).changes;
+        for change in &changes {
+            let subject = Subject::of_change(change).to_string();
+            if let Err(error) = subject.parse::<SubjectPattern>() {
+                panic!("{subject}: {error}");
+            }
+        }
+        changes
+    }
+
     /// The text of each difference.
     fn changes(&self) -> Vec<String> {
-        let diff = compare(&self.sent, &self.exchanges);
-        diff.changes.iter().map(Change::line).collect()
+        self.compared().iter().map(Change::line).collect()
     }
 
     fn kinds(&self) -> Vec<(Direction, Part, Fate)> {
-        let diff = compare(&self.sent, &self.exchanges);
-        let kinds = diff.changes.iter();
-        kinds
+        let changes = self.compared();
+        changes
+            .iter()
             .map(|change| (change.direction, change.what.part, change.what.fate))
             .collect()
     }

@@ -74,6 +74,16 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             change(BedrockMantle, Field, "stream", Some(json!(true)), None),
         ),
         (
+            "form_of_number",
+            change(Anthropic, Field, "temperature", Some(json!(1)), Some(json!(1.0))),
+            change(Anthropic, Field, "temperature", Some(json!(1)), Some(json!(0.9))),
+        ),
+        (
+            "form_of_number",
+            change(Azure, Field, "temperature", Some(json!(1)), Some(json!(1.0))),
+            change(Azure, Field, "max_tokens", Some(json!(1)), Some(json!(1.0))),
+        ),
+        (
             "version_in_body",
             change(BedrockInvoke, Field, "anthropic_version", None, some("v")),
             change(Anthropic, Field, "anthropic_version", None, some("v")),

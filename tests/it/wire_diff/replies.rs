@@ -165,6 +165,9 @@ fn a_changed_status_or_error_is_a_difference() {
             (Direction::Reply, Part::Error, Fate::Changed),
         ]
     );
+    assert_has(&wire.changes()[1], "reply 1: the shape of error 529 changed: ");
+    let words = "reply 1: the message of error 529 changed: \"Overloaded\" → \"it broke\"";
+    assert_eq!(wire.changes()[2], words);
 }
 
 #[test]
