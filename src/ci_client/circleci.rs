@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 use chrono::DateTime;
-use futures_util::StreamExt as _;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ use super::api::{Api, in_words, read_items};
 use super::circleci_forms::{
     ActionForm, DetailsForm, JobForm, Page, PipelineForm, TestForm, WorkflowForm, add_output,
 };
-use super::{AT_ONCE, RunTarget};
+use super::{RunTarget, at_once};
 use crate::ci::{CiJob, CiService, JobDetails, JobState, Pipeline, Workflow};
 use crate::github::Repository;
 use crate::http::parse_url;
@@ -190,11 +189,7 @@ impl CircleCi {
         with_earlier: bool,
         gaps: &mut Vec<String>,
     ) -> Vec<Pipeline> {
-        let reads = forms.into_iter().map(|form| self.pipeline(form, with_earlier));
-        let read: Vec<_> = futures_util::stream::iter(reads)
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let read = at_once(forms.into_iter().map(|form| self.pipeline(form, with_earlier))).await;
         let (pipelines, missing): (Vec<_>, Vec<Vec<String>>) = read.into_iter().unzip();
         gaps.extend(missing.into_iter().flatten());
         pipelines

@@ -4,14 +4,13 @@
 //! archive of all logs is not used, because it cuts and renames the steps.
 
 use anyhow::Context as _;
-use futures_util::StreamExt as _;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{Api, in_words, read_items};
 use super::circleci::seconds_between;
-use super::{AT_ONCE, RunTarget};
+use super::{RunTarget, at_once};
 use crate::ci::{CiJob, CiService, JobDetails, JobState, Pipeline, Workflow};
 use crate::github::Repository;
 use crate::text::percent_encoded;
@@ -166,11 +165,7 @@ impl GitHubActions {
         with_earlier: bool,
         gaps: &mut Vec<String>,
     ) -> Vec<Pipeline> {
-        let reads = runs.iter().map(|run| self.read(run, with_earlier));
-        let read: Vec<_> = futures_util::stream::iter(reads)
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let read = at_once(runs.iter().map(|run| self.read(run, with_earlier))).await;
         let mut pipelines: Vec<Pipeline> = Vec::new();
         let mut seen: Vec<(String, u64)> = Vec::new();
         for (run, (workflow, earlier, missing)) in runs.iter().zip(read) {

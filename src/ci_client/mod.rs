@@ -88,11 +88,7 @@ impl CiClient {
     /// The details of several jobs, in the order of `jobs`.
     pub async fn details_of(&self, jobs: &[&CiJob], with_log: bool) -> Vec<JobDetails> {
         // Each job needs several requests, one after the other.
-        let reads = jobs.iter().map(|job| self.details(job, with_log));
-        futures_util::stream::iter(reads)
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        at_once(jobs.iter().map(|job| self.details(job, with_log))).await
     }
 
     /// One workflow with its jobs, for a rerun.
@@ -110,6 +106,12 @@ impl CiClient {
             Self::GitHub(client) => client.rerun_from_failed(id).await,
         }
     }
+}
+
+/// What `reads` give, in order; [`AT_ONCE`] are under way at once.
+async fn at_once<T>(reads: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let reads = futures_util::stream::iter(reads);
+    reads.buffered(AT_ONCE).collect().await
 }
 
 /// The runs of one commit in all services. A branch is first resolved to the newest commit with runs, so that all services

@@ -32,12 +32,15 @@ const NEW_FINDING: u8 = 3;
 /// be run.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 10 --pairs contemporary --matrix v0 --tier haiku\n  compat history --last 3 --propose"
+    after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --last 5 --until 1.104.0 --matrix v0\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 10 --pairs contemporary --matrix v0 --tier haiku\n  compat history --last 3 --propose"
 )]
 pub struct Arguments {
     /// The newest versions
     #[arg(long, value_name = "N", default_value = "5")]
     last: NonZeroUsize,
+    /// The newest of these [default: the newest published one]
+    #[arg(long, value_name = "VERSION", conflicts_with = "versions")]
+    until: Option<ToolVersion>,
     /// The versions from A to B, or a list in any order: `1.98.0,1.101.0`
     #[arg(long, value_name = "A..B", conflicts_with = "last")]
     versions: Option<WantedVersions>,
@@ -133,7 +136,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(why) => status!("{}: could not be run: {why}", records.version),
     });
     let configuration = history.configuration().map(str::to_owned);
-    let table = VersionHistory::new(tool, configuration, &records);
+    let table = VersionHistory::new(tool, arguments.tool.other_tool_name(), configuration, &records);
     match arguments.format {
         HistoryFormat::Text => output!("{}", table.to_text()),
         HistoryFormat::Json => output!("{}", serde_json::to_string_pretty(&table)?),
@@ -166,7 +169,9 @@ impl Arguments {
         Ok(match &self.versions {
             Some(WantedVersions::List(versions)) => published.named(versions)?,
             Some(WantedVersions::Range(first, last)) => published.between(first, last)?.to_vec(),
-            None => published.last(self.last.get()).to_vec(),
+            None => published
+                .last_until(self.last.get(), self.until.as_ref())?
+                .to_vec(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! `compat publish`: the daily run, from the newest versions to the docs repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ struct DocsArguments {
     /// The branch of the docs
     #[arg(long, value_name = "BRANCH", default_value = "main")]
     branch: String,
-    /// The matrix's file in it, the only file that a commit may change
+    /// The matrix's file in it. A commit changes only this file and the files of the next options
     #[arg(
         long,
         value_name = "PATH",
@@ -134,6 +134,12 @@ struct DocsArguments {
     /// The details' file in it; publishes the details too
     #[arg(long, value_name = "PATH")]
     details_path: Option<RepositoryPath>,
+    /// A file with the output of `compat history --format json`; publishes it too. Without it, the published one stays
+    #[arg(long, value_name = "FILE")]
+    version_history: Option<PathBuf>,
+    /// The version history's file in the docs repository
+    #[arg(long, value_name = "PATH", default_value = "static/data/version-history.json")]
+    version_history_path: RepositoryPath,
     /// The author of the commit
     #[arg(
         long,
@@ -286,6 +292,7 @@ impl Arguments {
             isolation: self.run.require_isolation,
             retry: self.docs.retry(),
             matrix: self.run.matrix.clone(),
+            version_history: self.docs.version_history.as_deref().map(history).transpose()?,
             source: self.run.source(),
             report: ReportOptions {
                 summary: summary.or_else(|| environment.path(env::GITHUB_STEP_SUMMARY)),
@@ -316,6 +323,12 @@ impl Arguments {
         };
         Ok(Tokens::new(source))
     }
+}
+
+/// The version history in a file. A run takes hours, so a wrong path must fail before it.
+fn history(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the version history `{}`", file.display()))
 }
 
 /// The secret in a file or from a descriptor; errors call it `what`.
@@ -398,6 +411,10 @@ impl DocsArguments {
                     branch: self.branch.clone(),
                     path: self.path.clone(),
                     details_path: self.details_path.clone(),
+                    version_history_path: self
+                        .version_history
+                        .is_some()
+                        .then(|| self.version_history_path.clone()),
                 },
                 refresh_after: self.refresh_after.map(|age| age.0),
             },

@@ -11,6 +11,8 @@ use crate::gateway::{WantedGateway, WantedTools, ensure_override_fits};
 use crate::plan::selection::{Axes, Names};
 use crate::run::versioned::{VersionedRuns, VersionedTool};
 
+const CLAUDE_CODE: &str = "Claude Code";
+
 /// The tool whose versions are compared, and the tools that stay.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Versions")]
@@ -71,8 +73,16 @@ impl VersionedFlags {
     /// The name of the compared tool, for readers.
     pub fn tool_name(&self) -> &str {
         match self.claude {
-            true => "Claude Code",
+            true => CLAUDE_CODE,
             false => &self.gateway.name,
+        }
+    }
+
+    /// The name of the tool that stays, for readers.
+    pub fn other_tool_name(&self) -> &str {
+        match self.claude {
+            true => &self.gateway.name,
+            false => CLAUDE_CODE,
         }
     }
 }

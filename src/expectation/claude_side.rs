@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::matcher::{MatchError, refusal_shown};
-use super::{Deviation, Scene};
+use super::{Deviation, Matcher, Scene};
 use crate::evidence::{Evidence, file};
 use crate::text::clipped;
 use crate::transcript::{ErrorSource, Event};
@@ -33,6 +33,13 @@ pub(super) fn deviations(
         evidence,
     });
     deviation.into_iter().collect()
+}
+
+/// Whether the arguments of a tool's call are as `wanted`, by name.
+pub(super) fn arguments_fit(wanted: &[(String, Matcher)], arguments: &Value) -> bool {
+    wanted
+        .iter()
+        .all(|(key, matcher)| matcher.check(&Vec::from_iter(arguments.get(key))).is_ok())
 }
 
 /// The Messages exchanges that `claude` caused, without probes. The harness sends its direct request last.

@@ -21,8 +21,8 @@ use crate::results::{TrialRecord, TrialResult};
 #[derive(Clone, Debug)]
 pub struct VersionRecords {
     pub version: String,
-    /// The Claude Code of this version, if it is not the same for all.
-    pub claude_code: Option<String>,
+    /// The version of the other tool that ran with it, if it is known: Claude Code, or the gateway.
+    pub beside: Option<String>,
     /// Why the version could not be run, or its records.
     pub records: Result<Vec<TrialRecord>, String>,
 }
@@ -38,12 +38,24 @@ pub struct VersionHistory {
     /// The gateway's configuration; absent for the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    /// The other tool of all runs: `Claude Code`, or the gateway. Absent if its version is not known, or not the same for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<OtherTool>,
     /// The versions, the oldest first. All lists by version have this order.
     pub versions: Vec<VersionColumn>,
     /// The findings, features first.
     pub findings: Vec<FindingHistory>,
     /// The cells, in the order of their names.
     pub cells: Vec<CellHistory>,
+}
+
+/// The tool whose version stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OtherTool {
+    /// `Claude Code`, or the name of the gateway.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// One version of the tool.
@@ -89,9 +101,11 @@ pub struct FindingHistory {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CellHistory {
     /// `feature::provider`.
+    #[schemars(regex(pattern = "^[^:]+::[^:]+$"))]
     pub cell: String,
     /// For each version the sign of the worst trial: `✓` pass, `✓*` works, unfaithful, `✗` fail, `!` could not be judged, `—` not
     /// applicable, `?` not tested.
+    #[schemars(inner(regex(pattern = r"^(✓\*?|[~✗!—?])$")))]
     pub signs: Vec<&'static str>,
 }
 
@@ -104,8 +118,10 @@ fn name_of(finding: &Finding) -> String {
 }
 
 impl VersionHistory {
-    /// `runs` with the oldest version first.
-    pub fn new(tool: &str, configuration: Option<String>, runs: &[VersionRecords]) -> Self {
+    /// The history of `tool`, which ran with `other`. `runs` has the oldest version first.
+    pub fn new(tool: &str, other: &str, configuration: Option<String>, runs: &[VersionRecords]) -> Self {
+        let others: BTreeSet<&String> = runs.iter().filter_map(|run| run.beside.as_ref()).collect();
+        let is_same = others.len() == 1;
         let columns = runs.iter().map(|run| {
             let records = run.records.as_deref().unwrap_or_default();
             let count = |is_such: fn(&TrialResult) -> bool| {
@@ -113,7 +129,7 @@ impl VersionHistory {
             };
             VersionColumn {
                 version: run.version.clone(),
-                claude_code: run.claude_code.clone(),
+                claude_code: run.beside.clone().filter(|_| !is_same),
                 unusable: run.records.as_ref().err().cloned(),
                 works: count(|result| matches!(result, TrialResult::Pass {})),
                 broken: count(|result| matches!(result, TrialResult::Fail { .. })),
@@ -123,6 +139,10 @@ impl VersionHistory {
             schema_version: SchemaVersion::One,
             tool: tool.to_owned(),
             configuration,
+            beside: others.first().filter(|_| is_same).map(|version| OtherTool {
+                name: other.to_owned(),
+                version: (*version).clone(),
+            }),
             versions: columns.collect(),
             findings: findings(runs),
             cells: cells(runs),
@@ -143,11 +163,14 @@ impl VersionHistory {
         self.findings.iter().filter(is_new).collect()
     }
 
-    /// The tool, and its configuration.
+    /// The tool, its configuration, and the other tool.
     fn title(&self) -> String {
         let configuration = self.configuration.as_ref();
         let configuration = configuration.map(|name| format!(" (configuration {name})"));
-        format!("{}{}", self.tool, configuration.unwrap_or_default())
+        let beside = self.beside.as_ref();
+        let beside = beside.map(|other| format!(" with {} {}", other.name, other.version));
+        let (configuration, beside) = (configuration.unwrap_or_default(), beside.unwrap_or_default());
+        format!("{}{configuration}{beside}", self.tool)
     }
 
     /// For a terminal.
@@ -420,7 +443,7 @@ mod tests {
     fn run(version: &str, records: Vec<TrialRecord>) -> VersionRecords {
         VersionRecords {
             version: version.to_owned(),
-            claude_code: None,
+            beside: Some("2.1.0".into()),
             records: Ok(records),
         }
     }
@@ -431,11 +454,12 @@ mod tests {
     fn history() -> VersionHistory {
         let broken = VersionRecords {
             version: "1.2.0".into(),
-            claude_code: None,
+            beside: None,
             records: Err("it does not start".into()),
         };
         VersionHistory::new(
             "litellm",
+            "Claude Code",
             None,
             &[
                 run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
@@ -467,6 +491,22 @@ mod tests {
     }
 
     #[test]
+    fn the_other_tool_is_named_once_or_beside_each_version() {
+        let one = history();
+        assert_eq!(one.beside.as_ref().unwrap().version, "2.1.0");
+        assert!(one.versions.iter().all(|column| column.claude_code.is_none()));
+        assert!(
+            one.to_text()
+                .starts_with("5 versions of litellm with Claude Code 2.1.0, ")
+        );
+        let mut runs = [run("1.0.0", vec![]), run("1.1.0", vec![])];
+        runs[1].beside = Some("2.1.7".into());
+        let pairs = VersionHistory::new("litellm", "Claude Code", None, &runs);
+        assert_eq!(pairs.beside, None);
+        assert_eq!(pairs.versions[1].title(), "1.1.0 with Claude Code 2.1.7");
+    }
+
+    #[test]
     fn only_findings_that_the_version_before_lacks_are_new() {
         let names = |history: &VersionHistory| {
             history
@@ -480,13 +520,19 @@ mod tests {
             run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
             run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
         ];
-        assert_eq!(names(&VersionHistory::new("litellm", None, &same)), [""; 0]);
+        assert_eq!(
+            names(&VersionHistory::new("litellm", "Claude Code", None, &same)),
+            [""; 0]
+        );
         // The trial that shows it was not run on the version before.
         let other = [
             run("1.0.0", vec![]),
             run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
         ];
-        assert_eq!(names(&VersionHistory::new("litellm", None, &other)), [""; 0]);
+        assert_eq!(
+            names(&VersionHistory::new("litellm", "Claude Code", None, &other)),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -504,5 +550,16 @@ mod tests {
                 assert!(text.contains(expected), "{expected}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn the_schema_knows_every_sign() {
+        let schema = serde_json::from_str(&crate::matrix::schema::text::<VersionHistory>()).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let mut history = serde_json::to_value(history()).unwrap();
+        history["cells"][0]["signs"] = CellMark::ALL.map(CellMark::sign).to_vec().into();
+        assert!(schema.is_valid(&history));
+        history["cells"][0]["signs"][0] = "ok".into();
+        assert!(!schema.is_valid(&history));
     }
 }

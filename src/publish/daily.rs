@@ -43,6 +43,8 @@ pub struct DailyOptions {
     /// The folder for results, matrix and logs.
     pub output: PathBuf,
     pub source: ResultsSource,
+    /// What `compat history --format json` printed, to publish it too.
+    pub version_history: Option<String>,
     /// The part of the manifest's `matrices` to publish; `None` for the whole matrix, on all tiers.
     pub matrix: Option<String>,
     /// Whether to publish trials that could not be judged as not tested.
@@ -218,12 +220,15 @@ impl<'a> DailyRun<'a> {
             allow_inconclusive: self.options.allow_inconclusive,
             isolation: self.options.isolation,
         };
-        let decision = gate::decide(
+        let mut decision = gate::decide(
             &ManifestView::of_part(&project.manifest, axes.matrix.as_deref()),
             results,
             rules,
         )?;
-        let Candidate { matrix, details } = &decision.candidate;
+        if let Some(text) = &self.options.version_history {
+            decision.add_version_history(text.clone());
+        }
+        let Candidate { matrix, details, .. } = &decision.candidate;
         let output = &self.options.output;
         write(&output.join("compatibility-matrix.json"), &matrix.to_text())?;
         write(&output.join("compatibility-details.json"), &details.to_text())?;

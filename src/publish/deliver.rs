@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::gate::{Candidate, Refusal};
 use super::git::{Author, BareRepo, GitError, RemoteUrl};
-use super::plan::{self, Action, Plan, Policy, PublishedFiles};
+use super::plan::{self, Action, Plan, Policy, PublishedFiles, RepositoryPath};
 use super::steps::StepLog;
 use super::summary::{self, Ending};
 use super::tokens::Tokens;
@@ -110,15 +110,15 @@ impl Delivery<'_> {
         let target = &self.docs.policy.target;
         let fetched = self.repo.fetch(&target.branch, token).await?;
         let base = fetched.ok_or_else(|| GitError::NoBranch(target.branch.clone()))?;
-        let matrix = self.repo.file(&base, &target.path, token).await?;
-        let details = match &target.details_path {
-            Some(path) => self.repo.file(&base, path, token).await?,
-            None => None,
+        let file = async |path: Option<&RepositoryPath>| match path {
+            Some(path) => self.repo.file(&base, path, token).await,
+            None => Ok(None),
         };
         Ok(PublishedFiles {
-            base,
-            matrix,
-            details,
+            matrix: file(Some(&target.path)).await?,
+            details: file(target.details_path.as_ref()).await?,
+            version_history: file(target.version_history_path.as_ref()).await?,
+            base: base.clone(),
         })
     }
 

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::evidence::Behind;
 use crate::findings::KnownFindings;
@@ -26,6 +27,8 @@ use crate::text::counted;
 pub struct Candidate {
     pub matrix: Matrix,
     pub details: Details,
+    /// What `compat history` printed, if it is published too.
+    pub version_history: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +110,7 @@ pub fn decide(
     let candidate = Candidate {
         matrix: build(manifest, &counted, rules.stamp)?,
         details: Details::build(manifest, &counted, rules.stamp)?,
+        version_history: None,
     };
     let mut refusals = of_run(results, rules.trials);
     refusals.extend(of_versions(results, rules.stamp));
@@ -131,6 +135,37 @@ pub fn decide(
         left_out: left_out.map(|entry| entry.nodeid).collect(),
         notes: notes(results, rules),
     })
+}
+
+impl GateDecision {
+    /// Adds what `compat history` printed to the candidate. A broken one is a refusal.
+    pub fn add_version_history(&mut self, text: String) {
+        if let Err(error) = check_version_history(&text) {
+            self.refusals.push(Refusal::Schema {
+                file: "version-history.json",
+                what: format!("{error:#}"),
+            });
+        }
+        self.candidate.version_history = Some(text);
+    }
+}
+
+fn check_version_history(text: &str) -> anyhow::Result<()> {
+    check_schema(&schema::files(), "version-history.schema.json", text)?;
+    let history: Value = serde_json::from_str(text)?;
+    let count = |list: &Value| list.as_array().map_or(0, Vec::len);
+    let versions = count(&history["versions"]);
+    // No schema can say that two lists have the same length.
+    for (list, of_versions) in [("findings", "shows"), ("cells", "signs")] {
+        for (index, entry) in history[list].as_array().into_iter().flatten().enumerate() {
+            let found = count(&entry[of_versions]);
+            ensure!(
+                found == versions,
+                "/{list}/{index}/{of_versions}: {found} entries, expected {versions}, one for each version"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn is_judged(entry: &TrialRecord) -> bool {

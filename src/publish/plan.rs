@@ -25,6 +25,18 @@ pub struct DocsTarget {
     /// The file of the details, if they are published too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details_path: Option<RepositoryPath>,
+    /// The file of the version history, if one is published too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_history_path: Option<RepositoryPath>,
+}
+
+impl DocsTarget {
+    /// The files that a commit may change.
+    fn paths(&self) -> impl Iterator<Item = &RepositoryPath> {
+        std::iter::once(&self.path)
+            .chain(&self.details_path)
+            .chain(&self.version_history_path)
+    }
 }
 
 /// A file's path in a repository: relative, with slashes, never outside the repository.
@@ -68,6 +80,7 @@ pub struct PublishedFiles {
     pub base: String,
     pub matrix: Option<String>,
     pub details: Option<String>,
+    pub version_history: Option<String>,
 }
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewFile {
@@ -142,7 +155,9 @@ pub fn plan(
                 refuse_older(path, &old, &candidate.matrix)?;
                 plan.diff = Some(Diff::new(&old, &candidate.matrix, Some(&candidate.details)));
                 let has_details = policy.target.details_path.is_none() || published.details.is_some();
-                is_unchanged = has_details && policy.is_current(old, &candidate.matrix);
+                let given = &candidate.version_history;
+                let has_history = given.is_none() || *given == published.version_history;
+                is_unchanged = has_details && has_history && policy.is_current(old, &candidate.matrix);
             }
             Err(error) => plan
                 .notes
@@ -217,6 +232,11 @@ fn files(candidate: &Candidate, target: &DocsTarget) -> Vec<NewFile> {
     let mut files = vec![file(&target.path, candidate.matrix.to_text())];
     let details = target.details_path.as_ref();
     files.extend(details.map(|path| file(path, candidate.details.to_text())));
+    let history = target
+        .version_history_path
+        .as_ref()
+        .zip(candidate.version_history.clone());
+    files.extend(history.map(|(path, text)| file(path, text)));
     files
 }
 
@@ -240,10 +260,7 @@ pub struct ChangedFile {
 
 /// Checks that a commit, compared with its base, writes only files of `target`, as plain files.
 pub fn check_commit(changed: &[ChangedFile], target: &DocsTarget) -> anyhow::Result<()> {
-    let allowed: Vec<&str> = std::iter::once(&target.path)
-        .chain(&target.details_path)
-        .map(RepositoryPath::as_str)
-        .collect();
+    let allowed: Vec<&str> = target.paths().map(RepositoryPath::as_str).collect();
     let is_allowed = |file: &&ChangedFile| {
         allowed.contains(&file.path.as_str())
             && matches!(file.status.as_str(), "A" | "M")
@@ -285,6 +302,7 @@ mod tests {
             branch: "main".into(),
             path: "data/matrix.json".parse().unwrap(),
             details_path: None,
+            version_history_path: None,
         };
         let matrix = changed("data/matrix.json", "M", "100644");
         assert!(check_commit(std::slice::from_ref(&matrix), &target).is_ok());

@@ -99,7 +99,7 @@ pub fn markdown(ending: &Ending, input: SummaryInput) -> String {
         text += &format!("\n{}", markdown::of_diff(diff));
     }
     if let Some(decision) = input.decision {
-        let Candidate { matrix, details } = &decision.candidate;
+        let Candidate { matrix, details, .. } = &decision.candidate;
         text += &format!("\n{}", markdown::of_matrix(matrix, Some(details)));
     }
     text.trim_end().to_owned() + "\n"

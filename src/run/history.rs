@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::json;
 
-use super::versioned::VersionedRuns;
+use super::versioned::{VersionedRuns, VersionedTool};
 use super::{MatrixRun, versioned};
 use crate::catalogue::{Configuration, Install, OwnTool};
 use crate::digest::Sha512;
@@ -22,7 +22,7 @@ use crate::matrix::versions::VersionRecords;
 use crate::process::{RunId, Watchdog};
 use crate::progress::{self, ProgressSink};
 use crate::results::{TrialRecord, TrialResult};
-use crate::session::daemon;
+use crate::session::{daemon, own_claude};
 use crate::toolchain::{self, Cache, Installer, Lock, ToolVersion};
 
 /// The folder of the store in the cache.
@@ -46,8 +46,11 @@ struct Prepared {
     /// Set if trials are missing.
     run: Option<MatrixRun>,
     gateway: Option<String>,
-    claude: String,
+    claude: Option<String>,
 }
+
+/// What all trials of a version depend on, and the versions of gateway and Claude Code.
+type Inputs = (String, Option<String>, Option<String>);
 
 /// What identifies the gateway of a version's trials.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,10 +113,15 @@ impl<'a> HistoryRun<'a> {
                     .as_ref()
                     .ok()
                     .and_then(|prepared| Some(prepared.run.as_ref()?.trials().len()));
+                let pair = self.runs.pairs.get(version).map(ToString::to_string);
+                let beside = prepared.as_ref().ok().and_then(|prepared| match self.runs.tool {
+                    VersionedTool::Gateway => prepared.claude.clone(),
+                    VersionedTool::Claude => prepared.gateway.clone(),
+                });
                 let records = prepared.and_then(|prepared| self.finish(prepared));
                 let records = VersionRecords {
                     version: version.to_string(),
-                    claude_code: self.runs.pairs.get(version).map(ToString::to_string),
+                    beside: beside.or(pair),
                     records: records.map_err(|error| versioned::in_short(&format!("{error:#}"))),
                 };
                 done(&records, ran.unwrap_or(0));
@@ -169,7 +177,7 @@ impl<'a> HistoryRun<'a> {
         }
         let versions = Versions {
             gateway: prepared.gateway.as_deref(),
-            claude_code: Some(&prepared.claude),
+            claude_code: prepared.claude.as_deref(),
             configuration: self.configuration(),
         };
         // The declarations may have changed after a trial was stored.
@@ -188,34 +196,41 @@ impl<'a> HistoryRun<'a> {
         Ok(records)
     }
 
-    /// What all trials of `version` depend on, and the versions of gateway and Claude Code.
-    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<(String, Option<String>, String)> {
+    fn inputs(&self, version: &ToolVersion, run: RunId) -> anyhow::Result<Inputs> {
         let progress = progress::on_standard_error();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-        let (gateway, claude) = runtime.block_on(self.pins(version, run, progress.as_ref()))?;
+        let (gateway, digest, claude) = runtime.block_on(self.pins(version, run, progress.as_ref()))?;
         let config = self.runs.root.join(PROXY_CONFIG);
         let config = gateway::config_files(&config)
             .iter()
             .map(|file| content(file))
             .collect::<Vec<_>>();
-        let inputs = json!([gateway, claude.sha512, config, self.configuration, daemon::SOURCE]);
-        Ok((inputs.to_string(), gateway.version, claude.version))
+        let inputs = json!([gateway, digest, config, self.configuration, daemon::SOURCE]);
+        Ok((inputs.to_string(), gateway.version, claude))
     }
 
+    /// The gateway, and digest and version of Claude Code.
     async fn pins(
         &self,
         version: &ToolVersion,
         run: RunId,
         progress: &dyn ProgressSink,
-    ) -> anyhow::Result<(GatewayIdentity, toolchain::ClaudePin)> {
+    ) -> anyhow::Result<(GatewayIdentity, String, Option<String>)> {
         let tools = self.runs.tools_at(version);
         let folder = self.runs.root.join(toolchain::lock::FOLDER);
         let lock = Lock::read(&folder)?;
         let installer = Installer::new(self.runs.environment.clone(), run, progress)?;
-        Ok((
-            identity(&installer, &folder, &lock, &self.project, &tools).await?,
-            installer.claude_pin(&lock, tools.claude.as_ref()).await?,
-        ))
+        let gateway = identity(&installer, &folder, &lock, &self.project, &tools).await?;
+        Ok(match own_claude(&self.runs.environment)? {
+            Some(program) => {
+                let version = toolchain::claude_version(&program, &installer.tools, None).await;
+                (gateway, content(&program), version.ok())
+            }
+            None => {
+                let pin = installer.claude_pin(&lock, tools.claude.as_ref()).await?;
+                (gateway, json!(pin.sha512).to_string(), Some(pin.version))
+            }
+        })
     }
 
     /// The file of a trial's record.

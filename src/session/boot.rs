@@ -414,23 +414,29 @@ pub(super) async fn claude_program(
         "`--claude` and `{}` name two programs: unset the variable",
         env::COMPAT_CLAUDE
     );
-    let path = match environment.claude() {
-        None => {
-            let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
-            let installer = Installer::new(environment.clone(), run, progress)?;
-            let pin = installer.claude_pin(&lock, wanted.as_ref()).await?;
-            return Ok((installer.ensure_claude(&pin).await?, Some(pin.version)));
-        }
-        Some(ClaudeChoice::File(file)) => claude_file(&file)?,
-        Some(ClaudeChoice::OnPath) => environment
-            .find_program("claude")
-            .with_context(|| no_claude("in any folder of the `PATH`"))?,
+    let Some(path) = own_claude(environment)? else {
+        let lock = Lock::read(&options.root.join(toolchain::lock::FOLDER))?;
+        let installer = Installer::new(environment.clone(), run, progress)?;
+        let pin = installer.claude_pin(&lock, wanted.as_ref()).await?;
+        return Ok((installer.ensure_claude(&pin).await?, Some(pin.version)));
     };
     let tools = ToolEnvironment::new(environment.clone(), run);
     let version = toolchain::claude_version(&path, &tools, options.watchdog.as_deref())
         .await
         .ok();
     Ok((path, version))
+}
+
+/// The Claude Code that the environment names.
+pub fn own_claude(environment: &Environment) -> anyhow::Result<Option<PathBuf>> {
+    match environment.claude() {
+        None => Ok(None),
+        Some(ClaudeChoice::File(file)) => claude_file(&file).map(Some),
+        Some(ClaudeChoice::OnPath) => environment
+            .find_program("claude")
+            .with_context(|| no_claude("in any folder of the `PATH`"))
+            .map(Some),
+    }
 }
 
 /// The absolute path of `file`, because a trial runs it in another folder. Fails if it cannot be executed.

@@ -38,6 +38,7 @@ use crate::provider::{Provider, Simulator};
 use crate::relay::{GatewayLogin, Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
 use crate::wire::secrets::Secrets;
+pub use boot::own_claude;
 use boot::{Backend, RunGuard};
 pub use confinement::WantedIsolation;
 use daemon::DaemonUse;

@@ -64,6 +64,15 @@ impl PublishedVersions {
         &self.finals[self.finals.len().saturating_sub(count)..]
     }
 
+    /// The newest `count` up to `newest`, the oldest of them first.
+    pub fn last_until(&self, count: usize, newest: Option<&ToolVersion>) -> anyhow::Result<&[ToolVersion]> {
+        let versions = match (newest, self.finals.first()) {
+            (Some(newest), Some(first)) => self.between(first, newest)?,
+            _ => &self.finals,
+        };
+        Ok(&versions[versions.len().saturating_sub(count)..])
+    }
+
     /// The versions from `first` to `last`, both included.
     pub fn between(&self, first: &ToolVersion, last: &ToolVersion) -> anyhow::Result<&[ToolVersion]> {
         let position = |version: &ToolVersion| {
@@ -137,6 +146,11 @@ mod tests {
         let version = |text: &str| text.parse::<ToolVersion>().unwrap();
         let between = published.between(&version("1.98.0"), &version("1.100.0"));
         assert_eq!(words(between.unwrap()), "1.98.0 1.98.0.post1 1.100.0");
+        let until = |text: &str| published.last_until(2, Some(&version(text))).map(words);
+        assert_eq!(until("1.98.0.post1").unwrap(), "1.98.0 1.98.0.post1");
+        assert_eq!(until("1.98.0").unwrap(), "1.98.0");
+        assert!(until("1.99.0").is_err());
+        assert_eq!(words(published.last_until(1, None).unwrap()), "1.100.0");
         for (first, last, expected) in [
             ("1.100.0", "1.98.0", "`1.100.0` is newer than `1.98.0`"),
             (

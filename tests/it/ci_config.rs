@@ -9,8 +9,8 @@ use compat_matrix::document::yaml;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::files::{copy_folder, read};
-use crate::support::hub::{APP, Hub, MATRIX_PATH};
+use crate::support::files::{copy_folder, read, write_program};
+use crate::support::hub::{APP, HISTORY_PATH, Hub, MATRIX_PATH};
 use crate::support::machine::{CLAUDE, Machine, PROVIDER_CANARY, fail};
 use crate::support::project::manifest_of_v0;
 use crate::support::ran::Ran;
@@ -19,6 +19,7 @@ use crate::support::root;
 use crate::support::text::{assert_has, assert_lacks};
 
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
+const RELEASE: &str = ".github/workflows/release.yml";
 
 fn config(path: &str) -> Value {
     let bytes = std::fs::read(root().join(path)).unwrap();
@@ -44,7 +45,11 @@ fn runs(steps: &Value) -> Vec<(String, String)> {
 
 /// A step of a job of the daily workflow, by its name.
 fn script(job: &str, name: &str) -> String {
-    let workflow = config(WORKFLOW);
+    script_of(WORKFLOW, job, name)
+}
+
+fn script_of(workflow: &str, job: &str, name: &str) -> String {
+    let workflow = config(workflow);
     let steps = workflow["jobs"][job]["steps"].as_array().unwrap().clone();
     let step = steps.into_iter().find(|step| step["name"] == name).unwrap();
     step["run"].as_str().unwrap().to_owned()
@@ -118,6 +123,65 @@ async fn the_gate_runs_a_released_program_only_with_its_digest() {
         assert_eq!(program.exists(), is_used, "{said}");
         assert_eq!(machine.path("home/.bash_env").exists(), is_used, "{said}");
     }
+}
+
+/// `ci/build-release` makes an archive that the steps of the release and of the gate accept.
+#[tokio::test]
+async fn the_gate_takes_the_archive_that_a_release_builds() {
+    let machine = Machine::new();
+    let built = "mkdir -p \"$CARGO_TARGET_DIR/$7/release\" && cd \"$CARGO_TARGET_DIR/$7/release\" && \
+                 echo 'echo compat 9.9.9' > compat && chmod +x compat";
+    machine.program("cargo", built);
+    let target = "x86_64-unknown-linux-musl";
+    let build = format!("{}/ci/build-release {target} dist", root().display());
+    let folder = machine.path("target").to_str().unwrap().to_owned();
+    for (kind, status) in [("dynamically linked", 1), ("static-pie linked", 0)] {
+        machine.program("file", &format!("echo 'compat: ELF 64-bit, {kind}, stripped'"));
+        let ran = bash(&machine, &build, &[("CARGO_TARGET_DIR", &folder)]).await;
+        ran.exits(status);
+    }
+    bash(
+        &machine,
+        &script_of(RELEASE, "publish", "Check the checksums"),
+        &[],
+    )
+    .await
+    .exits(0);
+
+    let archive = format!("compat-{target}.tar.gz");
+    let sha256 = machine.read(&format!("home/dist/{archive}.sha256"));
+    machine.program(
+        "curl",
+        &format!("while [ \"$1\" != --output ]; do shift; done; cp dist/{archive} \"$2\""),
+    );
+    let config = config(".circleci/config.yml");
+    let steps = runs(&config["jobs"]["claude_code_compat_pr_gate"]["steps"]);
+    let step = steps
+        .iter()
+        .find(|(name, _)| name == "Take the program of a release");
+    let variables = [
+        ("COMPAT_ARCHIVE", "https://releases.example/x.tar.gz"),
+        ("COMPAT_SHA256", sha256.split(' ').next().unwrap()),
+    ];
+    let ran = bash(&machine, &step.unwrap().1, &variables).await;
+    ran.exits(0);
+    assert_has(&ran.out, "compat 9.9.9");
+    assert_has(
+        &read(root().join(".circleci/config.yml")),
+        &format!("https://…/{archive}"),
+    );
+}
+
+#[tokio::test]
+async fn a_release_needs_a_tag_with_the_version_of_the_package() {
+    let machine = Machine::new();
+    let step = script_of(RELEASE, "build", "The tag is the version of the package");
+    let step = format!("cd {} && {step}", root().display());
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    bash(&machine, &step, &[("TAG", &version)]).await.exits(0);
+    let other = bash(&machine, &step, &[("TAG", "v99.0.0")]).await;
+    other.exits(1);
+    assert_has(&other.out, "Cargo.toml has another version: version = ");
 }
 
 #[test]
@@ -197,7 +261,7 @@ fn the_daily_workflow_has_three_triggers_and_few_rights() {
 
 #[test]
 fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
-    for path in [WORKFLOW, ".github/workflows/ci.yml"] {
+    for path in [WORKFLOW, ".github/workflows/ci.yml", RELEASE] {
         let workflow = config(path);
         for (_, job) in workflow["jobs"].as_object().unwrap() {
             for step in job["steps"].as_array().unwrap() {
@@ -210,7 +274,8 @@ fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
                 if name == "actions/checkout" {
                     assert_eq!(step["with"]["persist-credentials"], false, "{path}");
                 }
-                if name == "actions/upload-artifact" {
+                // A release without all its programs is none.
+                if name == "actions/upload-artifact" && path != RELEASE {
                     assert_eq!(step["if"], "always()", "{path}");
                 }
             }
@@ -351,6 +416,10 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         "the comparison with the simulator failed:\n    error: ",
     );
 
+    let history = root().join("docs/site").join(HISTORY_PATH);
+    let beside = machine.path("checkout/test-results/publish/version-history.json");
+    std::fs::copy(history, beside).unwrap();
+
     // The publish job, with the artifact of the run job.
     symlink(machine.path("checkout"), machine.path("checkout/run")).unwrap();
     let key = hub.private_key();
@@ -370,7 +439,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let publish = script("publish", "Publish to the docs repository");
     let ran = runner.run(&hub, &publish, &app).await;
     ran.exits(0);
-    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
+    assert_eq!(hub.changed("main"), [MATRIX_PATH, HISTORY_PATH]);
 
     machine.results(|results| {
         results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
@@ -394,6 +463,30 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         .await;
     ran.exits(0);
     assert_has(&hub.message(), "https://github.example/runs/1");
+}
+
+/// A failed history leaves no file, so the published one stays.
+#[tokio::test]
+async fn the_daily_workflow_keeps_a_whole_version_history() {
+    let (hub, runner) = (Hub::start().await, Runner::new());
+    let path = |name: &str| runner.machine.path("checkout").join(name);
+    std::fs::create_dir_all(path("test-results/publish")).unwrap();
+    let versions = r#"{"litellm_version": "v1.83.3-stable.patch.2", "claude_code_version": "2.1.327"}"#;
+    std::fs::write(path("test-results/publish/versions.json"), versions).unwrap();
+    let step = script("run", "Run the last versions");
+    let kept = path("test-results/publish/version-history.json");
+    for (status, is_kept) in [(1, false), (0, true), (3, true)] {
+        let double =
+            format!("echo \"$*\" >> calls\nif [ \"$1\" = history ]; then echo '{{}}'; exit {status}; fi");
+        write_program(&path("target/debug/compat"), &double);
+        let ran = runner.run(&hub, &step, &[]).await;
+        ran.exits(if is_kept { 0 } else { status });
+        assert_eq!(kept.exists(), is_kept, "{status}");
+    }
+    assert_has(
+        &read(path("calls")),
+        "toolchain update --claude 2.1.327\nhistory --last 5 --until 1.83.3 --matrix v0 --tier haiku --format json\n",
+    );
 }
 
 /// The filters that the documents give to `cargo test` after `before`: `publish::` of `cargo test --test it -- publish::`.

@@ -233,6 +233,11 @@ async fn history_runs_only_what_is_not_stored() {
     assert_has(&unusable(1), "no solution found");
     assert_has(&unusable(2), "ImportError: cannot import name 'Gone'");
     assert_eq!(table["cells"][0]["cell"], "text::anthropic");
+    assert_eq!(
+        table["beside"],
+        json!({"name": "Claude Code", "version": "0.0.0"}),
+        "the program that ran, not the pinned one"
+    );
     let again = small.compat(&line).await;
     again.err_has("1.1.0: 0 trials ran, 2 were stored");
     assert_eq!(again.out, first.out);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::claude_side::{line_of_transcript, transcript_end};
+use crate::expectation::claude_side::{arguments_fit, line_of_transcript, transcript_end};
 use crate::expectation::interest::{ANSWER, Interest};
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, trace};
 use crate::text::clipped;
@@ -64,12 +64,15 @@ impl Kind for ToolCallCheck {
                 }
             }
         }
-        let of_tool: Vec<_> = calls.iter().filter(|(called, _)| *called == self.name).collect();
-        let fits = match self.call {
-            Some(call) => of_tool.get(call - 1).is_some_and(|call| self.fits(call)),
-            None => of_tool.iter().any(|call| self.fits(call)),
+        let of_tool = calls.iter().filter(|(called, _)| *called == self.name);
+        let fits: Vec<bool> = of_tool
+            .map(|(_, arguments)| arguments_fit(&self.input, arguments))
+            .collect();
+        let is_there = match self.call {
+            Some(call) => fits.get(call - 1) == Some(&true),
+            None => fits.contains(&true),
         };
-        if fits {
+        if is_there {
             return Ruling::Judged(Vec::new());
         }
         let found: Vec<String> = calls
@@ -99,13 +102,6 @@ impl Kind for ToolCallCheck {
 }
 
 impl ToolCallCheck {
-    fn fits(&self, (_, arguments): &(&str, &Value)) -> bool {
-        self.input.iter().all(|(key, matcher)| {
-            let found: Vec<&Value> = arguments.get(key).into_iter().collect();
-            matcher.check(&found).is_ok()
-        })
-    }
-
     fn in_words(&self) -> String {
         let name = &self.name;
         let which = match self.call {

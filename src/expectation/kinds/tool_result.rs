@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
-use crate::expectation::claude_side::{line_of_transcript, transcript_end};
+use crate::expectation::claude_side::{arguments_fit, line_of_transcript, transcript_end};
 use crate::expectation::interest::{ANSWER, Interest};
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene};
 use crate::text::clipped;
@@ -124,11 +124,7 @@ impl ToolResultCheck {
 
     /// Whether the result `id` is of this call, and its arguments are as wanted.
     fn is_of(&self, (call, arguments): &(String, Value), id: &str) -> bool {
-        call == id
-            && self.input.iter().all(|(key, matcher)| {
-                let found: Vec<&Value> = arguments.get(key).into_iter().collect();
-                matcher.check(&found).is_ok()
-            })
+        call == id && arguments_fit(&self.input, arguments)
     }
 
     fn in_words(&self) -> String {

@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use crate::support::MATRIX;
-use crate::support::hub::{Fault, Hub, MATRIX_PATH, REPOSITORY};
+use crate::support::files::read;
+use crate::support::hub::{Fault, HISTORY_PATH, Hub, MATRIX_PATH, REPOSITORY};
 use crate::support::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git};
 use crate::support::ran::Ran;
 use crate::support::registry;
+use crate::support::root;
 use crate::support::text::assert_has;
 
 #[tokio::test]
@@ -216,6 +218,68 @@ async fn an_unchanged_matrix_is_published_again_after_some_days() {
     let ran = machine.publishes(&hub, &["--refresh-after", "6d"]).await;
     ran.exits(0);
     assert!(hub.file("main", MATRIX_PATH).contains("2026-11-28T09:00:00Z"));
+}
+
+#[tokio::test]
+async fn a_version_history_is_published_beside_the_matrix() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let text = read(root().join("docs/site").join(HISTORY_PATH));
+    let given = machine.write("history.json", &text);
+    let publish = async |arguments: &[&str]| {
+        let ran = machine.publishes(&hub, arguments).await;
+        ran.exits(0);
+        ran
+    };
+    publish(&["--version-history", &given]).await;
+    assert_eq!(hub.changed("main"), [MATRIX_PATH, HISTORY_PATH]);
+    assert_eq!(hub.file("main", HISTORY_PATH), text.trim());
+    let again = publish(&["--version-history", &given]).await;
+    again.err_has("matrix JSON unchanged; skipping push");
+
+    // A run without a history leaves the published one.
+    machine.results(|results| fail(results, 0, "gateway"));
+    publish(&[]).await;
+    assert_eq!(hub.changed("main"), [MATRIX_PATH]);
+    assert_eq!(hub.file("main", HISTORY_PATH), text.trim());
+
+    machine.write("history.json", &text.replace("1.101.0", "1.102.0"));
+    publish(&["--version-history", &given]).await;
+    assert_eq!(hub.changed("main"), [HISTORY_PATH]);
+}
+
+#[tokio::test]
+async fn a_broken_version_history_is_refused() {
+    let (hub, machine) = (Hub::start().await, Machine::new());
+    let whole: Value = serde_json::from_str(&read(root().join("docs/site").join(HISTORY_PATH))).unwrap();
+    let broken = |change: fn(&mut Value)| {
+        let mut history = whole.clone();
+        change(&mut history);
+        history.to_string()
+    };
+    let given = machine.path("history.json").to_str().unwrap().to_owned();
+    let arguments = ["--version-history", given.as_str()];
+    let missing = machine.publishes(&hub, &arguments).await;
+    missing.exits(1);
+    missing.err_has("cannot read the version history `");
+    for (text, what) in [
+        ("{".to_owned(), "EOF while parsing an object at line 1 column 1"),
+        (
+            broken(|history| history["tool"] = 1.into()),
+            "/tool: 1 is not of type \"string\"",
+        ),
+        (
+            broken(|history| history["cells"][2]["signs"] = serde_json::json!(["✓"])),
+            "/cells/2/signs: 1 entries, expected 2, one for each version",
+        ),
+    ] {
+        machine.write("history.json", &text);
+        let ran = machine.publishes(&hub, &arguments).await;
+        ran.exits(4);
+        ran.err_has(&format!(
+            "refused: `version-history.json` does not follow its schema: {what}"
+        ));
+    }
+    assert_eq!(hub.commits("main"), 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ use super::loopback::{cut, serve};
 pub const REPOSITORY: &str = "BerriAI/litellm-docs";
 /// The path of the matrix in the docs repository.
 pub const MATRIX_PATH: &str = "static/data/compatibility-matrix.json";
+/// The path of the version history in the docs repository.
+pub const HISTORY_PATH: &str = "static/data/version-history.json";
 pub const APP: &str = "12345";
 pub const INSTALLATION: u64 = 77;
 

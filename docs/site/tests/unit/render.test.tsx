@@ -3,6 +3,7 @@ import {test} from 'node:test';
 
 import {renderToStaticMarkup} from 'react-dom/server';
 
+import {isSameVersion} from '../../src/components/CompatibilityMatrix/data/versions';
 import {MatrixFromFiles} from '../../src/components/CompatibilityMatrix/MatrixFromFiles';
 import {details, large, malformed, matrix, otherVersion, versions} from '../fixtures/samples';
 
@@ -106,17 +107,55 @@ test('600 cells are 600 cells', () => {
   assert.equal(render(large).match(/<td /g)?.length, 600);
 });
 
-test('the version since which a finding shows, and the configuration, stand on the page', () => {
+test('a finding shows since which version it is there', () => {
+  const since = /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/;
+  const page = (shows: unknown[], file: object = versions) =>
+    render(matrix, details, {...file, findings: versions.findings.map((finding) => ({...finding, shows}))});
+  assert.match(render(matrix, details, versions), /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0 or earlier<\/dd>/);
+  assert.match(page([true, false, false, true]), since);
+  assert.doesNotMatch(page([true, true, null, false]), /<dt>Since<\/dt>/);
+  assert.doesNotMatch(render(matrix, details), /<dt>Since<\/dt>|Which version/);
+  // The run's version counts, also if newer ones are known.
+  const newer = {...versions, versions: [...versions.versions.slice(1), {version: '1.84.0', works: 2, broken: 0}], cells: []};
+  assert.match(page([false, false, true, false], newer), since);
+});
+
+test('a history of other tools shows no first version, and the page says so', () => {
   const configured = {...details, gateway: {kind: 'litellm', configuration: 'bearer'}};
+  const ofRun = (file: object, detailsFile: object = details) => {
+    const page = render(matrix, detailsFile, {...versions, ...file});
+    assert.notEqual(page.includes('<dt>Since</dt>'), page.includes('of another configuration than this run'));
+    return page.includes('<dt>Since</dt>');
+  };
+  assert.ok(ofRun({}));
+  assert.ok(ofRun({configuration: 'bearer'}, configured));
+  assert.ok(!ofRun({configuration: 'bearer'}));
+  assert.ok(!ofRun({}, configured));
+  assert.match(render(matrix, configured, versions), /<dt>Configuration<\/dt><dd>bearer<\/dd>/);
+  assert.ok(!ofRun({tool: 'portkey'}));
+  assert.ok(!ofRun({beside: {name: 'Claude Code', version: '2.1.119'}}));
+  assert.ok(!ofRun({beside: undefined}));
+  assert.ok(!ofRun({}, {...details, gateway: {kind: 'catalogue', name: 'portkey'}}));
+  assert.ok(!ofRun({versions: versions.versions.map(({version, ...rest}) => ({version: `${version}rc1`, ...rest}))}));
   const page = render(matrix, configured, versions);
-  assert.match(page, /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0 or earlier<\/dd>/);
-  assert.match(page, /<dt>Configuration<\/dt><dd>bearer<\/dd>/);
-  const shows = [true, false, false, true];
-  const known = {...versions, findings: versions.findings.map((finding) => ({...finding, shows}))};
-  assert.match(render(matrix, details, known), /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/);
-  const gone = {...versions, findings: versions.findings.map((finding) => ({...finding, shows: [true, true, null, false]}))};
-  assert.doesNotMatch(render(matrix, details, gone), /<dt>Since<\/dt>/);
-  assert.doesNotMatch(render(matrix, details), /<dt>Since<\/dt>|Which version|<dt>Configuration/);
+  assert.ok(page.includes('than this run (LiteLLM 1.80.0 to 1.83.0 with Claude Code 2.1.120), so no finding'), page);
+});
+
+test('a history of Claude Code is of a run with the same gateway', () => {
+  const claude = versions.versions.map((version, index) => ({...version, version: `2.1.${117 + index}`}));
+  const file = {...versions, tool: 'Claude Code', versions: claude, beside: {name: 'litellm', version: '1.83.0'}};
+  assert.match(render(matrix, details, file), /<dt>Since<\/dt><dd>Claude Code 2\.1\.120 or earlier<\/dd>/);
+  const other = {...file, beside: {name: 'litellm', version: '1.82.0'}};
+  assert.doesNotMatch(render(matrix, details, other), /<dt>Since<\/dt>/);
+});
+
+test('a tag and the version of its package are the same', () => {
+  for (const tag of ['1.106.2', 'v1.106.2', 'v1.106.2-stable', 'v1.106.2-stable.patch.3']) {
+    assert.ok(isSameVersion(tag, '1.106.2'), tag);
+  }
+  for (const other of ['1.106.20', '1.106', '1.106.2rc1', 'v1.106.2-nightly', 'v1.106.2.dev1', undefined]) {
+    assert.ok(!isSameVersion('v1.106.2-stable', other), other);
+  }
 });
 
 test('damaged versions cost the versions alone', () => {

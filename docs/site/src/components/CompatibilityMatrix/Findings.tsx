@@ -1,4 +1,4 @@
-import {useId, type ReactElement, type ReactNode} from 'react';
+import type {ReactElement, ReactNode} from 'react';
 
 import {byChange, showsOn, type Change, type Finding, type FindingStatus, type Level, type TierDetails} from './data/details';
 import type {Matrix} from './data/matrix';
@@ -6,6 +6,7 @@ import {Fact, Facts} from './Facts';
 import styles from './Findings.module.css';
 import {Message} from './Message';
 import {cellAnchor, inWords, providerName} from './names';
+import {Section} from './Section';
 import {GLYPHS} from './status';
 
 const LEVELS: Record<Level, {mark: 'fail' | 'unfaithful'; colour: 'fail' | 'pass'; words: string}> = {
@@ -32,15 +33,15 @@ type FindingsProps = {
 
 /** What the gateway breaks, once each, with the cells in which it shows. */
 export function Findings({matrix, findings, since}: FindingsProps): ReactElement | null {
-  const titleId = useId();
   if (findings.length === 0) {
     return null;
   }
   const changes = byChange(findings);
   return (
-    <section className={styles.section} aria-labelledby={titleId}>
-      <h2 id={titleId}>Findings ({changes.length})</h2>
-      <p className={styles.intro}>What the gateway breaks, and what you lose by it. Each change is listed once.</p>
+    <Section
+      title={`Findings (${changes.length})`}
+      intro="What the gateway breaks, and what you lose by it. Each change is listed once."
+    >
       <FindingList changes={changes} since={since}>
         {(change) =>
           change.map((finding) => (
@@ -52,7 +53,7 @@ export function Findings({matrix, findings, since}: FindingsProps): ReactElement
           ))
         }
       </FindingList>
-    </section>
+    </Section>
   );
 }
 

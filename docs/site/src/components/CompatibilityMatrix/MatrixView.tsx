@@ -5,7 +5,7 @@ import {CellPanel} from './CellPanel';
 import {findingsOf, rowOf, tiersOf, type Details, type Finding, type ReadDetails} from './data/details';
 import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
-import {sinceVersion, type ReadVersions} from './data/versions';
+import {historyInShort, isOfRun, sinceVersion, testedTools, type ReadVersions} from './data/versions';
 import {Filters} from './Filters';
 import {Findings} from './Findings';
 import {applyFilter, filterOfQuery, NO_FILTER, withFilter, type Filter} from './filter';
@@ -47,7 +47,8 @@ export function MatrixView({
     [matrix, filter, details, oneProvider, opened],
   );
   const versions = readVersions.kind === 'read' ? readVersions.history : undefined;
-  const since = (finding: Finding) => versions && sinceVersion(versions, finding);
+  const run = details && testedTools(matrix, details);
+  const since = (finding: Finding) => versions && run && sinceVersion(versions, run, finding);
   const snapshots = readHistory.kind === 'read' ? readHistory.snapshots : [];
 
   const openCell = useCallback((event: MouseEvent) => {
@@ -70,6 +71,12 @@ export function MatrixView({
       <LeftOut name="details" file={readDetails} />
       <LeftOut name="history" file={readHistory} />
       <LeftOut name="versions" file={readVersions} />
+      {versions && run && !isOfRun(versions, run) && (
+        <p className={styles.leftOut}>
+          The version history is of another configuration than this run ({historyInShort(versions)}), so no finding shows since when it is
+          there.
+        </p>
+      )}
       <Filters
         matrix={matrix}
         details={details}

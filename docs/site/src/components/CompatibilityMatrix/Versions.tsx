@@ -1,10 +1,11 @@
-import {useId, useMemo, useState, type ReactElement} from 'react';
+import {useMemo, useState, type ReactElement} from 'react';
 
 import type {Matrix} from './data/matrix';
-import {rank, type Score, type VersionHistory} from './data/versions';
+import {rank, toolName, type Score, type VersionHistory} from './data/versions';
 import {toggle} from './filter';
 import {Chip, Chips} from './Filters';
 import {inWords, providerName} from './names';
+import {Section} from './Section';
 import styles from './Versions.module.css';
 
 type Props = {matrix: Matrix; history: VersionHistory; disabled: boolean};
@@ -13,7 +14,6 @@ const NONE: ReadonlySet<string> = new Set();
 
 /** Which version to run: the best one for the features and providers that the reader ticks. */
 export function Versions({matrix, history, disabled}: Props): ReactElement | null {
-  const titleId = useId();
   const [features, setFeatures] = useState(NONE);
   const [providers, setProviders] = useState(NONE);
   const scores = useMemo(() => {
@@ -25,14 +25,19 @@ export function Versions({matrix, history, disabled}: Props): ReactElement | nul
     return null;
   }
   const named = (id: string) => matrix.features.find((feature) => feature.id === id)?.name ?? inWords(id);
-  const {tool, configuration} = history;
+  const tool = toolName(history.tool);
+  const {beside, configuration} = history;
   return (
-    <section className={styles.section} aria-labelledby={titleId}>
-      <h2 id={titleId}>Which version of {tool}?</h2>
-      <p className={styles.intro}>
-        Tick what you use. Nothing ticked means everything that was run on these versions
-        {configuration && `, with the configuration ${configuration}`}.
-      </p>
+    <Section
+      title={`Which version of ${tool}?`}
+      intro={
+        <>
+          Tick what you use. Nothing ticked means everything that was run on these versions
+          {beside && `, with ${toolName(beside.name)} ${beside.version}`}
+          {configuration && `, with the configuration ${configuration}`}.
+        </>
+      }
+    >
       <Chips label="Feature" disabled={disabled} onlyWithScripts>
         {unique(history.cells.map(({feature}) => feature)).map((id) => (
           <Chip key={id} pressed={features.has(id)} onClick={() => setFeatures(toggle(features, id))}>
@@ -66,7 +71,7 @@ export function Versions({matrix, history, disabled}: Props): ReactElement | nul
             </li>
           ))}
       </ol>
-    </section>
+    </Section>
   );
 }
 

@@ -136,6 +136,8 @@ export type Row = {
 /** `compatibility-details.json`, read and checked. */
 export type Details = {
   evidence: EvidenceKind;
+  /** The name of the gateway. */
+  gateway: string;
   /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
   /** What the gateway breaks, once each; features first. */
@@ -242,7 +244,8 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   const rows = new Map(readList(details.rows ?? [], 'rows', readRow));
   const gateway = readOptional(details.gateway, 'gateway', readObject);
   const configuration = readOptionalText(gateway?.configuration, 'gateway.configuration');
-  return {evidence, configuration, findings: sorted, rows, cells};
+  const name = readOptionalText(gateway?.name, 'gateway.name') ?? 'litellm';
+  return {evidence, gateway: name, configuration, findings: sorted, rows, cells};
 }
 
 /** The tiers, in the order of the file. */

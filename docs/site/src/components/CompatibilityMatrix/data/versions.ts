@@ -1,6 +1,7 @@
 import {inWords} from '../names';
-import {LEVELS, type Finding, type Level} from './details';
-import {readChoice, readList, readNumber, readObject, readOptionalText, readText, ShapeError} from './shape';
+import {LEVELS, type Details, type Finding, type Level} from './details';
+import type {Matrix} from './matrix';
+import {readChoice, readList, readNumber, readObject, readOptional, readOptionalText, readText, ShapeError} from './shape';
 
 /** The one version of `version-history.json` that this component reads. */
 export const VERSIONS_SCHEMA_VERSION = '1';
@@ -17,9 +18,11 @@ type CellOfVersions = {feature: string; provider: string; signs: Sign[]};
 
 /** `version-history.json`, which `compat history --format json` prints: the oldest version first. */
 export type VersionHistory = {
-  /** For readers. */
+  /** A gateway's id, or `Claude Code`. */
   tool: string;
   configuration?: string;
+  /** The other tool, if all versions ran with the same version of it. */
+  beside?: {name: string; version: string};
   versions: Version[];
   findings: FindingOfVersions[];
   cells: CellOfVersions[];
@@ -44,24 +47,67 @@ export function readVersions(file: unknown): ReadVersions {
   }
 }
 
+/** The name of a gateway, or `Claude Code`, for readers. */
+export function toolName(tool: string): string {
+  return tool === 'litellm' ? 'LiteLLM' : inWords(tool);
+}
+
+/** What the shown run tested: the versions by tool, and the gateway's configuration. */
+export type TestedTools = {versions: Record<string, string>; configuration?: string};
+
+export function testedTools(matrix: Matrix, {gateway, configuration}: Details): TestedTools {
+  return {versions: {[gateway]: matrix.litellmVersion, 'Claude Code': matrix.claudeCodeVersion}, configuration};
+}
+
+/** Whether the history's gateway, configuration and Claude Code are those of the run. Only then does it say something about the run. */
+export function isOfRun({tool, configuration, beside, versions}: VersionHistory, run: TestedTools): boolean {
+  return (
+    columnOf(versions, run.versions[tool]) >= 0 &&
+    beside !== undefined &&
+    isSameVersion(beside.version, run.versions[beside.name]) &&
+    configuration === run.configuration
+  );
+}
+
+/** What the history is of: `LiteLLM 1.101.0 to 1.106.2 with Claude Code 2.1.327`. */
+export function historyInShort({tool, configuration, beside, versions}: VersionHistory): string {
+  const [first, last] = [versions[0], versions[versions.length - 1]];
+  const parts = [
+    toolName(tool),
+    first && last && (first === last ? first.version : `${first.version} to ${last.version}`),
+    beside && `with ${toolName(beside.name)} ${beside.version}`,
+    configuration && `(configuration ${configuration})`,
+  ];
+  return parts.filter(Boolean).join(' ');
+}
+
+/** The place of a version or tag among the versions that could be run; -1 if it is not there. */
+function columnOf(versions: Version[], wanted?: string): number {
+  return versions.findIndex(({version, unusable}) => unusable === undefined && isSameVersion(version, wanted));
+}
+
+/** Whether two versions or tags are of the same package: `v1.83.3-stable.patch.2` is the tag of LiteLLM 1.83.3. */
+export function isSameVersion(one: string, other?: string): boolean {
+  const plain = (text?: string) => text?.trim().replace(/^v(?=\d)/, '').replace(/-stable(\.patch\.\d+)?$/, '');
+  return plain(one) === plain(other);
+}
+
 /**
- * The first version of those that show a finding up to the newest one, in words; nothing if the newest does not show it. The version
- * before is known not to show it, unless the words say "or earlier".
+ * The first version of those that show a finding up to the run's, in words; nothing if the run's does not show it, or if the history
+ * differs from the run. The version before is known not to show it, unless the words say "or earlier".
  */
-export function sinceVersion({tool, versions, findings}: VersionHistory, finding: Finding): string | undefined {
+export function sinceVersion(history: VersionHistory, run: TestedTools, finding: Finding): string | undefined {
+  const {tool, versions, findings} = history;
   const names = finding.known ? [finding.known.name] : finding.subjects;
-  const shows = findings.find(({name}) => names.includes(name))?.shows;
-  if (!shows) {
+  const column = columnOf(versions, run.versions[tool]);
+  const shows = findings.find(({name}) => names.includes(name))?.shows.slice(0, column + 1);
+  if (!shows?.[column] || !isOfRun(history, run)) {
     return undefined;
   }
   const absent = shows.lastIndexOf(false);
   const first = shows.indexOf(true, absent + 1);
-  const version = versions[first];
-  if (!version) {
-    return undefined;
-  }
   const isKnown = absent === first - 1 && absent >= 0;
-  return `${tool} ${version.version}${isKnown ? '' : ' or earlier'}`;
+  return `${toolName(tool)} ${versions[first]?.version}${isKnown ? '' : ' or earlier'}`;
 }
 
 /** The score of each version that could be run, the best first: most cells work, fewest are unfaithful, newest. */
@@ -86,7 +132,6 @@ function readVersion1(file: unknown): VersionHistory {
   if (history.schema_version !== VERSIONS_SCHEMA_VERSION) {
     throw new ShapeError('schema_version', `expected "${VERSIONS_SCHEMA_VERSION}"`);
   }
-  const tool = readText(history.tool, 'tool');
   const versions = readList(history.versions, 'versions', readVersion);
   const whole = <T>(values: T[], where: string): T[] => {
     if (values.length !== versions.length) {
@@ -95,8 +140,12 @@ function readVersion1(file: unknown): VersionHistory {
     return values;
   };
   return {
-    tool: tool === 'litellm' ? 'LiteLLM' : inWords(tool),
+    tool: readText(history.tool, 'tool'),
     configuration: readOptionalText(history.configuration, 'configuration'),
+    beside: readOptional(history.beside, 'beside', (item, where) => {
+      const other = readObject(item, where);
+      return {name: readText(other.name, `${where}.name`), version: readText(other.version, `${where}.version`)};
+    }),
     versions,
     findings: readList(history.findings, 'findings', (item, where) => {
       const finding = readObject(item, where);
