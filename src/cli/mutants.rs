@@ -35,7 +35,7 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 /// not affect must pass. A neutral mutant (`must_stay: green`) makes a change that every gateway may make, and no cell may
 /// fail under it. Before that, all these cells run without a mutant, and must pass.
 ///
-/// A mutant runs in the cells that it names and in two others, which only show how far the bug is seen. The score of a row
+/// A mutant runs in the cells that it names and in another one, which only shows how far the bug is seen. The score of a row
 /// counts the mutants that name it.
 ///
 /// The exit status is 0 only if every mutant is killed, and every cell stayed green under the neutral ones.
@@ -70,7 +70,7 @@ pub struct Arguments {
 }
 
 /// The usual number of cells in which a mutant runs besides those that it names.
-const OTHERS: usize = 2;
+const OTHERS: usize = 1;
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let project = arguments.root.open()?;
