@@ -129,7 +129,11 @@ mod tests {
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_ne!(found, []);
-        assert!(found.iter().all(|span| (SHORTEST_MS..=span.to_ms - span.from_ms).contains(&span.waited_ms)));
+        assert!(
+            found
+                .iter()
+                .all(|span| (SHORTEST_MS..=span.to_ms - span.from_ms).contains(&span.waited_ms))
+        );
         assert_eq!(waits.between(0, start_ms), []);
     }
 }

@@ -16,7 +16,12 @@ pub const LONGEST_MS: u64 = 10_000;
 
 /// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, and
 /// of an answer without a stream.
-pub const DELAYS: [&str; 4] = ["each content delta", "each other event", "the request", "the answer"];
+pub const DELAYS: [&str; 4] = [
+    "each content delta",
+    "each other event",
+    "the request",
+    "the answer",
+];
 
 /// The other events, in the Messages API and in Converse. `metadata` has the token counts that `message_delta` needs.
 const OTHERS: [[&str; 2]; 5] = [
