@@ -318,10 +318,8 @@ impl Server {
             Err(error) => unmatched(incoming, format!("the reply cannot be framed: {error}")),
         }
     }
-}
 
-/// The further fields of replies.
-impl Server {
+    /// The further fields of the reply to `incoming`.
     fn reply_fields(&self, incoming: &Incoming, model: &str) -> ReplyFields {
         let token = incoming.header("authorization");
         let token = token.and_then(|value| value.strip_prefix("Bearer "));

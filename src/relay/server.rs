@@ -464,7 +464,6 @@ fn recorded_headers(headers: &Headers) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The seconds of `retry-after`; a date is not used by the providers of the matrix.
 /// Whether an id of the request shows that the simulator made the reply. A gateway may give the header another name.
 fn has_simulated_id(headers: &HeaderMap) -> bool {
     let ids = headers
@@ -474,6 +473,7 @@ fn has_simulated_id(headers: &HeaderMap) -> bool {
     ids.any(reply_id::is_of_simulator)
 }
 
+/// The seconds of `retry-after`; a date is not used by the providers of the matrix.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers
         .get("retry-after")?

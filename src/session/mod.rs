@@ -109,8 +109,8 @@ pub struct Session {
     /// The running trials, each with the route to its provider.
     running: Mutex<HashMap<TrialKey, Option<Route>>>,
     ambiguous: Ambiguous,
-    /// When the gateway, the relays and the simulator waited for a CPU.
-    cpu_waits: CpuWaits,
+    /// When the gateway, the relays and the simulator waited for a CPU. `None` in a live run, which compares no times.
+    cpu_waits: Option<CpuWaits>,
     guard: RunGuard,
     /// Keeps the daemon, if the session uses one.
     lease: Option<File>,
@@ -157,14 +157,11 @@ impl Session {
             records: options.records,
             met_simulator: AtomicBool::new(false),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),
+            cpu_waits: provider.is_some().then(|| cpu_waits(&gateway)),
             provider,
             front,
             back,
             gateway_version,
-            cpu_waits: CpuWaits::measure({
-                let processes = gateway.processes();
-                move || processes().into_iter().chain([std::process::id()]).collect()
-            }),
             configuration: options.wanted.configuration.as_ref().map(|one| one.name.clone()),
             gateway,
             claude,
@@ -429,6 +426,11 @@ impl fmt::Debug for Session {
 /// The secrets that are known before a session starts: those of the environment and of `proxy_config.yaml`.
 pub fn secrets_of_project(environment: &Environment, root: &Path) -> Vec<String> {
     gateway::secrets(environment.variables(), &root.join(PROXY_CONFIG))
+}
+
+fn cpu_waits(gateway: &RunningGateway) -> CpuWaits {
+    let others = gateway.processes();
+    CpuWaits::measure(move || others().into_iter().chain([std::process::id()]).collect())
 }
 
 fn pace(mutants: bool, provider: Option<&Provider>) -> ProviderPace {

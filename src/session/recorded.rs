@@ -70,9 +70,9 @@ impl Session {
 
     fn with_cpu_waits(&self, mut sent: Vec<GatewayExchange>) -> Vec<GatewayExchange> {
         for GatewayExchange { request, reply, .. } in &mut sent {
-            if let Some(reply) = reply {
+            if let (Some(reply), Some(waits)) = (reply, &self.cpu_waits) {
                 let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
-                reply.cpu_waits = self.cpu_waits.between(request.at_ms, last);
+                reply.cpu_waits = waits.between(request.at_ms, last);
             }
         }
         sent

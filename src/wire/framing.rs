@@ -52,14 +52,6 @@ impl Framing {
             None
         }
     }
-
-    /// Reads the first event of `bytes` and its length, if it is complete.
-    fn read(self, bytes: &[u8]) -> Option<(FramedEvent, usize)> {
-        match self {
-            Self::ServerSentEvents => read_server_sent(bytes),
-            Self::EventStream => read_frame(bytes),
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -95,12 +87,16 @@ impl Decoder {
         events
     }
 
-    /// The event at `start`. A long event in many small pieces is read once, not at each piece.
+    /// The event at `start` and its length, if it is complete. A long event in many small pieces is searched once, not at each
+    /// piece.
     fn read(&self, start: usize) -> Option<(FramedEvent, usize)> {
-        if self.framing == Framing::ServerSentEvents {
-            end_of_event(&self.rest[self.searched..])?;
+        match self.framing {
+            Framing::ServerSentEvents => {
+                let end = self.searched + end_of_event(&self.rest[self.searched..])?;
+                Some((server_sent(&self.rest[start..end]), end - start))
+            }
+            Framing::EventStream => read_frame(&self.rest[start..]),
         }
-        self.framing.read(&self.rest[start..])
     }
 
     /// The bytes after the last complete event; empty unless the stream was cut off.
@@ -122,9 +118,9 @@ fn end_of_event(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
-    let end = end_of_event(bytes)?;
-    let (name, text) = sse::decode(&String::from_utf8_lossy(&bytes[..end]))
+/// The event in `bytes`, with its end.
+fn server_sent(bytes: &[u8]) -> FramedEvent {
+    let (name, text) = sse::decode(&String::from_utf8_lossy(bytes))
         .pop()
         .unwrap_or_default();
     let data = match text.is_empty() {
@@ -134,15 +130,12 @@ fn read_server_sent(bytes: &[u8]) -> Option<(FramedEvent, usize)> {
     // A ping may have any data, or none.
     let is_ping = name == "ping" && (data["type"].is_null() || data["type"] == "ping");
     let data = if is_ping { json!({"type": "ping"}) } else { data };
-    Some((
-        FramedEvent {
-            is_read: data.is_null() || is_ping || READ.contains(&name.as_str()),
-            name: data["type"].as_str().map_or(name, str::to_owned),
-            data,
-            bytes: Bytes::copy_from_slice(&bytes[..end]),
-        },
-        end,
-    ))
+    FramedEvent {
+        is_read: data.is_null() || is_ping || READ.contains(&name.as_str()),
+        name: data["type"].as_str().map_or(name, str::to_owned),
+        data,
+        bytes: Bytes::copy_from_slice(bytes),
+    }
 }
 
 /// The first four bytes of a frame are its length. An invalid frame keeps its bytes.

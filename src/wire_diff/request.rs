@@ -8,7 +8,7 @@ use super::pairing::Pair;
 use super::{Difference, Fate, Part, delay, values};
 use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
-use crate::wire::{Operation, Route, messages, pointer, target};
+use crate::wire::{Operation, Route, body_fields, messages, pointer, target};
 
 /// Fields that `conversation` compares by their meaning.
 const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
@@ -238,11 +238,8 @@ fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference
         Some(Route::BedrockConverse) => &fields_of_converse(arrived),
         _ => arrived,
     };
-    // Only these have betas in the body, where `betas` compares them.
-    let has_betas = matches!(
-        route,
-        Some(Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi)
-    );
+    // On a route that has betas in the body, `betas` compares them.
+    let has_betas = route.is_some_and(|route| body_fields::is_known(route, false, "anthropic_beta"));
     let [sent, arrived] = [sent, arrived].map(|body| {
         let mut fields = body.as_object().cloned().unwrap_or_default();
         fields.retain(|name, _| match name.as_str() {
