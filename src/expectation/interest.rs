@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{REFUSED, RUN, TRANSCRIPT, UNMATCHED};
+use super::{REFUSED, RUN, TRANSCRIPT, UNMATCHED, WORKAROUNDS};
 use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, Part, WireDiff};
 
@@ -72,6 +72,7 @@ impl Interest {
                 Self::request(&[Part::Request], None),
                 Self::request(&[Part::Field], None).named("stream"),
             ],
+            WORKAROUNDS => vec![refused, Self::request(&[Part::Request], None)],
             TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
             REFUSED => vec![Self::request(

@@ -2,6 +2,7 @@
 
 use crate::cells::Test;
 use crate::evidence::{Evidence, Killed, file};
+use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{
     Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
     line_of_transcript, transcript_end, with_gateways_words,
@@ -11,7 +12,8 @@ use crate::text::clipped;
 use crate::transcript::STREAM_REPEATED;
 use crate::wire::Operation;
 use crate::wire::error_reply::message_of;
-use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange};
+use crate::wire_diff;
 
 /// The deviations from each implied expectation that can be judged.
 pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Deviation>)> {
@@ -120,7 +122,35 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
         },
         evidence: Some(line_of_transcript(retry.line)),
     });
-    reduced.chain(repeated).collect()
+    let mut found: Vec<Deviation> = reduced.chain(repeated).collect();
+    if found.is_empty() {
+        found.extend(repaired(evidence));
+    }
+    found
+}
+
+/// The gateway itself refused a request, and Claude Code sent another one without a word in its debug log.
+fn repaired(evidence: &Evidence) -> Option<Deviation> {
+    if !evidence.has_both_sides() || evidence.transcript.results().iter().any(|result| result.is_error) {
+        return None;
+    }
+    let is_refused_here = |passage: &GatewayExchange| {
+        let is_message = passage.operation == Operation::Messages;
+        is_message
+            && passage.reply.as_ref().is_some_and(|reply| reply.status >= 400)
+            && wire_diff::forwarded(passage, &evidence.sent, &evidence.exchanges)
+                .iter()
+                .all(|exchange| exchange.reply.status < 400)
+    };
+    let passage = evidence.sent.iter().find(|passage| is_refused_here(passage))?;
+    let reply = passage.reply.as_ref()?;
+    let said = reply.events.first().map_or("", |event| message_of(&event.data));
+    Some(Deviation {
+        summary: "the gateway refused a request, and Claude Code sent it otherwise".into(),
+        expected: "an answer to every request as it was first sent".into(),
+        actual: format!("HTTP {} from the gateway: {}", reply.status, refusal_shown(said)),
+        evidence: Some((file::GATEWAY_EXCHANGES.into(), passage.number)),
+    })
 }
 
 /// A script or a rule answered every request at the provider.

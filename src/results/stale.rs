@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::{Results, TrialRecord, TrialResult};
 use crate::evidence::Behind;
 use crate::expectation::RUN;
-use crate::findings::{KnownFinding, KnownFindings, Subject, SubjectPattern};
+use crate::findings::{Finding, KnownFinding, KnownFindings, Subject, SubjectPattern};
 use crate::ids::{ProviderId, TierId, TrialName};
 use crate::outcome::{CheckResult, Verdict};
 
@@ -139,12 +139,17 @@ fn is_run(trial: &&TrialRecord) -> bool {
     !matches!(trial.result, TrialResult::NotApplicable { .. })
 }
 
-/// Whether the trial would have shown a finding: it is not applicable, or `claude` answered and everything was judged.
+/// Whether the trial would have shown a finding: it is not applicable, or everything was judged, and no new failure ended it
+/// early. A run that the gateway is known to break ends as it did when its findings were declared.
 fn can_show_findings(trial: &TrialRecord) -> bool {
+    let is_known = |finding: &Finding| finding.expectation == RUN && !finding.status.is_new();
     let ended_early = |check: &CheckResult| check.name == RUN && check.verdict == Verdict::Broken;
     match trial.result {
         TrialResult::NotApplicable { .. } => true,
-        _ => trial.verdict.is_some() && !trial.expectations.iter().any(ended_early),
+        _ => {
+            let is_open = trial.expectations.iter().any(ended_early) && !trial.findings.iter().any(is_known);
+            trial.verdict.is_some() && !is_open
+        }
     }
 }
 

@@ -50,10 +50,8 @@ pub fn rule_for(change: &Change) -> Option<&'static NoiseRule> {
 
 impl NoiseRule {
     fn filters(&self, change: &Change) -> bool {
-        let is_its_route = match change.route {
-            Some(route) => self.routes.contains(&route),
-            None => self.routes == EVERY,
-        };
+        // At an unknown path, the path is the fault.
+        let is_its_route = change.route.is_none_or(|route| self.routes.contains(&route));
         is_its_route && change.direction == self.direction && (self.is_noise)(change)
     }
 }
@@ -124,7 +122,7 @@ pub const RULES: &[NoiseRule] = &[
             let has_effect = |route| betas::has_effect(route, &change.what.path);
             change.what.part == Part::Beta
                 && change.what.fate == Fate::Dropped
-                && change.route.is_some_and(|route| !has_effect(route))
+                && !change.route.is_some_and(has_effect)
         },
     },
     NoiseRule {
@@ -134,10 +132,7 @@ pub const RULES: &[NoiseRule] = &[
                  control of a turn is an output configuration on Bedrock",
         direction: Direction::Request,
         routes: TOOL_SEARCH,
-        is_noise: |change| {
-            let beta = &change.what.path;
-            is_added_beta(change) && betas::name_in_the_api(beta) != beta
-        },
+        is_noise: |change| change.what.part == Part::Beta && change.what.fate == Fate::Changed,
     },
     NoiseRule {
         name: "web_search_beta",

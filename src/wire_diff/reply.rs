@@ -1,6 +1,7 @@
 //! Differences between a provider's reply and the reply that Claude Code received.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -227,30 +228,60 @@ fn exception(event: &Value) -> Option<&Value> {
 }
 
 fn content(sent: &Answer, came: &Answer) -> Vec<Difference> {
-    let (old, new) = (&sent.content, &came.content);
-    let kinds =
-        |blocks: &[AnswerBlock]| -> Vec<String> { blocks.iter().map(|block| in_json(block).0).collect() };
-    if old.len() != new.len() || kinds(old) != kinds(new) {
-        return vec![outline(old, new, kinds(old), kinds(new))];
+    let [old, new] = [sent, came].map(|answer| answer.content.iter().map(in_json).collect::<Vec<_>>());
+    let [before, after] = [&old, &new].map(|blocks| blocks.iter().map(|(kind, _)| kind.clone()).collect());
+    let compare = |index: usize, (kind, before): &(String, Value), after: &Value| {
+        within_block(&format!("content[{index}] ({kind})"), before, after)
+    };
+    match before == after {
+        true => {
+            let pairs = old.iter().zip(&new).enumerate();
+            pairs
+                .flat_map(|(index, (old, (_, new)))| compare(index, old, new))
+                .collect()
+        }
+        false => outline(&old, new, before, after, compare),
     }
-    let pairs = old.iter().zip(new).enumerate();
-    pairs
-        .flat_map(|(index, (old, new))| {
-            let (kind, before) = in_json(old);
-            within_block(&format!("content[{index}] ({kind})"), &before, &in_json(new).1)
-        })
-        .collect()
 }
 
-fn outline(old: &[AnswerBlock], new: &[AnswerBlock], before: Vec<String>, after: Vec<String>) -> Difference {
-    let has_all = old.iter().all(|block| new.contains(block));
-    let fate = match (has_all, old.len().cmp(&new.len())) {
-        (true, Ordering::Equal) => Fate::Moved,
-        (true, _) => Fate::Added,
-        (false, Ordering::Greater) => Fate::Dropped,
-        (false, _) => Fate::Changed,
+/// The kinds of blocks that were lost, replaced or added, once each, and the differences within the blocks that remain.
+fn outline(
+    old: &[(String, Value)],
+    mut gained: Vec<(String, Value)>,
+    before: Vec<String>,
+    after: Vec<String>,
+    compare: impl Fn(usize, &(String, Value), &Value) -> Vec<Difference>,
+) -> Vec<Difference> {
+    let mut rest: Vec<_> = old.iter().enumerate().collect();
+    // An equal block is the same one; then the next of the same kind is.
+    rest.retain(|(_, block)| take_first(&mut gained, |new| new == *block).is_none());
+    let mut within = Vec::new();
+    rest.retain(|(index, block)| {
+        let same = take_first(&mut gained, |new| new.0 == block.0);
+        within.extend(same.iter().flat_map(|(_, new)| compare(*index, block, new)));
+        same.is_none()
+    });
+    let lost: BTreeSet<&String> = rest.iter().map(|(_, (kind, _))| kind).collect();
+    let added: BTreeSet<&String> = gained.iter().map(|(kind, _)| kind).collect();
+    let outline =
+        |path: String, fate| Difference::of(Part::Block, path, before.clone(), after.clone()).with_fate(fate);
+    let (kinds, fate) = match (lost.is_empty(), added.is_empty()) {
+        (true, true) => return [vec![outline("content".to_owned(), Fate::Moved)], within].concat(),
+        (true, false) => (added, Fate::Added),
+        (false, true) => (lost, Fate::Dropped),
+        (false, false) => (lost, Fate::Changed),
     };
-    Difference::of(Part::Block, "content", before, after).with_fate(fate)
+    let outlines = kinds
+        .iter()
+        .map(|kind| outline(format!("content ({kind})"), fate));
+    outlines.chain(within).collect()
+}
+
+fn take_first<T>(values: &mut Vec<T>, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+    values
+        .iter()
+        .position(is_wanted)
+        .map(|index| values.remove(index))
 }
 
 /// The block's type and content.
@@ -278,7 +309,9 @@ fn stop_reason(sent: &Answer, came: &Answer) -> Option<Difference> {
 
 /// Counts the events of a stream: one frame per block, and as many content deltas as the provider sent.
 fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Vec<Difference> {
-    let blocks = came.content.len();
+    // A block whose start was lost still has its deltas.
+    let named = back.events.iter().filter_map(|event| event.data["index"].as_u64());
+    let blocks = came.content.len().max(named.collect::<BTreeSet<_>>().len());
     let frame = [
         ("message_start", 1),
         ("content_block_start", blocks),

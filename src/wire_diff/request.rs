@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::{self, Prompt};
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, delay, values};
+use super::{Difference, Fate, Part, delay, unknown, values};
 use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
-use crate::wire::{Operation, Route, body_fields, messages, pointer, target};
+use crate::wire::{Operation, Route, betas, body_fields, messages, pointer, target};
 
 /// Fields that `conversation` compares by their meaning.
 const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
@@ -23,17 +23,20 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(headers(&pair.passage.request, &exchange.request));
     found.extend(credentials(exchange));
     found.extend(place(exchange));
-    found.extend(betas(&pair.passage.request, exchange));
+    found.extend(beta_flags(&pair.passage.request, exchange));
     found.extend(query(&pair.passage.request, &exchange.request));
     found.extend(unreadable(&pair.passage.request, &exchange.request));
     let body = exchange.request.body.json();
     let body = body.and_then(|body| target::prompt(exchange.operation, exchange.route, body));
     let (sent, arrived) = (pair.passage.request.body.json(), body.as_ref());
+    let is_converse = exchange.route == Some(Route::BedrockConverse);
     if let (Some(sent), Some(arrived)) = (sent, arrived) {
         found.extend(fields(exchange.route, sent, arrived));
+        if is_converse {
+            found.extend(unknown::on_converse(sent, arrived));
+        }
     }
     if let (Some(message), Some(other)) = (&pair.message, &exchange.message) {
-        let is_converse = exchange.route == Some(Route::BedrockConverse);
         let arrived = arrived.filter(|_| !is_converse);
         let [sent, arrived] = [(message, sent), (other, arrived)].map(|(message, body)| Prompt {
             message,
@@ -106,7 +109,7 @@ fn repeated(pair: &Pair) -> Option<Difference> {
     (statuses.len() > 1).then(|| difference().with_fate(Fate::Repeated))
 }
 
-/// Without `anthropic-beta`: [`betas`] compares each flag.
+/// Without `anthropic-beta`: [`beta_flags`] compares each.
 fn headers(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
     values::differences(Part::Header, "", &header_values(sent), &header_values(arrived))
 }
@@ -196,7 +199,7 @@ fn header_values(request: &RecordedRequest) -> Value {
     values.into()
 }
 
-fn betas(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
+fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
     let (sent, arrived) = (header_betas(sent), arrived_betas(arrived));
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
@@ -205,9 +208,13 @@ fn betas(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> 
     let dropped = dropped
         .iter()
         .map(|beta| Difference::of(Part::Beta, beta, beta.as_str(), Value::Null));
-    let added = added
-        .iter()
-        .map(|beta| Difference::of(Part::Beta, beta, Value::Null, beta.as_str()));
+    // A beta that the provider calls otherwise has its name in Anthropic's API as the value before.
+    let added = added.iter().map(|beta| {
+        let original = sent
+            .iter()
+            .find(|sent| sent.as_str() == betas::name_in_the_api(beta));
+        Difference::of(Part::Beta, beta, original.cloned(), beta.as_str())
+    });
     dropped.chain(added).collect()
 }
 
@@ -238,7 +245,7 @@ fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference
         Some(Route::BedrockConverse) => &fields_of_converse(arrived),
         _ => arrived,
     };
-    // On a route that has betas in the body, `betas` compares them.
+    // On a route that has betas in the body, `beta_flags` compares them.
     let has_betas = route.is_some_and(|route| body_fields::is_known(route, false, "anthropic_beta"));
     let [sent, arrived] = [sent, arrived].map(|body| {
         let mut fields = body.as_object().cloned().unwrap_or_default();

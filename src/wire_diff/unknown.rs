@@ -67,6 +67,61 @@ pub(super) fn of_messages(sent: &Value, arrived: &Value) -> Vec<Difference> {
         .collect()
 }
 
+/// Compares the keys that Converse took over from the Messages API: those of a document, if as many arrived, and of a tool
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>,
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html>).
+pub(super) fn on_converse(sent: &Value, arrived: &Value) -> Vec<Difference> {
+    let documents = [sent, arrived].map(|body| {
+        let mut documents = Vec::new();
+        collect_documents(&body["messages"], &mut documents);
+        documents
+    });
+    let is_complete = documents[0].len() == documents[1].len();
+    let pairs = documents[0].iter().zip(&documents[1]).filter(|_| is_complete);
+    let of_documents = pairs.enumerate().flat_map(|(index, (sent, arrived))| {
+        let label = format!("documents[{index}]");
+        selected(Part::Block, &label, sent, arrived, &["citations", "context"])
+    });
+    let tools = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let arrived = tools(&arrived["toolConfig"]["tools"]);
+    let of_tools = tools(&sent["tools"]).into_iter().flat_map(|tool| {
+        let specs = arrived.iter().map(|arrived| &arrived["toolSpec"]);
+        let spec = specs.into_iter().find(|spec| spec["name"] == tool["name"]);
+        let label = tool["name"].as_str().unwrap_or_default();
+        spec.map_or_else(Vec::new, |spec| {
+            selected(Part::Tool, label, &tool, spec, &["strict"])
+        })
+    });
+    of_documents.chain(of_tools).collect()
+}
+
+/// The document blocks of either API, in order: `{"type": "document", …}` and `{"document": {…}}`.
+fn collect_documents<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| collect_documents(value, found)),
+        Value::Object(keys) if keys.get("type").is_some_and(|kind| kind == "document") => found.push(value),
+        Value::Object(keys) => match keys.get("document") {
+            Some(document) if document.is_object() => found.push(document),
+            _ => {
+                let parts = ["content", "toolResult"]
+                    .iter()
+                    .filter_map(|name| keys.get(*name));
+                parts.for_each(|value| collect_documents(value, found));
+            }
+        },
+        _ => {}
+    }
+}
+
+fn selected(part: Part, label: &str, sent: &Value, arrived: &Value, keys: &[&str]) -> Vec<Difference> {
+    let only = |value: &Value| -> Value {
+        let mut all: Map<String, Value> = value.as_object().cloned().unwrap_or_default();
+        all.retain(|name, value| keys.contains(&name.as_str()) && !value.is_null());
+        all.into()
+    };
+    values::differences(part, label, &only(sent), &only(arrived))
+}
+
 fn differences(part: Part, label: &str, sent: &Value, arrived: &Value, known: &[&str]) -> Vec<Difference> {
     let without = |value: &Value| -> Value {
         let mut keys: Map<String, Value> = value.as_object().cloned().unwrap_or_default();

@@ -13,7 +13,7 @@ use compat_matrix::outcome::Verdict::{Broken as BROKEN, Held as HELD, NotJudged 
 use compat_matrix::report;
 use compat_matrix::transcript::{Event, Transcript};
 use compat_matrix::wire::Operation;
-use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange};
+use compat_matrix::wire::exchange::{Body, Matched, ProviderExchange, SentEvent};
 use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::json;
 
@@ -351,4 +351,37 @@ fn repeating_after_a_failure_of_the_provider_is_right() {
     let mut cut = text_exchange();
     cut.reply.message = None;
     assert_eq!(judged(pong().reached(cut).logged(stream)), Some(HELD));
+}
+
+#[test]
+fn a_silent_repair_of_the_gateways_refusal_is_a_failure() {
+    let cell = test(Check::Text(TextCheck(equals("pong"))));
+    let reached_at = |at_ms: u64, status: u16| {
+        let mut exchange = text_exchange();
+        exchange.request.at_ms = at_ms;
+        exchange.reply.status = status;
+        let mut good = gateway_exchange(&exchange, "application/json");
+        (good.number, good.request.at_ms) = (2, 110);
+        let reply = good.reply.as_mut().unwrap();
+        (reply.at_ms, reply.status) = (120, 200);
+        let mut first = good.clone();
+        (first.number, first.request.at_ms) = (1, 100);
+        let reply = first.reply.as_mut().unwrap();
+        (reply.at_ms, reply.status) = (105, 400);
+        let refusal = json!({"error": {"message": "context_management: Extra inputs are not permitted"}});
+        reply.events = vec![SentEvent {
+            at_ms: 105,
+            data: refusal,
+        }];
+        let mut evidence = pong().reached(exchange);
+        evidence.exchanges[0].number = 1;
+        evidence.sent = vec![first, good];
+        judge(&cell, &evidence)
+    };
+    let judgement = reached_at(112, 200);
+    assert_eq!(verdict_of(WORKAROUNDS, &judgement), Some(BROKEN));
+    let deviation = &judgement.mismatches[0];
+    assert_has(&deviation.actual, "HTTP 400 from the gateway: context_management");
+    // The provider's own refusal is judged by itself.
+    assert_eq!(verdict_of(WORKAROUNDS, &reached_at(102, 400)), Some(HELD));
 }

@@ -1,9 +1,10 @@
 //! Results: `compat-results.json`, JUnit, merged shards.
 
 use compat_matrix::evidence::Behind;
+use compat_matrix::expectation::RUN;
 use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::{ProviderId, TierId, TrialName};
-use compat_matrix::outcome::{Cause, Outcome, TrialVerdict};
+use compat_matrix::outcome::{Cause, CheckResult, Outcome, TrialVerdict, Verdict};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::stale::stale;
 use compat_matrix::results::{RecordTexts, Results, junit};
@@ -351,6 +352,30 @@ fn a_known_finding_is_stale_if_no_trial_of_its_column_shows_it() {
     assert!(
         change(&|results| results.results[1].verdict = None).is_empty(),
         "a trial was not judged"
+    );
+    let ended_early = |status: FindingStatus| {
+        change(&|results| {
+            let trial = &mut results.results[1];
+            trial.expectations = vec![CheckResult {
+                name: RUN.into(),
+                verdict: Verdict::Broken,
+                level: Level::Feature,
+                clause: None,
+            }];
+            let mut failure = finding(Level::Feature, status);
+            failure.expectation = RUN.into();
+            failure.subject = "expectation run".parse().unwrap();
+            trial.findings = vec![failure];
+        })
+    };
+    assert!(
+        ended_early(FindingStatus::New).is_empty(),
+        "a new failure ended a trial early"
+    );
+    assert_eq!(
+        ended_early(FindingStatus::Known).len(),
+        1,
+        "a known failure ends it as ever"
     );
     let reason = "the provider has no such model";
     let without_model = change(&|results| {

@@ -4,7 +4,7 @@ use compat_matrix::findings::{Subject, summary};
 use compat_matrix::wire::exchange::{CpuWait, GatewayReply, Lockstep, SentEvent};
 use compat_matrix::wire::{Direction, Route};
 use compat_matrix::wire_diff::{Fate, Part, compare};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Wire, body, timed};
 use crate::support::text::assert_has;
@@ -472,4 +472,70 @@ fn the_end_of_an_answer_and_its_citations_are_compared() {
         });
         assert_eq!(wire.kinds(), [(Direction::Reply, Part::StopReason, Fate::Added)]);
     }
+}
+
+/// A known finding about one kind of block hides no other kind.
+#[test]
+fn a_lost_block_has_its_kind() {
+    type Block = (&'static str, Value);
+    let thinking: Block = ("thinking", json!({"thinking": "hm", "signature": "s"}));
+    let redacted: Block = ("redacted_thinking", json!({"data": "x"}));
+    let text = |text: &str| -> Block { ("text", json!({"text": text})) };
+    let call: Block = ("tool_use", json!({"id": "t", "name": "Bash", "input": {}}));
+    let came = |sent: &[&Block], came: &[&Block]| {
+        let [sent, came] = [sent, came].map(|blocks| -> Value {
+            let typed = |(kind, block): &&Block| {
+                let mut block = block.clone();
+                block["type"] = json!(kind);
+                block
+            };
+            blocks.iter().map(typed).collect::<Vec<_>>().into()
+        });
+        let wire = Wire::of(&[(body(), sent)]);
+        let other = Wire::of(&[(body(), came)]);
+        let lines = wire
+            .comes_back(|events| *events = other.exchanges[0].reply.events.clone())
+            .changes()
+            .into_iter()
+            .filter(|line| line.contains("block `"));
+        lines
+            .map(|line| {
+                line.trim_start_matches("reply 1: block ")
+                    .split(": ")
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    let (one, two) = (text("one"), text("two"));
+    let all = [&thinking, &redacted, &one];
+    assert_eq!(
+        came(&all, &[&thinking, &one]),
+        ["`content (redacted_thinking)` dropped"]
+    );
+    assert_eq!(
+        came(&all, &[&thinking, &one, &two]),
+        ["`content (redacted_thinking)` changed"]
+    );
+    assert_eq!(
+        came(&all, &[]),
+        [
+            "`content (redacted_thinking)` dropped",
+            "`content (text)` dropped",
+            "`content (thinking)` dropped",
+        ]
+    );
+    assert_eq!(
+        came(&all, &[&thinking, &two]),
+        [
+            "`content (redacted_thinking)` dropped",
+            "`content[2] (text).text` changed",
+        ]
+    );
+    assert_eq!(
+        came(&[&one, &call], &[&one, &two, &call]),
+        ["`content (text)` added"]
+    );
+    assert_eq!(came(&[&one, &call], &[&call, &one]), ["`content` moved"]);
 }

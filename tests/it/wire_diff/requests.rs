@@ -365,6 +365,78 @@ fn key_order_and_split_messages_of_one_role_are_no_difference() {
     assert_eq!(wire.changes(), [""; 0]);
 }
 
+/// Vertex AI has another name for this beta.
+#[test]
+fn a_renamed_beta_needs_its_original() {
+    let with = |sent: &str| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = Some(Route::VertexAi);
+        let header = |value: &str| ("anthropic-beta".to_owned(), value.to_owned());
+        wire.sent[0].request.headers.push(header(sent));
+        let arrived = &mut wire.exchanges[0].request.headers;
+        arrived.push(header("tool-search-tool-2025-10-19"));
+        wire.changes()
+    };
+    assert_eq!(with("advanced-tool-use-2025-11-20"), [""; 0]);
+    let added = "request 1: beta `tool-search-tool-2025-10-19` added: \"tool-search-tool-2025-10-19\"";
+    assert_eq!(with(""), [added]);
+}
+
+/// At a path that no route has, the path is the fault.
+#[test]
+fn the_noise_of_every_route_is_noise_at_an_unknown_path() {
+    let arrived_at = |route: Option<Route>| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = route;
+        let billing = json!({"type": "text", "text": "x-anthropic-billing-header: cc_version=1;"});
+        if let Body::Json(body) = &mut wire.sent[0].request.body {
+            list(body, "/system").insert(0, billing);
+        }
+        wire.changes().len()
+    };
+    assert_eq!(arrived_at(Some(Route::Anthropic)), 1);
+    assert_eq!(arrived_at(None), 0);
+}
+
+#[test]
+fn keys_of_documents_and_tools_are_compared_on_converse() {
+    let with = |document: &Value, spec: &Value| {
+        let mut wire = Wire::of(&[(
+            json!({
+                "tools": [{"name": "Read", "input_schema": {}, "strict": true}],
+                "messages": [{"role": "user", "content": [
+                    {"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": false}},
+                ]}],
+            }),
+            json!([{"type": "text", "text": "a"}]),
+        )]);
+        let body = json!({
+            "messages": [{"role": "user", "content": [{"document": document}]}],
+            "toolConfig": {"tools": [{"toolSpec": spec}]},
+        });
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(Route::BedrockConverse);
+        exchange.message = None;
+        exchange.request.body = Body::Json(body);
+        let changes = wire.changes().into_iter();
+        changes
+            .filter(|line| line.starts_with("request"))
+            .collect::<Vec<_>>()
+    };
+    let document = json!({"format": "txt", "name": "x", "citations": {"enabled": false}});
+    let tool = json!({"name": "Read", "inputSchema": {"json": {}}, "strict": true});
+    assert_eq!(with(&document, &tool), [""; 0]);
+    let other = json!({"format": "txt", "name": "x", "citations": {"enabled": true}, "context": "old"});
+    assert_eq!(
+        with(&other, &json!({"name": "Read"})),
+        [
+            "request 1: block `documents[0].citations.enabled` changed: false → true",
+            "request 1: block `documents[0].context` added: \"old\"",
+            "request 1: tool `Read.strict` dropped: true",
+        ]
+    );
+}
+
 #[test]
 fn a_converse_request_is_compared_by_its_meaning() {
     let mut wire = Wire::one();
