@@ -125,6 +125,9 @@ struct FindingForm {
     /// A public report, or a page of this repository (`docs/findings/<name>.md`) with a reproduction.
     #[schemars(length(min = 1), extend("examples" = ["https://github.com/BerriAI/litellm/issues/1"]))]
     link: String,
+    /// What avoids it today, in one sentence, if something was seen to do so.
+    #[schemars(length(min = 1))]
+    workaround: Option<String>,
 }
 
 impl GatewayDescription {
@@ -313,6 +316,7 @@ impl Resolver<'_> {
             reason: form.reason.trim().to_owned(),
             loses: form.loses.trim().to_owned(),
             link: form.link,
+            workaround: form.workaround.map(|text| text.trim().to_owned()),
             place: self.reader.node.key_span_at(&path.0).place(),
             name,
         };

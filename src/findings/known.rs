@@ -36,6 +36,8 @@ pub struct KnownFinding {
     /// What the user of Claude Code loses.
     pub loses: String,
     pub link: String,
+    /// What avoids it.
+    pub workaround: Option<String>,
     /// Where the declaration stands.
     pub place: Place,
 }
@@ -92,6 +94,7 @@ impl From<&KnownFinding> for Declared {
             reason: known.reason.clone(),
             link: known.link.clone(),
             versions: Some(known.versions.to_string()),
+            workaround: known.workaround.clone(),
         }
     }
 }

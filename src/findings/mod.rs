@@ -73,6 +73,9 @@ pub struct Declared {
     /// The gateway's versions that show it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<String>,
+    /// What avoids it, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workaround: Option<String>,
 }
 
 impl Finding {

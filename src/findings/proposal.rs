@@ -123,6 +123,7 @@ mod tests {
                 reason: String::new(),
                 loses: String::new(),
                 link: String::new(),
+                workaround: None,
                 place: crate::document::Place::default(),
             }],
             ..KnownFindings::default()

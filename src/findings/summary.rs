@@ -239,6 +239,7 @@ mod tests {
                 reason: "its table lacks the beta".into(),
                 link: "https://example.org/1".into(),
                 versions: None,
+                workaround: None,
             }),
             subject: "request beta x dropped".parse().unwrap(),
         }

@@ -19,14 +19,12 @@ use crate::clock::now_ms;
 use crate::digest::Sha512;
 use crate::env::{self, Variables};
 use crate::text::hex;
+use crate::wire::redaction::SUBSCRIPTION_PREFIX;
 use crate::wire::target::TOKEN_PATH;
 
 /// The key of all service accounts of this process: making one is slow. An assertion is still valid for one simulator only,
 /// because it names the account and the `token_uri`.
 static SERVICE_ACCOUNT_KEY: OnceCell<KeyPair> = OnceCell::new();
-
-/// The beginning of a token of a Claude subscription: <https://github.com/anthropics/claude-code/issues/28091>.
-pub(super) const OAUTH_PREFIX: &str = "sk-ant-oat01-";
 
 /// Credentials of one simulator, for every provider that it replaces. It has no `Debug`, so no log can show them.
 #[derive(Clone)]
@@ -199,7 +197,7 @@ impl Credentials {
     pub fn oauth_token(&self) -> String {
         let digest = Sha512::of(&[b"oauth ", &self.secret[..]].concat()).to_string();
         let text: String = digest.chars().filter(char::is_ascii_alphanumeric).collect();
-        format!("{OAUTH_PREFIX}{text}")
+        format!("{SUBSCRIPTION_PREFIX}{text}")
     }
 
     /// The values that no recording may contain.

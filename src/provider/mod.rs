@@ -37,6 +37,7 @@ pub use simulator::Simulator;
 use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
+use crate::wire::redaction::SUBSCRIPTION_PREFIX;
 use crate::wire::script::{ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
 
@@ -131,7 +132,7 @@ impl Provider {
     /// The token of a Claude subscription; `None` for an older simulator in another process.
     pub fn oauth_token(&self) -> Option<String> {
         let mut secrets = self.secrets().into_iter();
-        secrets.find(|secret| secret.starts_with(credentials::OAUTH_PREFIX))
+        secrets.find(|secret| secret.starts_with(SUBSCRIPTION_PREFIX))
     }
 
     pub async fn register(&self, key: TrialKey, script: Script) -> anyhow::Result<()> {

@@ -47,14 +47,24 @@ pub fn of_query(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
+/// The beginning of each token of a Claude subscription: <https://github.com/anthropics/claude-code/issues/28091>.
+pub const SUBSCRIPTION_PREFIX: &str = "sk-ant-oat01-";
+
 /// The value of header `name` (lower case), or `[redacted, N bytes]` if the name or the form of the value shows that it is a
-/// credential. A gateway may forward a credential under any name.
+/// credential. A gateway may forward a credential under any name. The placeholder says that it was a subscription's token,
+/// because that tells who pays.
 pub fn header_value(name: &str, value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
-    if is_credential_name(name) || is_credential(&text) {
-        placeholder(value.len())
-    } else {
-        text.into_owned()
+    if !is_credential_name(name) && !is_credential(&text) {
+        return text.into_owned();
+    }
+    let length = value.len();
+    match text
+        .trim_start_matches("Bearer ")
+        .starts_with(SUBSCRIPTION_PREFIX)
+    {
+        true => format!("[redacted, {length} bytes, {SUBSCRIPTION_PREFIX}…]"),
+        false => placeholder(length),
     }
 }
 
@@ -192,6 +202,11 @@ mod tests {
             assert_eq!(header_value("x-any", value.as_bytes()), value);
         }
         assert_eq!(header_value("x-api-key", b"short"), placeholder(5));
+        let token = "Bearer sk-ant-oat01-abcdefghijklmnopqrst";
+        assert_eq!(
+            header_value("authorization", token.as_bytes()),
+            "[redacted, 40 bytes, sk-ant-oat01-…]"
+        );
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "tool argument deltas",
             "the answer",
             "the end of the stream",
+            "pings of a silence",
             "order",
         ]),
         _ => None,

@@ -310,7 +310,10 @@ fn stop_reason(sent: &Answer, came: &Answer) -> Option<Difference> {
 /// Counts the events of a stream: one frame per block, and as many content deltas as the provider sent.
 fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Vec<Difference> {
     // A block whose start was lost still has its deltas.
-    let named = back.events.iter().filter_map(|event| event.data["index"].as_u64());
+    let named = back
+        .events
+        .iter()
+        .filter_map(|event| event.data["index"].as_u64());
     let blocks = came.content.len().max(named.collect::<BTreeSet<_>>().len());
     let frame = [
         ("message_start", 1),
@@ -341,10 +344,26 @@ fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Ve
     let error = |event: &SentEvent| Difference::of(Part::Event, "error", Value::Null, event.data.clone());
     found.extend(of_type("error").map(error));
     found.extend(unknown_events(&exchange.reply, back));
+    found.extend(pings(&exchange.reply.events, &back.events));
     if found.is_empty() {
         found.extend(out_of_order(back));
     }
     found
+}
+
+/// Several pings in a row keep a silent stream alive; Claude Code gives it up after a silence of five minutes
+/// (<https://code.claude.com/docs/en/llm-gateway-protocol#streaming>). A gateway may replace them with others of its own.
+fn pings(given: &[SentEvent], came: &[SentEvent]) -> Option<Difference> {
+    let is_ping = |event: &SentEvent| event.data["type"] == "ping";
+    let in_silence = |events: &[SentEvent]| {
+        let content = events.iter().position(|event| delta_kind(&event.data).is_some());
+        let rest = &events[content.unwrap_or(events.len())..];
+        rest.iter().filter(|event| is_ping(event)).count()
+    };
+    let has_silence = given.windows(2).any(|pair| pair.iter().all(is_ping));
+    let (sent, came) = (in_silence(given), in_silence(came));
+    (has_silence && came == 0)
+        .then(|| Difference::of(Part::Event, "pings of a silence", sent, came).with_fate(Fate::Dropped))
 }
 
 /// The events of the Messages API (<https://platform.claude.com/docs/en/build-with-claude/streaming>).

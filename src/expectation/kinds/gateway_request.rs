@@ -12,6 +12,7 @@ use crate::expectation::client_side::place;
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::text::clipped;
 use crate::wire::Operation;
+use crate::wire::exchange::GatewayExchange;
 use crate::wire_diff::Part;
 
 /// Gateway's side: a request of Claude Code that is no message (`GET /v1/models`), and the gateway's reply. Not judged in a live
@@ -31,6 +32,9 @@ pub struct GatewayRequestForm {
     /// What the reply's body must hold, by JSONPath (RFC 9535).
     #[serde(default)]
     body: IndexMap<String, MatcherForm>,
+    /// Where the reply's body must name the model that Claude Code's Messages requests ask for, by JSONPath.
+    #[schemars(length(min = 1), extend("examples" = ["$.data[*].id"]))]
+    names_model: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,7 @@ pub struct GatewayRequestCheck {
     pub path: String,
     pub status: Matcher,
     pub body: Vec<(Query, Matcher)>,
+    pub names_model: Option<Query>,
 }
 
 impl Kind for GatewayRequestCheck {
@@ -72,6 +77,10 @@ impl Kind for GatewayRequestCheck {
                 },
             },
             body: checker.queries(&path.then("body"), &form.body),
+            names_model: form
+                .names_model
+                .as_ref()
+                .and_then(|query| checker.reader.query(&path.then("names_model"), query)),
         })
     }
 
@@ -113,7 +122,19 @@ impl Kind for GatewayRequestCheck {
                 Some(place(found)),
             )
         });
-        Ruling::Judged(of_status.into_iter().chain(of_body).collect())
+        let unnamed = self.names_model.as_ref().and_then(|query| {
+            let summary = format!("`{}` of the reply does not name the model", query.text);
+            let named = query.path.query(body).all();
+            let expected = asked_for(sent).filter(|model| !named.iter().any(|name| is_model(name, model)))?;
+            let actual = named.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+            Some(Deviation {
+                summary,
+                expected: expected.to_owned(),
+                actual: clipped(&actual.join(", ")),
+                evidence: Some(place(found)),
+            })
+        });
+        Ruling::Judged(of_status.into_iter().chain(of_body).chain(unnamed).collect())
     }
 
     fn interests(&self) -> Vec<Interest> {
@@ -126,4 +147,19 @@ impl Kind for GatewayRequestCheck {
         let mut sent = scene.evidence.sent.iter();
         sent.any(|sent| sent.request.path == self.path).then_some(true)
     }
+}
+
+/// The model that the last Messages request names.
+fn asked_for(sent: &[GatewayExchange]) -> Option<&str> {
+    let mut messages = sent
+        .iter()
+        .rev()
+        .filter(|sent| sent.operation == Operation::Messages);
+    messages.find_map(|sent| sent.request.body.json()?["model"].as_str())
+}
+
+/// Claude Code removes `[1m]` from the end of a model's name before it asks for the model.
+fn is_model(name: &Value, model: &str) -> bool {
+    let plain = |name: &str| name.trim_end_matches("[1m]").to_owned();
+    name.as_str().is_some_and(|name| plain(name) == plain(model))
 }

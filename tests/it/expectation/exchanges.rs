@@ -128,7 +128,15 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             path: path.into(),
             status: equals(status),
             body: vec![(query("$.data[*].id"), equals(model))],
+            names_model: None,
         })
+    };
+    let names_model = || match check("/v1/models", 200, "b") {
+        Check::GatewayRequest(check) => Check::GatewayRequest(GatewayRequestCheck {
+            names_model: Some(query("$.data[*].id")),
+            ..check
+        }),
+        other => other,
     };
     let listed = || {
         let mut exchange = text_exchange();
@@ -146,7 +154,28 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             ..pong()
         }
     };
+    let asking_for = |model: &str| {
+        let mut body = request("ping");
+        body["model"] = json!(model);
+        let mut evidence = listed();
+        let message = gateway_exchange(&exchange(body, text_message("pong")), "application/json");
+        evidence.sent.push(message);
+        evidence
+    };
     table(&[
+        ("a listed model", names_model(), asking_for("a"), HELD),
+        (
+            "a model of a long context",
+            names_model(),
+            asking_for("a[1m]"),
+            HELD,
+        ),
+        (
+            "a model that is not listed",
+            names_model(),
+            asking_for("ab"),
+            BROKEN,
+        ),
         ("its reply", check("/v1/models", 200, "b"), listed(), HELD),
         ("another body", check("/v1/models", 200, "c"), listed(), BROKEN),
         ("another status", check("/v1/models", 404, "b"), listed(), BROKEN),

@@ -141,6 +141,7 @@ pub fn finding(level: Level, status: FindingStatus) -> Finding {
             reason: "the gateway forgets colours".into(),
             link: "https://example.org/issues/1".into(),
             versions: None,
+            workaround: Some("write colours in words".into()),
         }),
     }
 }

@@ -279,6 +279,7 @@ fn a_wrong_list_of_models_is_the_gateways_answer() {
             path: path.into(),
             status: equals(404),
             body: Vec::new(),
+            names_model: None,
         })
     };
     let evidence = || nothing().answered(text_message("a b c")).ended("a b c");

@@ -14,7 +14,15 @@ fn each_change_of_a_reply_has_its_kind() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
     type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
-    let rows: [Row; 7] = [
+    let rows: [Row; 8] = [
+        (
+            "the start of a block lost",
+            |events| drop(events.remove(1)),
+            &[
+                (Reply, Part::Block, Fate::Dropped),
+                (Reply, Part::Event, Fate::Dropped),
+            ],
+        ),
         (
             "deltas joined",
             |events| {
@@ -538,4 +546,23 @@ fn a_lost_block_has_its_kind() {
         ["`content (text)` added"]
     );
     assert_eq!(came(&[&one, &call], &[&call, &one]), ["`content` moved"]);
+}
+
+/// A single ping at the start says nothing.
+#[test]
+fn pings_of_a_silence_come_back() {
+    let ping = |at_ms: u64| SentEvent {
+        at_ms,
+        data: json!({"type": "ping"}),
+    };
+    let silent = |came: usize| {
+        let mut wire = Wire::one();
+        let events = &mut wire.exchanges[0].reply.events;
+        (0..2).for_each(|at| events.insert(5, ping(at)));
+        wire.comes_back(|events| (0..came).for_each(|_| events.insert(5, ping(30))))
+            .kinds()
+    };
+    assert_eq!(silent(2), []);
+    assert_eq!(silent(1), []);
+    assert_eq!(silent(0), [(Direction::Reply, Part::Event, Fate::Dropped)]);
 }
