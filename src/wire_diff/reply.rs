@@ -161,11 +161,23 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
             error_reply::message_of(after).into(),
         ));
     }
-    let (old, new) = (&before["error"]["type"], &after["error"]["type"]);
-    if is_messages_error(before) && is_messages_error(after) && old != new {
-        found.push(changed("the type of error", old.clone(), new.clone()));
+    let (old, new) = (kind(given, before), after["error"]["type"].as_str());
+    if let (Some(old), Some(new), true) = (old, new, is_messages_error(after))
+        && old != new
+    {
+        found.push(changed("the type of error", old.into(), new.into()));
     }
     found
+}
+
+/// The type that Claude Code should get. In a form of Bedrock or Google, the status tells it; a server's error may have several.
+fn kind<'a>(given: &ProviderReply, error: &'a Value) -> Option<&'a str> {
+    match is_messages_error(error) {
+        true => error["error"]["type"].as_str(),
+        false => (400..500)
+            .contains(&given.status)
+            .then(|| error_reply::kind_of(given.status)),
+    }
 }
 
 fn is_messages_error(body: &Value) -> bool {

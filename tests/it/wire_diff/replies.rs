@@ -178,6 +178,25 @@ fn a_changed_status_or_error_is_a_difference() {
     assert_eq!(wire.changes()[2], words);
 }
 
+/// The status tells the type of an error in a cloud's own form.
+#[test]
+fn the_type_of_a_clouds_error_is_compared() {
+    let came_as = |kind: &str| {
+        let mut wire = Wire::one();
+        let given = &mut wire.exchanges[0].reply;
+        (given.status, given.message, given.stream) = (429, None, false);
+        given.events = timed(0, [json!({"message": "Too many herons"})]);
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        (back.status, back.stream) = (429, false);
+        let error = json!({"type": "error", "error": {"type": kind, "message": "Too many herons"}});
+        back.events = timed(0, [error]);
+        wire.changes()
+    };
+    assert_eq!(came_as("rate_limit_error"), [""; 0]);
+    let other = "reply 1: the type of error 429 changed: \"rate_limit_error\" → \"api_error\"";
+    assert_eq!(came_as("api_error"), [other]);
+}
+
 #[test]
 fn an_answer_that_becomes_an_error_is_named() {
     let mut wire = Wire::one();
