@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 
 use super::{Results, TrialRecord, TrialResult};
 use crate::evidence::Behind;
-use crate::expectation::RUN;
 use crate::findings::{KnownFinding, KnownFindings, Subject, SubjectPattern};
 use crate::ids::{ProviderId, TierId, TrialName};
 use crate::outcome::{CheckResult, Verdict};
@@ -141,10 +140,9 @@ fn is_run(trial: &&TrialRecord) -> bool {
 
 /// Whether the trial would have shown a finding: it is not applicable, or `claude` answered and everything was judged.
 fn can_show_findings(trial: &TrialRecord) -> bool {
-    let ended_early = |check: &CheckResult| check.name == RUN && check.verdict == Verdict::Broken;
     match trial.result {
         TrialResult::NotApplicable { .. } => true,
-        _ => trial.verdict.is_some() && !trial.expectations.iter().any(ended_early),
+        _ => trial.verdict.is_some() && !trial.ended_early(),
     }
 }
 
