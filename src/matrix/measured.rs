@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_absent_if_each_trial_that_may_show_it_was_judged() {
+    fn a_finding_is_absent_if_what_may_show_it_was_judged() {
         let (a, b) = (|| record("a", None), || record("b", None));
         let mut broken = b();
         broken.cause = Some(crate::outcome::Cause::Harness);

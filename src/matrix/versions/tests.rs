@@ -1,3 +1,5 @@
+//! Tests of the history of versions.
+
 use super::*;
 use crate::findings::FindingStatus;
 use crate::outcome::{Cause, Failure, Outcome};
