@@ -13,7 +13,6 @@ use super::project::{FAILED, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::commands;
 use crate::evidence::file;
-use crate::expectation::RUN;
 use crate::ids::TrialName;
 use crate::outcome::Cause;
 use crate::plan::selection::{Axes, Names};
@@ -99,19 +98,12 @@ impl Arguments {
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         let published = runtime.block_on(runs.published(progress::on_standard_error().as_ref()))?;
         ensure!(self.good != self.bad, "`--good` and `--bad` are the same version");
-        if let Ok(versions) = published.between(&self.good, &self.bad) {
-            return Ok(versions.to_vec());
+        if self.good.order() <= self.bad.order() {
+            return published.within(&self.good, &self.bad);
         }
-        let mut versions = published.between(&self.bad, &self.good)?.to_vec();
+        let mut versions = published.within(&self.bad, &self.good)?;
         versions.reverse();
         Ok(versions)
-    }
-
-    /// Whether the trial ended before the wanted finding could show: Claude Code ended with an error, or nothing was judged.
-    fn breaks_earlier(&self, record: &TrialRecord) -> bool {
-        let is_unjudged = record.cause.is_some_and(|cause| !cause.is_judged());
-        let mut mismatches = record.mismatches.iter();
-        self.finding.is_some() && (is_unjudged || mismatches.any(|one| one.expectation == RUN))
     }
 
     /// Whether a trial's record shows what the search is about.
@@ -173,7 +165,7 @@ impl Search<'_> {
             }
             (TrialResult::Fail { error }, Some(Cause::Harness)) => Probe::Unusable(error.clone()),
             _ if self.arguments.is_bad(&record) => Probe::Bad(record),
-            (TrialResult::Fail { error }, _) if self.arguments.breaks_earlier(&record) => {
+            (TrialResult::Fail { error }, _) if self.arguments.finding.is_some() && record.ended_early() => {
                 Probe::Unusable(format!("the trial breaks before the finding shows: {error}"))
             }
             _ => Probe::Good(record),
@@ -268,11 +260,11 @@ impl Search<'_> {
             };
         }
         let compare = async {
-            let (one, old) = self.runs.installed(good, &Silent).await?;
-            let (other, new) = self.runs.installed(bad, &Silent).await?;
+            let old = self.runs.installed(good, &Silent).await?;
+            let new = self.runs.installed(bad, &Silent).await?;
             anyhow::Ok(PackageChanges {
-                packages: update::differences(&old.requirements, &new.requirements),
-                files: inventory::differences(&one, &other, &old.package)?,
+                packages: update::differences(&old.packages, &new.packages),
+                files: inventory::differences(&old.folder, &new.folder, &old.package)?,
                 note: None,
             })
         };

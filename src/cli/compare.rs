@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::files::{self, Output};
 use super::print::status;
-use super::project::{InvalidFiles, RootFlag};
+use super::project::{FAILED, InvalidFiles, RootFlag};
 use crate::catalogue::DEFAULT;
 use crate::env::{self, Environment};
 use crate::findings::GatewayDescription;
@@ -24,7 +24,8 @@ use crate::run::{ensure_known, launch};
 ///
 /// Runs `compat run --gateway NAME` for each gateway, one after the other, and prints one table with the differences and what
 /// explains them. `compat gateways` lists the names. With several `--config`, each gateway runs with each of them. With `--from`,
-/// it reads finished results and runs nothing. The exit status is 0 if every run ended with results, whatever they are.
+/// it reads finished results and runs nothing. The exit status is 0 if trials of every gateway were judged, whatever the
+/// results are, and 1 if those of a gateway could not be judged at all.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat compare transparent portkey -- --matrix v0 --tier haiku
@@ -115,7 +116,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         CompareFormat::Json => comparison.to_json(),
     };
     arguments.output.write(&text)?;
-    Ok(ExitCode::SUCCESS)
+    let unjudged = comparison.unjudged();
+    for gateway in &unjudged {
+        status!("error: no trial of {gateway} could be judged");
+    }
+    Ok(match unjudged.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
 }
 
 /// Fails if a name is there twice: the results of the first run would be lost.

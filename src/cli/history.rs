@@ -12,8 +12,9 @@ use super::project::{FAILED, InvalidFiles, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::files::atomic_write;
 use crate::files::project::GATEWAYS;
-use crate::findings::proposal::{self, Measured};
-use crate::matrix::versions::VersionHistory;
+use crate::findings::proposal;
+use crate::matrix::measured;
+use crate::matrix::versions::{VersionHistory, VersionRecords};
 use crate::plan::selection::{Axes, Names};
 use crate::progress;
 use crate::run::history::HistoryRun;
@@ -28,7 +29,7 @@ const NEW_FINDING: u8 = 3;
 /// Each version is installed with the dependencies of its own release day. Finished trials are stored under a digest of the
 /// gateway's lock, Claude Code, the cell and this program: only what changed runs again, also after a break.
 ///
-/// The exit status is 3 if the newest version has a finding that the version before has not, and 1 if the newest version cannot
+/// A finding belongs to a provider. The exit status is 3 if the newest version has one that the version before has not, and 1 if the newest version cannot
 /// be run.
 #[derive(Args, Debug)]
 #[command(
@@ -56,8 +57,8 @@ pub struct Arguments {
     /// With each version of the gateway, run the newest Claude Code of its release day
     #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "claude")]
     pairs: Option<Pairs>,
-    /// Print the ranges of versions that `gateways/<name>.yaml` should have, or write them into it
-    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print", conflicts_with_all = ["config", "pairs"])]
+    /// Print the ranges of versions of the gateway that `gateways/<name>.yaml` should have, or write them into it
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print", conflicts_with_all = ["claude", "config", "pairs"])]
     propose: Option<Propose>,
     #[command(flatten)]
     root: RootFlag,
@@ -143,11 +144,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         HistoryFormat::Markdown => output!("{}", table.to_markdown()),
     }
     if let Some(how) = arguments.propose {
-        arguments.propose(how, &runs, &table)?;
+        arguments.propose(how, &runs, &table, &records)?;
     }
     let new = table.new_in_newest();
     for finding in &new {
-        status!("new in {}: {}", finding.last_seen, finding.name);
+        status!("new in {}: {}", finding.last_seen, finding.title());
     }
     if let Some(newest) = table.versions.last().filter(|newest| newest.unusable.is_some()) {
         status!(
@@ -175,13 +176,24 @@ impl Arguments {
         })
     }
 
-    fn propose(&self, how: Propose, runs: &VersionedRuns, table: &VersionHistory) -> anyhow::Result<()> {
-        let name = &runs.tools.gateway.name;
-        let project = runs.selected()?.project;
-        let known = project.known_findings(name).map_err(InvalidFiles)?;
-        let measured = measured(table);
-        let proposals = known.proposals(&measured);
-        let versions = known.measured_with(&measured);
+    fn propose(
+        &self,
+        how: Propose,
+        runs: &VersionedRuns,
+        table: &VersionHistory,
+        records: &[VersionRecords],
+    ) -> anyhow::Result<()> {
+        let name = runs.tools.gateway.file_name();
+        let selected = runs.selected()?;
+        let known = selected.project.known_findings(&name).map_err(InvalidFiles)?;
+        let all = runs.without_filters().selected()?.names;
+        let proposals = known.proposals(&measured::measured(table, records, &known, &all));
+        // A version counts as measured only if nothing that a filter left out is unknown.
+        let whole = match selected.names.len() == all.len() {
+            true => measured::judged(records),
+            false => Vec::new(),
+        };
+        let versions = known.measured_with(whole);
         for proposal in &proposals {
             match (&proposal.versions, proposal.gaps.is_empty()) {
                 (None, _) => status!("{}: no measured version shows it: remove it", proposal.finding),
@@ -195,9 +207,17 @@ impl Arguments {
                 }
             }
         }
-        status!("measured: [{}]", versions.join(", "));
+        match selected.names.len() == all.len() {
+            true => status!("measured: [{}]", versions.join(", ")),
+            false => status!(
+                "measured: [{}], as it is: filters left out {} of {} trials",
+                versions.join(", "),
+                all.len().saturating_sub(selected.names.len()),
+                all.len()
+            ),
+        }
         if how == Propose::Write {
-            let path = project.root.join(GATEWAYS).join(format!("{name}.yaml"));
+            let path = selected.project.root.join(GATEWAYS).join(format!("{name}.yaml"));
             let failed = || format!("cannot change `{}`", path.display());
             let text = std::fs::read_to_string(&path).with_context(failed)?;
             let text = proposal::rewritten(&text, &versions, &proposals);
@@ -205,22 +225,4 @@ impl Arguments {
         }
         Ok(())
     }
-}
-
-/// What each usable version shows of each finding.
-fn measured(table: &VersionHistory) -> Measured {
-    let columns = table
-        .versions
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| column.unusable.is_none());
-    let of = |index: usize| {
-        let findings = table.findings.iter();
-        findings
-            .filter_map(|finding| Some((finding.name.clone(), finding.shows[index]?)))
-            .collect()
-    };
-    columns
-        .map(|(index, column)| (column.version.clone(), of(index)))
-        .collect()
 }

@@ -331,7 +331,7 @@ async fn pin_gateway(
     let file = PackagePin::file(folder, name, &entry.install);
     let file =
         file.with_context(|| format!("the gateway `{name}` is no package, so there is nothing to pin"))?;
-    let pin = installer.pin_package(&entry.install, &lock.uv).await?;
+    let pin = installer.pin_package(&entry.install, &lock.uv, None).await?;
     pin.write(&file)?;
     output!("{name} {}: wrote `{}`", pin.version(), file.display());
     Ok(())

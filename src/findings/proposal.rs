@@ -19,12 +19,12 @@ pub struct RangeProposal {
 }
 
 impl KnownFindings {
-    /// The versions that are measured after `measured` is added, the oldest first.
-    pub fn measured_with(&self, measured: &Measured) -> Vec<String> {
+    /// The versions that are measured after `versions` are added, the oldest first.
+    pub fn measured_with<'a>(&self, versions: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let mut all = self.measured.clone();
-        for (version, _) in measured {
+        for version in versions {
             if !all.iter().any(|known| is_same_release(known, version)) {
-                all.push(version.clone());
+                all.push(version.to_owned());
             }
         }
         all.sort_by_key(|version| release(version));
@@ -34,7 +34,7 @@ impl KnownFindings {
     /// The ranges that differ from the declared ones, of the usual configuration. Versions that are not in `measured` keep their declaration. A finding with
     /// several declarations of its name has none.
     pub fn proposals(&self, measured: &Measured) -> Vec<RangeProposal> {
-        let all = self.measured_with(measured);
+        let all = self.measured_with(measured.iter().map(|(version, _)| version.as_str()));
         let mut proposals = Vec::new();
         for finding in self.findings.iter().filter(|finding| finding.is_of(None)) {
             let of = |version: &String| {

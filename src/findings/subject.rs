@@ -206,6 +206,13 @@ impl SubjectPattern {
         self.regex.is_match(&other.text) || other.regex.is_match(&self.text)
     }
 
+    /// Whether a trial of the row can have such a subject.
+    pub fn may_be_in(&self, feature: &FeatureId) -> bool {
+        let expectation = self.text.strip_prefix(EXPECTATION).map(str::trim_start);
+        let row = expectation.and_then(|name| name.split_once("::"));
+        row.is_none_or(|(row, _)| row.contains('*') || row == feature.as_str())
+    }
+
     pub fn is_of_expectation(&self) -> bool {
         self.text.starts_with(EXPECTATION)
     }

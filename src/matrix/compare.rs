@@ -124,10 +124,12 @@ impl GatewayComparison {
         }
     }
 
-    /// The trials that differ, grouped by the same results.
+    /// The trials that differ or could not be judged, grouped by the same results.
     fn differences(&self) -> Vec<(Vec<&TrialName>, &[ComparedResult])> {
         let mut groups: Vec<(Vec<&TrialName>, &[ComparedResult])> = Vec::new();
-        for trial in self.trials.iter().filter(|trial| trial.differs) {
+        let is_unjudged = |result: &ComparedResult| result.mark() == CellMark::Unjudged;
+        let is_told = |trial: &&ComparedTrial| trial.differs || trial.results.iter().any(is_unjudged);
+        for trial in self.trials.iter().filter(is_told) {
             let lines = |results: &[ComparedResult]| -> Vec<String> {
                 results.iter().map(ComparedResult::line).collect()
             };
@@ -140,6 +142,19 @@ impl GatewayComparison {
             }
         }
         groups
+    }
+
+    /// The gateways of which no trial could be judged, though at least one was run.
+    pub fn unjudged(&self) -> Vec<&str> {
+        let is_unjudged = |index: usize| {
+            let marks = self.trials.iter().map(|trial| trial.results[index].mark());
+            let mut ran = marks.filter(|mark| *mark != CellMark::NotApplicable).peekable();
+            let is_open = |mark| matches!(mark, CellMark::Unjudged | CellMark::NotTested);
+            ran.peek().is_some() && ran.all(is_open)
+        };
+        let gateways = self.gateways.iter().enumerate();
+        let unjudged = gateways.filter(|(index, _)| is_unjudged(*index));
+        unjudged.map(|(_, gateway)| gateway.as_str()).collect()
     }
 
     fn summary(&self) -> String {
@@ -259,7 +274,7 @@ impl GatewayComparison {
         html::page(
             "Gateways side by side",
             &facts,
-            &format!("{table}<h2>What differs</h2>\n{differences}"),
+            &format!("{table}<h2>What differs or could not be judged</h2>\n{differences}"),
         )
     }
 

@@ -15,6 +15,7 @@ pub mod terminal;
 pub mod markdown;
 pub mod html;
 pub mod versions;
+pub mod measured;
 pub mod compare;
 pub mod schema;
 

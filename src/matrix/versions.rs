@@ -3,7 +3,7 @@
 //! Pure. Findings are steady from release to release where cells are not, so the findings come first.
 #![warn(clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use indexmap::IndexMap;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::markdown::escaped;
 use crate::findings::{Finding, Level};
-use crate::ids::CellId;
+use crate::ids::{CellId, ProviderId, TrialName};
 use crate::report::grid::CellMark;
 use crate::results::json::SchemaVersion;
 use crate::results::{TrialRecord, TrialResult};
@@ -43,7 +43,7 @@ pub struct VersionHistory {
     pub beside: Option<OtherTool>,
     /// The versions, the oldest first. All lists by version have this order.
     pub versions: Vec<VersionColumn>,
-    /// The findings, features first.
+    /// The findings, features first. A finding that has another history on another provider is there once for each history.
     pub findings: Vec<FindingHistory>,
     /// The cells, in the order of their names.
     pub cells: Vec<CellHistory>,
@@ -75,11 +75,14 @@ pub struct VersionColumn {
     pub broken: usize,
 }
 
-/// One finding over the versions.
+/// One finding over the versions, on the providers that have this history of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FindingHistory {
     /// Its name in `gateways/<name>.yaml`, else its subject.
     pub name: String,
+    /// The columns of the matrix: on each of them, the same versions show it.
+    #[schemars(length(min = 1))]
+    pub providers: Vec<String>,
     /// Who notices it.
     pub level: Level,
     /// What the user of Claude Code loses, in one sentence.
@@ -123,7 +126,7 @@ impl VersionHistory {
         let others: BTreeSet<&String> = runs.iter().filter_map(|run| run.beside.as_ref()).collect();
         let is_same = others.len() == 1;
         let columns = runs.iter().map(|run| {
-            let records = run.records.as_deref().unwrap_or_default();
+            let records = run.records();
             let count = |is_such: fn(&TrialResult) -> bool| {
                 records.iter().filter(|record| is_such(&record.result)).count()
             };
@@ -149,16 +152,15 @@ impl VersionHistory {
         }
     }
 
-    /// The findings of the newest usable version that the usable version before it does not show.
+    /// The findings of the newest usable version that the version before it does not show: the last one before it that can tell.
     pub fn new_in_newest(&self) -> Vec<&FindingHistory> {
-        let usable = |column: &&usize| self.versions[**column].unusable.is_none();
-        let columns: Vec<usize> = (0..self.versions.len()).collect();
-        let mut newest_first = columns.iter().rev().filter(usable);
-        let (Some(&newest), Some(&before)) = (newest_first.next(), newest_first.next()) else {
+        let is_usable = |column: &VersionColumn| column.unusable.is_none();
+        let Some(newest) = self.versions.iter().rposition(is_usable) else {
             return Vec::new();
         };
         let is_new = |finding: &&FindingHistory| {
-            finding.shows[newest] == Some(true) && finding.shows[before] == Some(false)
+            let before = finding.shows[..newest].iter().rev().flatten().next();
+            finding.shows[newest] == Some(true) && before == Some(&false)
         };
         self.findings.iter().filter(is_new).collect()
     }
@@ -196,7 +198,7 @@ impl VersionHistory {
         for finding in &self.findings {
             let _ = writeln!(
                 text,
-                "{}  {:8}  {}\n{}  {}; {} to {}; {} cells{}",
+                "{}  {:8}  {}\n{}  {}; {} to {}; {}; {} cells{}",
                 finding.strip(),
                 finding.level_in_words(),
                 finding.name,
@@ -204,6 +206,7 @@ impl VersionHistory {
                 finding.loses,
                 finding.first_seen,
                 finding.last_seen,
+                finding.providers.join(", "),
                 finding.cells.len(),
                 finding
                     .link
@@ -240,7 +243,7 @@ impl VersionHistory {
         }
         text +=
             "\n## Findings\n\n`●` shows, `·` does not show, `?` is not known; the oldest version first.\n\n";
-        text += "| finding | level | first seen | last seen | versions | cells | the user loses |\n|---|---|---|---|---|---|---|\n";
+        text += "| finding | level | providers | first seen | last seen | versions | cells | the user loses |\n|---|---|---|---|---|---|---|---|\n";
         for finding in &self.findings {
             let name = match &finding.link {
                 Some(link) if link.contains("://") => format!("[{}]({link})", escaped(&finding.name)),
@@ -248,8 +251,9 @@ impl VersionHistory {
             };
             let _ = writeln!(
                 text,
-                "| {name} | {} | {} | {} | `{}` | {} | {} |",
+                "| {name} | {} | {} | {} | {} | `{}` | {} | {} |",
                 finding.level_in_words(),
+                finding.providers.join(", "),
                 finding.first_seen,
                 finding.last_seen,
                 finding.strip(),
@@ -280,7 +284,31 @@ impl VersionColumn {
     }
 }
 
+impl VersionRecords {
+    /// None if the version could not be run.
+    fn records(&self) -> &[TrialRecord] {
+        self.records.as_deref().unwrap_or_default()
+    }
+}
+
 impl FindingHistory {
+    /// Whether both are the same finding with the same history.
+    fn is_like(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.name.clone(), one.level, one.shows.clone());
+        of(self) == of(other)
+    }
+
+    /// Adds the providers of a history that is like this one.
+    fn join(&mut self, other: Self) {
+        self.providers.extend(other.providers);
+        self.cells.extend(other.cells);
+    }
+
+    /// `NAME (PROVIDER, …)`.
+    pub fn title(&self) -> String {
+        format!("{} ({})", self.name, self.providers.join(", "))
+    }
+
     fn strip(&self) -> String {
         let sign = |shows: &Option<bool>| match shows {
             Some(true) => '●',
@@ -299,15 +327,16 @@ impl FindingHistory {
 }
 
 fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
-    let records = |run: &VersionRecords| run.records.clone().unwrap_or_default();
-    let mut found: IndexMap<String, (FindingHistory, BTreeSet<String>)> = IndexMap::new();
+    let mut found: IndexMap<(String, &ProviderId), (FindingHistory, Showing)> = IndexMap::new();
     for run in runs {
-        for record in records(run) {
+        for record in run.records() {
             for finding in &record.findings {
                 let name = name_of(finding);
-                let (history, trials) = found.entry(name.clone()).or_insert_with(|| {
+                let key = (name.clone(), &record.provider);
+                let (history, showing) = found.entry(key).or_insert_with(|| {
                     let history = FindingHistory {
                         name,
+                        providers: vec![record.provider.to_string()],
                         level: finding.level,
                         loses: finding.loses.clone(),
                         link: finding.known.as_ref().map(|known| known.link.clone()),
@@ -316,11 +345,11 @@ fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
                         shows: Vec::new(),
                         cells: Vec::new(),
                     };
-                    (history, BTreeSet::new())
+                    (history, Showing::new())
                 });
                 history.level = history.level.min(finding.level);
                 history.last_seen.clone_from(&run.version);
-                trials.insert(record.nodeid.to_string());
+                *showing.entry(&record.nodeid).or_default() |= record.ended_early();
                 let cell = record.nodeid.cell.to_string();
                 if !history.cells.contains(&cell) {
                     history.cells.push(cell);
@@ -328,29 +357,34 @@ fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
             }
         }
     }
-    let mut histories: Vec<FindingHistory> = found
-        .into_values()
-        .map(|(mut history, trials)| {
-            history.shows = runs
-                .iter()
-                .map(|run| shows(&history.name, &trials, &records(run)))
-                .collect();
-            history
-        })
-        .collect();
+    let mut histories: Vec<FindingHistory> = Vec::new();
+    for (mut history, showing) in found.into_values() {
+        let of = |run: &VersionRecords| shows(&history.name, &showing, run.records());
+        history.shows = runs.iter().map(of).collect();
+        match histories.iter_mut().find(|other| other.is_like(&history)) {
+            Some(other) => other.join(history),
+            None => histories.push(history),
+        }
+    }
     histories.sort_by_key(|history| history.level);
     histories
 }
 
-/// Whether `records` show the finding. Only a judged trial in which it shows on some version can say that it does not.
-fn shows(name: &str, trials: &BTreeSet<String>, records: &[TrialRecord]) -> Option<bool> {
+/// The trials that show a finding on some version. Each with whether it ended early there all the same.
+type Showing<'a> = BTreeMap<&'a TrialName, bool>;
+
+/// Whether `records` show the finding. Only a trial that shows it on some version can say that it does not. A trial that ended
+/// early says so only if it ended early there too.
+fn shows(name: &str, showing: &Showing<'_>, records: &[TrialRecord]) -> Option<bool> {
+    let of_finding = |record: &&TrialRecord| showing.contains_key(&record.nodeid);
     let has = |record: &TrialRecord| record.findings.iter().any(|finding| name_of(finding) == name);
-    let is_judged = |record: &&TrialRecord| {
-        trials.contains(&record.nodeid.to_string()) && mark(record) != CellMark::Unjudged
+    let can_tell = |record: &TrialRecord| match mark(record) {
+        CellMark::Unjudged | CellMark::NotApplicable => false,
+        _ => !record.ended_early() || showing.get(&record.nodeid) == Some(&true),
     };
-    match records.iter().any(has) {
+    match records.iter().filter(of_finding).any(has) {
         true => Some(true),
-        false => records.iter().find(is_judged).map(|_| false),
+        false => records.iter().filter(of_finding).any(can_tell).then_some(false),
     }
 }
 
@@ -368,13 +402,11 @@ fn mark(record: &TrialRecord) -> CellMark {
 }
 
 fn cells(runs: &[VersionRecords]) -> Vec<CellHistory> {
-    let all = runs
-        .iter()
-        .flat_map(|run| run.records.as_deref().unwrap_or_default());
+    let all = runs.iter().flat_map(VersionRecords::records);
     let names: BTreeSet<CellId> = all.map(|record| record.nodeid.cell.clone()).collect();
     let sign = |run: &VersionRecords, cell: &CellId| {
-        let records = run.records.as_deref().unwrap_or_default();
-        let own = records
+        let own = run
+            .records()
             .iter()
             .filter(|record| record.nodeid.cell == *cell)
             .map(mark);
@@ -408,158 +440,4 @@ fn severity(mark: CellMark) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::findings::FindingStatus;
-    use crate::ids::TrialName;
-    use crate::outcome::{Cause, Failure, Outcome};
-
-    fn record(trial: &str, subjects: &[&str], fails: Option<Cause>) -> TrialRecord {
-        let name: TrialName = trial.parse().unwrap();
-        let outcome = match fails {
-            Some(cause) => Outcome::Fail(Failure {
-                cause,
-                ..Failure::of_harness("it broke", Vec::new())
-            }),
-            None => Outcome::Pass,
-        };
-        let mut record = TrialRecord::new(&name, "alias", &outcome, chrono::DateTime::UNIX_EPOCH);
-        record.cause = fails;
-        record.findings = subjects
-            .iter()
-            .map(|subject| Finding {
-                subject: subject.parse().unwrap(),
-                level: Level::Contract,
-                expectation: "request_unchanged".into(),
-                summary: String::new(),
-                loses: "A feature stays off.".into(),
-                status: FindingStatus::New,
-                known: None,
-            })
-            .collect();
-        record
-    }
-
-    fn run(version: &str, records: Vec<TrialRecord>) -> VersionRecords {
-        VersionRecords {
-            version: version.to_owned(),
-            beside: Some("2.1.0".into()),
-            records: Ok(records),
-        }
-    }
-
-    const X: &str = "request beta x dropped";
-    const Y: &str = "request beta y dropped";
-
-    fn history() -> VersionHistory {
-        let broken = VersionRecords {
-            version: "1.2.0".into(),
-            beside: None,
-            records: Err("it does not start".into()),
-        };
-        VersionHistory::new(
-            "litellm",
-            "Claude Code",
-            None,
-            &[
-                run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
-                run("1.1.0", vec![record("a::p::haiku", &[X], Some(Cause::Harness))]),
-                broken,
-                run(
-                    "1.3.0",
-                    vec![
-                        record("a::p::haiku", &[], None),
-                        record("a::p::opus", &[], Some(Cause::Gateway)),
-                    ],
-                ),
-                run("1.4.0", vec![record("a::p::haiku", &[Y], None)]),
-            ],
-        )
-    }
-
-    #[test]
-    fn a_finding_has_its_first_and_last_version() {
-        let history = history();
-        let x = &history.findings[0];
-        assert_eq!(
-            (x.name.as_str(), x.first_seen.as_str(), x.last_seen.as_str()),
-            (X, "1.0.0", "1.1.0")
-        );
-        assert_eq!(x.shows, [Some(true), Some(true), None, Some(false), Some(false)]);
-        assert_eq!(x.cells, ["a::p"]);
-        assert_eq!(history.cells[0].signs, ["✓*", "!", "?", "✗", "✓*"]);
-    }
-
-    #[test]
-    fn the_other_tool_is_named_once_or_beside_each_version() {
-        let one = history();
-        assert_eq!(one.beside.as_ref().unwrap().version, "2.1.0");
-        assert!(one.versions.iter().all(|column| column.claude_code.is_none()));
-        assert!(
-            one.to_text()
-                .starts_with("5 versions of litellm with Claude Code 2.1.0, ")
-        );
-        let mut runs = [run("1.0.0", vec![]), run("1.1.0", vec![])];
-        runs[1].beside = Some("2.1.7".into());
-        let pairs = VersionHistory::new("litellm", "Claude Code", None, &runs);
-        assert_eq!(pairs.beside, None);
-        assert_eq!(pairs.versions[1].title(), "1.1.0 with Claude Code 2.1.7");
-    }
-
-    #[test]
-    fn only_findings_that_the_version_before_lacks_are_new() {
-        let names = |history: &VersionHistory| {
-            history
-                .new_in_newest()
-                .iter()
-                .map(|finding| finding.name.clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names(&history()), [Y]);
-        let same = [
-            run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
-            run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
-        ];
-        assert_eq!(
-            names(&VersionHistory::new("litellm", "Claude Code", None, &same)),
-            [""; 0]
-        );
-        // The trial that shows it was not run on the version before.
-        let other = [
-            run("1.0.0", vec![]),
-            run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
-        ];
-        assert_eq!(
-            names(&VersionHistory::new("litellm", "Claude Code", None, &other)),
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn both_texts_name_versions_findings_and_cells() {
-        let history = history();
-        for text in [history.to_text(), history.to_markdown()] {
-            for expected in [
-                "1.2.0",
-                "could not be run: it does not start",
-                "●●?··",
-                X,
-                "A feature stays off.",
-                "a::p",
-            ] {
-                assert!(text.contains(expected), "{expected}: {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_schema_knows_every_sign() {
-        let schema = serde_json::from_str(&crate::matrix::schema::text::<VersionHistory>()).unwrap();
-        let schema = jsonschema::validator_for(&schema).unwrap();
-        let mut history = serde_json::to_value(history()).unwrap();
-        history["cells"][0]["signs"] = CellMark::ALL.map(CellMark::sign).to_vec().into();
-        assert!(schema.is_valid(&history));
-        history["cells"][0]["signs"][0] = "ok".into();
-        assert!(!schema.is_valid(&history));
-    }
-}
+mod tests;

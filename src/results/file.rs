@@ -12,11 +12,12 @@ use super::spending::Spending;
 use super::status::TrialResult;
 use crate::catalogue::DEFAULT;
 use crate::evidence::Behind;
+use crate::expectation::RUN;
 use crate::findings::summary::{self, RunFinding};
 use crate::findings::{Finding, Level, Versions};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::isolation::IsolationLevel;
-use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict};
+use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict, Verdict};
 use crate::report;
 use crate::wire::Usage;
 
@@ -417,6 +418,19 @@ impl TrialRecord {
         let failed = matches!(self.result, TrialResult::Fail { .. });
         let is_judged = self.verdict.is_some() && !self.findings.is_empty();
         self.has_new_finding() || (failed && !is_judged)
+    }
+
+    /// Whether it may have ended before a finding could show: it was not judged, or Claude Code ended with an error. What such a
+    /// trial does not show may be there all the same.
+    pub fn ended_early(&self) -> bool {
+        let is_unjudged = self.cause.is_some_and(|cause| !cause.is_judged());
+        let has_failed = matches!(self.result, TrialResult::Fail { .. });
+        let mut broken = self.mismatches.iter().map(|mismatch| &mismatch.expectation);
+        let mut checks = self.expectations.iter();
+        is_unjudged
+            || (has_failed && self.mismatches.is_empty())
+            || broken.any(|name| name == RUN)
+            || checks.any(|check| check.name == RUN && check.verdict == Verdict::Broken)
     }
 
     pub fn has_new_finding(&self) -> bool {

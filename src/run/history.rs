@@ -1,7 +1,7 @@
 //! The results of many versions, from a store of finished trials: only what changed runs again.
 //!
-//! A record's key is a digest of the gateway's name, version and lock, Claude Code, the cell, the gateway's configuration and this program with
-//! its simulator. Each trial is stored when it ends, so a history that was killed continues where it was.
+//! A record's key is a digest of the gateway's name, version, lock and configuration, Claude Code, the cell, what the manifest and
+//! the gateway's file say about it, and this program with its simulator. Each trial is stored when it ends, so a history that was killed continues where it was.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::versioned::{VersionedRuns, VersionedTool};
 use super::{MatrixRun, versioned};
-use crate::catalogue::{Configuration, Install, OwnTool};
+use crate::catalogue::{Configuration, Install, Lacks, OwnTool};
 use crate::digest::Sha512;
 use crate::files::project::{CELLS, PROXY_CONFIG, broken_project};
 use crate::files::{Project, atomic_write};
@@ -34,6 +34,7 @@ pub struct HistoryRun<'a> {
     project: Project,
     trials: Vec<TrialName>,
     configuration: Option<Configuration>,
+    lacks: Lacks,
     known: KnownFindings,
     store: PathBuf,
 }
@@ -69,9 +70,8 @@ impl<'a> HistoryRun<'a> {
         anyhow::ensure!(!selected.names.is_empty(), "no trial matches the filters");
         let project = selected.project;
         Ok(Self {
-            known: project
-                .known_findings(&runs.tools.gateway.file_name())
-                .map_err(broken_project)?,
+            lacks: selected.gateway.lacks,
+            known: selected.gateway.known,
             store: Cache::of(&runs.environment)?.root().join(STORE),
             trials: selected.names,
             configuration: selected.configuration,
@@ -236,11 +236,15 @@ impl<'a> HistoryRun<'a> {
     /// The file of a trial's record.
     fn key(&self, inputs: &str, trial: &TrialName) -> PathBuf {
         let tier = self.project.manifest.tier(&trial.tier);
+        let provider = &trial.cell.provider;
+        let without = tier.and_then(|tier| tier.not_on.iter().find(|(other, _)| other == provider));
         let inputs = json!([
             inputs,
             trial.to_string(),
-            tier.map(|tier| &tier.model),
-            self.project.manifest.alias(&trial.cell.provider, &trial.tier),
+            tier.map(|tier| [&tier.model, &tier.set]),
+            without.map(|(_, reason)| reason),
+            self.lacks.reason(&trial.cell),
+            self.project.manifest.alias(provider, &trial.tier),
             self.cell_digest(&trial.cell)
         ]);
         let digest = Sha512::of(inputs.to_string().as_bytes()).short();
@@ -306,7 +310,7 @@ async fn identity(
         Some(Install::BuiltIn(_)) => (env!("CARGO_PKG_VERSION").to_owned(), daemon::SOURCE.to_owned()),
         Some(install @ (Install::Npm { .. } | Install::Pypi { .. })) => {
             let pin = installer
-                .package_pin(folder, &name, &install, version, &lock.uv)
+                .package_pin(folder, &name, &install, version, lock)
                 .await?;
             let pin = pin.with_context(|| format!("the gateway `{name}` has no lock"))?;
             (pin.version().to_owned(), pin.digest().to_string())

@@ -43,13 +43,24 @@ pub(super) async fn flush_on_signals(recorder: Arc<Recorder>, progress: Option<A
 fn interrupted(results: &Results) -> String {
     let run = &results.run;
     let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
-    format!(
-        "\ninterrupted: {} of {} finished, {failed} of them failed. They are kept in the run `{}`.\n\
-         `{}` runs the other {} and those that failed, and merges them into this run",
+    let finished = format!(
+        "\ninterrupted: {} of {} finished, {failed} of them failed.",
         results.results.len(),
-        counted(run.selected, "trial"),
-        run.name.as_deref().unwrap_or_default(),
-        commands::run("--rerun-failed"),
-        run.unfinished.len()
-    )
+        counted(run.selected, "trial")
+    );
+    match &run.name {
+        Some(name) => format!(
+            "{finished} They are kept in the run `{name}`.\n\
+             `{}` runs the other {} and those that failed, and merges them into this run",
+            commands::run("--rerun-failed"),
+            run.unfinished.len()
+        ),
+        // The run of one version.
+        None => format!(
+            "{finished} Run the same command again: `{}` has stored the finished trials and runs the others; `{}` starts \
+             from its ends",
+            commands::compat("history"),
+            commands::compat("bisect")
+        ),
+    }
 }

@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::order::CONCURRENT;
-use super::{MatrixRun, RunOptions, SelectedTrials};
+use super::{MatrixRun, RunOptions, SelectedTrials, ensure_known};
+use crate::catalogue::{Install, OwnTool};
 use crate::env::{self, Environment};
-use crate::gateway::{self, LITELLM, WantedTools};
+use crate::files::Project;
+use crate::files::project::{GATEWAYS, broken_project};
+use crate::gateway::{self, LITELLM, NO_GATEWAY, WantedTools};
 use crate::ids::TrialName;
 use crate::plan::selection::{Axes, Names};
 use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::report::Paint;
 use crate::results::{Results, TrialRecord};
-use crate::toolchain::published::RELEASE_TIME;
+use crate::toolchain::published::{RELEASE_TIME, Releases};
 use crate::toolchain::{self, Installer, Lock, ToolVersion};
 use crate::versions::published::PublishedVersions;
 
@@ -26,6 +29,16 @@ use crate::versions::published::PublishedVersions;
 pub enum VersionedTool {
     Gateway,
     Claude,
+}
+
+/// An installed version of a gateway.
+#[derive(Clone, Debug)]
+pub struct InstalledGateway {
+    pub folder: PathBuf,
+    /// The folder of its own source files, among those of the packages.
+    pub package: String,
+    /// All its packages, as a file of requirements.
+    pub packages: String,
 }
 
 /// What all runs share.
@@ -47,8 +60,10 @@ pub struct VersionedRuns {
 }
 
 impl VersionedRuns {
-    /// Fails if the environment names programs of its own.
+    /// Fails for an unknown gateway, one without other versions, and if the environment names programs of its own.
     pub fn check(&self) -> anyhow::Result<()> {
+        let project = Project::open(&self.root).map_err(broken_project)?;
+        ensure_known(&self.tools.gateway, &project.gateways())?;
         for name in [env::LITELLM_PROXY_BASE_URL, env::COMPAT_CLAUDE] {
             ensure!(
                 self.environment.get_os(name).is_none()
@@ -56,12 +71,39 @@ impl VersionedRuns {
                 "`{name}` names a program of your own, and this command starts published versions: unset the variable"
             );
         }
-        let name = &self.tools.gateway.name;
-        ensure!(
-            name == LITELLM || self.tool == VersionedTool::Claude,
-            "only the releases of `{LITELLM}` can be listed, not those of `{name}`"
-        );
+        if self.tool == VersionedTool::Gateway
+            && let Install::BuiltIn(_) = self.install()?
+        {
+            bail!(
+                "`{}` is part of this program, so it has no other version",
+                self.tools.gateway.name
+            );
+        }
         Ok(())
+    }
+
+    /// Where the gateway comes from.
+    fn install(&self) -> anyhow::Result<Install> {
+        let name = self.tools.gateway.file_name();
+        if name == LITELLM {
+            return Ok(Install::Tool(OwnTool::Litellm));
+        }
+        ensure!(
+            !self.tools.gateway.is_none(),
+            "`--gateway {NO_GATEWAY}` has no versions: name a gateway, or compare versions of Claude Code with `--claude`"
+        );
+        let project = Project::open(&self.root).map_err(broken_project)?;
+        let entry = project.gateway(&name).map_err(broken_project)?.entry;
+        let entry = entry.with_context(|| {
+            format!("`{GATEWAYS}/{name}.yaml` has no `install`, so its versions cannot be installed")
+        })?;
+        Ok(entry.install)
+    }
+
+    /// What the registries know about the gateway's versions.
+    async fn releases(&self, installer: &Installer<'_>) -> anyhow::Result<Releases> {
+        let releases = installer.releases(&self.install()?, &self.lock()?).await;
+        releases.with_context(|| format!("the versions of `{}` cannot be listed", self.tools.gateway.name))
     }
 
     /// The tools with `tool` at `version`.
@@ -80,12 +122,11 @@ impl VersionedRuns {
     /// The published versions of the tool.
     pub async fn published(&self, progress: &dyn ProgressSink) -> anyhow::Result<PublishedVersions> {
         let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
-        Ok(match self.tool {
-            VersionedTool::Gateway => {
-                PublishedVersions::of_litellm(&installer.litellm_releases(&self.lock()?).await?)
-            }
-            VersionedTool::Claude => PublishedVersions::of_claude(&installer.claude_package().await?),
-        })
+        let releases = match self.tool {
+            VersionedTool::Gateway => self.releases(&installer).await?,
+            VersionedTool::Claude => Releases::Npm(installer.claude_package().await?),
+        };
+        Ok(PublishedVersions::of(&releases))
     }
 
     /// Pairs each of `versions` of the gateway with the newest Claude Code of its release day.
@@ -100,14 +141,13 @@ impl VersionedRuns {
             env::COMPAT_CLAUDE
         );
         let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
-        let releases = installer.litellm_releases(&self.lock()?).await?;
+        let releases = self.releases(&installer).await?;
         let claude = installer.claude_package().await?;
         for version in versions {
-            let release = releases
-                .iter()
-                .find(|release| release.version == version.as_str());
-            let release = release.with_context(|| format!("the package index has no time of {version}"))?;
-            let published = PublishedVersions::of_claude_by(&claude, release.published + RELEASE_TIME);
+            let time = releases.published(version.as_str());
+            let time =
+                time.with_context(|| format!("the registry has no time of publication of {version}"))?;
+            let published = PublishedVersions::of_claude_by(&claude, time + RELEASE_TIME);
             let newest = published.last(1).first();
             let newest =
                 newest.with_context(|| format!("there was no Claude Code when {version} was released"))?;
@@ -121,22 +161,46 @@ impl VersionedRuns {
         self.folder.join(version.as_str())
     }
 
-    /// The folder in which `version` of the gateway is installed, and its pin. Installs it if it is missing.
+    /// `version` of the gateway. Installs it if it is missing.
     pub async fn installed(
         &self,
         version: &ToolVersion,
         progress: &dyn ProgressSink,
-    ) -> anyhow::Result<(PathBuf, toolchain::PythonPin)> {
+    ) -> anyhow::Result<InstalledGateway> {
         let (tools, lock) = (self.tools_at(version), self.lock()?);
         let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
         let folder = self.root.join(toolchain::lock::FOLDER);
+        let (name, install) = (tools.gateway.file_name(), self.install()?);
+        if let Install::Npm { package, .. } | Install::Pypi { package, .. } = &install {
+            let pin = installer
+                .package_pin(&folder, &name, &install, tools.gateway.version.as_ref(), &lock)
+                .await?;
+            let pin = pin.with_context(|| format!("the gateway `{name}` has no lock"))?;
+            let module = package.split('[').next().unwrap_or(package);
+            return Ok(InstalledGateway {
+                folder: installer.ensure_package(&name, &pin, &lock.uv).await?,
+                packages: pin.listing(),
+                package: match &install {
+                    Install::Npm { .. } => module.to_owned(),
+                    _ => module.replace('-', "_"),
+                },
+            });
+        }
+        ensure!(
+            install == Install::Tool(OwnTool::Litellm),
+            "`{name}` is one program, so there are no files to compare"
+        );
         let overrides = tools.overrides.as_deref();
         let pin = installer
             .litellm_pin(&folder, &lock, tools.gateway.version.as_ref(), overrides)
             .await?;
         let program = installer.ensure_litellm(&pin, &lock.uv).await?;
         let installed = program.ancestors().nth(2).unwrap_or(Path::new("/"));
-        Ok((installed.to_owned(), pin))
+        Ok(InstalledGateway {
+            folder: installed.to_owned(),
+            packages: pin.requirements,
+            package: pin.package,
+        })
     }
 
     fn lock(&self) -> anyhow::Result<Lock> {
@@ -150,6 +214,19 @@ impl VersionedRuns {
             &self.environment,
             &self.root,
         )
+    }
+
+    /// The same runs without filters: all trials of their set of tiers.
+    pub fn without_filters(&self) -> Self {
+        let axes = Axes {
+            set: self.axes.set.clone(),
+            ..Axes::default()
+        };
+        Self {
+            axes,
+            names: Names::default(),
+            ..self.clone()
+        }
     }
 
     /// A run of those trials of `version` that `keep` accepts. It starts nothing.

@@ -367,7 +367,7 @@ async fn boot_catalogued(
     let mut parts = InstalledParts::default();
     let mut version = None;
     if let Some(pin) = installer
-        .package_pin(&folder, name, install, wanted, &lock.uv)
+        .package_pin(&folder, name, install, wanted, &lock)
         .await?
     {
         parts.package = Some(installer.ensure_package(name, &pin, &lock.uv).await?);

@@ -64,7 +64,7 @@ pub fn check(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The source files of `package` that differ between two installations, by their names within `site-packages`.
+/// The source files of `package` that differ between two installations, by their names within `site-packages` or `node_modules`.
 pub fn differences(old: &Path, new: &Path, package: &str) -> anyhow::Result<Vec<String>> {
     let (old, new) = (contents(old, package)?, contents(new, package)?);
     let changed = new.iter().filter_map(|(name, content)| match old.get(name) {
@@ -87,7 +87,8 @@ fn contents(directory: &Path, package: &str) -> anyhow::Result<BTreeMap<String, 
     let is_of_package = |name: &&str| name.starts_with(&format!("{package}/")) && !name.ends_with(".pyc");
     let files = text.lines().filter_map(|line| {
         let (content, name) = line.split_once("  ")?;
-        let (_, name) = name.split_once("/site-packages/")?;
+        let of_python = name.split_once("/site-packages/").map(|(_, name)| name);
+        let name = of_python.or_else(|| name.strip_prefix("node_modules/"))?;
         Some((name, content)).filter(|(name, _)| is_of_package(name))
     });
     Ok(files

@@ -12,15 +12,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Deserialize;
 
+use super::platform::CLAUDE_PACKAGE;
 use super::{ToolEnvironment, cache, npmrc, proxy};
 use crate::digest::Sha512;
 use crate::env::{self, Environment};
 use crate::http::{Client, FetchError, RequestError, parse_url, redacted};
 use crate::process;
 use crate::text::listed;
-
-/// The scope of Claude Code's packages may have its own registry.
-const SCOPE: &str = "@anthropic-ai:registry";
 
 /// The npm client's settings, in order of precedence.
 #[derive(Clone, Debug)]
@@ -114,11 +112,21 @@ impl Settings {
 impl Registry {
     /// The registry that the npm client uses for Claude Code.
     pub async fn find(tools: &ToolEnvironment) -> anyhow::Result<Self> {
+        Self::of(CLAUDE_PACKAGE, tools).await
+    }
+
+    /// The registry that the npm client uses for `package`: a scope may have its own.
+    pub async fn of(package: &str, tools: &ToolEnvironment) -> anyhow::Result<Self> {
         proxy::ensure_answers(&tools.environment).await?;
         let directory = std::env::current_dir().unwrap_or_default();
         let settings = Settings::read(&tools.environment, &directory);
-        let configured = [SCOPE, "registry"]
+        let scope = package
+            .split_once('/')
+            .map(|(scope, _)| format!("{scope}:registry"));
+        let configured = scope
+            .as_deref()
             .into_iter()
+            .chain(["registry"])
             .find_map(|key| Some((format!("the npm setting `{key}`"), settings.get(key)?.to_owned())));
         let (origin, address) = match configured {
             Some(configured) => configured,

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::cache::{self, CacheEntry};
-use super::lock::{PythonPin, read, write};
+use super::lock::{Lock, PythonPin, read, write};
 use super::platform::Platform;
 use super::{Installer, ToolVersion, inventory, python, update};
 use crate::catalogue::Install;
@@ -18,6 +19,7 @@ use crate::digest::Sha512;
 use crate::files::private_folder;
 use crate::process::{self, Launch};
 use crate::progress::Work;
+use crate::results::json::timestamp::to_text as time_text;
 
 /// The folder of these locks, in the folder of the lock.
 pub const GATEWAYS: &str = "gateways";
@@ -138,6 +140,21 @@ impl PackagePin {
         }
     }
 
+    /// The pinned packages, a line `NAME==VERSION` for each.
+    pub fn listing(&self) -> String {
+        match self {
+            Self::Pypi(pin) => pin.requirements.clone(),
+            Self::Npm(pin) => {
+                let packages = pin.lock["packages"].as_object().into_iter().flatten();
+                let line = |(path, entry): (&String, &Value)| {
+                    let (_, name) = path.rsplit_once("node_modules/")?;
+                    Some(format!("{name}=={}\n", entry["version"].as_str()?))
+                };
+                packages.filter_map(line).collect()
+            }
+        }
+    }
+
     /// It identifies the pin.
     pub fn digest(&self) -> Sha512 {
         match self {
@@ -155,14 +172,15 @@ impl Installer<'_> {
         Ok(entry.in_layout(LAYOUT))
     }
 
-    /// The pin of the gateway `name` at `version`, or of the committed lock. `None` if the gateway is no package.
+    /// The pin of the gateway `name` at `version`, or of the committed lock. `None` if the gateway is no package. The
+    /// dependencies of another version are those of its own day.
     pub async fn package_pin(
         &self,
         folder: &Path,
         name: &str,
         install: &Install,
         version: Option<&ToolVersion>,
-        uv: &PythonPin,
+        lock: &Lock,
     ) -> anyhow::Result<Option<PackagePin>> {
         let Some(version) = version.map(ToolVersion::as_str) else {
             return PackagePin::read(folder, name, install);
@@ -189,11 +207,17 @@ impl Installer<'_> {
             return Ok(Some(pinned));
         }
         // The lock of another version stays in the cache.
-        let folder = self.cache.root().join("pins").join(version);
+        let folder = self
+            .cache
+            .root()
+            .join("pins")
+            .join(format!("{version}-of-its-day"));
         if let Ok(Some(pinned)) = PackagePin::read(&folder, name, &install) {
             return Ok(Some(pinned));
         }
-        let pin = self.pin_package(&install, uv).await?;
+        let by = self.day_of(&install, version, lock).await;
+        let by = by.with_context(|| format!("cannot pin the gateway `{name}` {version}"))?;
+        let pin = self.pin_package(&install, &lock.uv, Some(by)).await?;
         if let Some(file) = PackagePin::file(&folder, name, &install) {
             pin.write(&file)?;
         }
@@ -256,8 +280,13 @@ impl Installer<'_> {
         Ok(Path::new("node_modules").join(package).join("package.json"))
     }
 
-    /// Pins `install`, the package of a gateway, with its dependencies.
-    pub async fn pin_package(&self, install: &Install, uv: &PythonPin) -> anyhow::Result<PackagePin> {
+    /// Pins `install`, the package of a gateway, with its dependencies; with `published_by`, those of that time.
+    pub async fn pin_package(
+        &self,
+        install: &Install,
+        uv: &PythonPin,
+        published_by: Option<DateTime<Utc>>,
+    ) -> anyhow::Result<PackagePin> {
         match install {
             Install::Pypi {
                 package,
@@ -267,7 +296,8 @@ impl Installer<'_> {
                 let name = package.split('[').next().unwrap_or(package);
                 let source = format!("{package}=={version}\n");
                 let pin =
-                    update::solve_python(self, uv, name, &source, python.as_deref(), None, None).await?;
+                    update::solve_python(self, uv, name, &source, python.as_deref(), published_by, None)
+                        .await?;
                 Ok(PackagePin::Pypi(pin))
             }
             Install::Npm { package, version } => {
@@ -282,6 +312,7 @@ impl Installer<'_> {
                         "--package-lock-only",
                         "--omit-lockfile-registry-resolved",
                     ])
+                    .arguments(published_by.map(|time| format!("--before={}", time_text(&time))))
                     .arguments(NPM_FLAGS);
                 run_npm(&lock, "npm install --package-lock-only").await?;
                 let file = folder.path().join("package-lock.json");

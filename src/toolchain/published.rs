@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use anyhow::Context as _;
-use chrono::TimeDelta;
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use regex::Regex;
 
 use super::index::{self, PackageRelease};
@@ -14,6 +14,7 @@ use super::lock::{self, ClaudePin, Lock, PythonPin};
 use super::npm::{Package, Registry};
 use super::platform::{CLAUDE_PACKAGE, Platform};
 use super::{Installer, claude, update};
+use crate::catalogue::{Install, OwnTool};
 use crate::digest::Sha512;
 use crate::files::atomic_write;
 use crate::progress::Work;
@@ -93,7 +94,59 @@ impl FromStr for ToolVersion {
     }
 }
 
+/// The published versions of a package.
+#[derive(Clone, Debug)]
+pub enum Releases {
+    Pypi(Vec<PackageRelease>),
+    Npm(Package),
+}
+
+impl Releases {
+    /// When `version` was published, if it is known.
+    pub fn published(&self, version: &str) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Pypi(releases) => {
+                let release = releases.iter().find(|release| release.version == version);
+                release.map(|release| release.published)
+            }
+            Self::Npm(package) => {
+                let time = DateTime::parse_from_rfc3339(package.time.get(version)?);
+                time.ok().map(|time| time.to_utc())
+            }
+        }
+    }
+}
+
 impl Installer<'_> {
+    /// The published versions of what `install` names.
+    pub async fn releases(&self, install: &Install, lock: &Lock) -> anyhow::Result<Releases> {
+        let npm = async |package: &str| {
+            let registry = Registry::of(package, &self.tools).await?;
+            anyhow::Ok(Releases::Npm(registry.package(package).await?))
+        };
+        match install {
+            Install::Tool(OwnTool::Litellm) => self.litellm_releases(lock).await.map(Releases::Pypi),
+            Install::Tool(OwnTool::Claude) => npm(CLAUDE_PACKAGE).await,
+            Install::Npm { package, .. } => npm(package).await,
+            Install::Pypi { package, .. } => self.pypi_releases(package, &lock.uv).await.map(Releases::Pypi),
+            Install::BuiltIn(_) => bail!("it is part of this program, so it has no other version"),
+        }
+    }
+
+    /// The time by which all files of a release, and its dependencies, were published.
+    pub(super) async fn day_of(
+        &self,
+        install: &Install,
+        version: &str,
+        lock: &Lock,
+    ) -> anyhow::Result<DateTime<Utc>> {
+        let releases = self.releases(install, lock).await?;
+        let published = releases
+            .published(version)
+            .with_context(|| format!("the registry has no time of publication of the version {version}"))?;
+        Ok(published + RELEASE_TIME)
+    }
+
     /// The pin of LiteLLM at `version`, or of the committed lock. The dependencies are those of the release's own day, and
     /// `overrides` (a file of `uv --override`) replaces some. `folder` is the folder of the lock.
     pub async fn litellm_pin(
@@ -150,8 +203,14 @@ impl Installer<'_> {
 
     /// The releases of LiteLLM in the package index, the oldest first.
     pub async fn litellm_releases(&self, lock: &Lock) -> anyhow::Result<Vec<PackageRelease>> {
-        let uv = self.uv(&lock.uv).await?;
-        index::releases(&lock.litellm.package, &uv.python, &uv.environment, &self.tools).await
+        self.pypi_releases(&lock.litellm.package, &lock.uv).await
+    }
+
+    /// The releases of `package`, which may name extras, in the package index, the oldest first.
+    async fn pypi_releases(&self, package: &str, uv: &PythonPin) -> anyhow::Result<Vec<PackageRelease>> {
+        let uv = self.uv(uv).await?;
+        let package = package.split('[').next().unwrap_or(package);
+        index::releases(package, &uv.python, &uv.environment, &self.tools).await
     }
 
     /// Claude Code's metadata in the package registry.

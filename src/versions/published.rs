@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use crate::text::listed;
 use crate::toolchain::ToolVersion;
-use crate::toolchain::index::PackageRelease;
 use crate::toolchain::npm::Package;
+use crate::toolchain::published::Releases;
 
 /// Versions in the order of their numbers, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub struct PublishedVersions {
 }
 
 impl PublishedVersions {
-    pub fn of_litellm(releases: &[PackageRelease]) -> Self {
-        Self::sorted(
-            releases
-                .iter()
-                .map(|release| (release.version.as_str(), !release.yanked)),
-        )
-    }
-
-    pub fn of_claude(package: &Package) -> Self {
-        let versions = package.versions.iter();
-        Self::sorted(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
+    pub fn of(releases: &Releases) -> Self {
+        match releases {
+            Releases::Pypi(releases) => {
+                let versions = releases.iter();
+                Self::sorted(versions.map(|release| (release.version.as_str(), !release.yanked)))
+            }
+            Releases::Npm(package) => {
+                let versions = package.versions.iter();
+                Self::sorted(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
+            }
+        }
     }
 
     /// `versions`, each with whether it is current.
@@ -71,6 +71,22 @@ impl PublishedVersions {
             _ => &self.finals,
         };
         Ok(&versions[versions.len().saturating_sub(count)..])
+    }
+
+    /// The final versions between two ends, and the ends. An end may be a pre-release or a withdrawn version.
+    pub fn within(&self, first: &ToolVersion, last: &ToolVersion) -> anyhow::Result<Vec<ToolVersion>> {
+        self.named(&[first.clone(), last.clone()])?;
+        ensure!(
+            first.order() <= last.order(),
+            "`{first}` is newer than `{last}`: name the older version first"
+        );
+        let is_end = |version: &&ToolVersion| *version == first || *version == last;
+        let is_between = |version: &&ToolVersion| {
+            let order = version.order();
+            is_end(version)
+                || (self.finals.contains(version) && first.order() < order && order < last.order())
+        };
+        Ok(self.all.iter().filter(is_between).cloned().collect())
     }
 
     /// The versions from `first` to `last`, both included.

@@ -2,6 +2,10 @@
 //!
 //! Keeps blocks of an unknown type unchanged.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -83,6 +87,22 @@ pub fn without_breakpoint(value: &Value) -> Value {
     }
     value
 }
+
+/// The text of a block as the key of a cache has it: without the value of `cch` in the billing line of Claude Code. It differs
+/// from request to request, and Anthropic's API leaves it out when it looks for a cached prefix.
+///
+/// Source of the line: <https://code.claude.com/docs/en/llm-gateway-protocol#system-prompt-attribution-block>
+pub fn as_cached(text: &str) -> Cow<'_, str> {
+    static CCH: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\bcch=[^;]*;\s*").expect("the pattern is valid"));
+    match text.starts_with(BILLING_LINE) {
+        true => CCH.replace_all(text, ""),
+        false => text.into(),
+    }
+}
+
+/// The begin of the block of the system prompt with which Claude Code names itself.
+pub const BILLING_LINE: &str = "x-anthropic-billing-header:";
 
 /// A block of content and its optional cache breakpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

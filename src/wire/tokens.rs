@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::ImageReader;
 use serde_json::Value;
 
-use super::message::{Block, Content, MessageRequest, Tool, without_breakpoint};
+use super::message::{Block, Content, MessageRequest, Tool, as_cached, without_breakpoint};
 
 const CHARACTERS_A_TOKEN: u64 = 4;
 /// Per message.
@@ -127,6 +127,7 @@ fn identity(content: &Content) -> String {
             format!("tool_result {tool_use_id} {is_error} {}", inner.join("\n"))
         }
         Content::Other(value) => without_breakpoint(value).to_string(),
+        Content::Text(text) => format!("Text({:?})", as_cached(text)),
         other => format!("{other:?}"),
     }
 }
@@ -173,6 +174,23 @@ mod tests {
 
     use super::*;
     use crate::wire::messages;
+
+    #[test]
+    fn the_cch_of_the_billing_line_is_no_part_of_the_prefix() {
+        let with = |system: &str| {
+            let body = json!({
+                "system": [{"type": "text", "text": system}],
+                "messages": [{"role": "user", "content": "hello"}],
+            });
+            let pieces = pieces(&messages::read(&body, Some("m"), &[]).unwrap());
+            pieces.into_iter().map(|piece| piece.identity).collect::<Vec<_>>()
+        };
+        let line = "x-anthropic-billing-header: cc_version=2.1.228.a1b; cc_entrypoint=sdk-cli; cch=0f3a2;";
+        assert_eq!(with(line), with(&line.replace("0f3a2", "77bc1")));
+        assert_eq!(with(line), with(&line.replace(" cch=0f3a2;", " ")));
+        assert_ne!(with(line), with(&line.replace("a1b", "a1c")));
+        assert_ne!(with("set cch=1; now"), with("set cch=2; now"));
+    }
 
     #[test]
     fn a_breakpoint_changes_neither_identity_nor_tokens() {

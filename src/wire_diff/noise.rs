@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{Change, Fate, Part};
+use crate::wire::message::BILLING_LINE;
 use crate::wire::{Direction, Operation, Route, betas};
 
 /// A rule that filters a difference as noise.
@@ -163,7 +164,7 @@ pub const RULES: &[NoiseRule] = &[
             change.what.part == Part::Block
                 && change.what.fate == Fate::Dropped
                 && change.what.path.starts_with("system[")
-                && text.starts_with("x-anthropic-billing-header:")
+                && text.starts_with(BILLING_LINE)
         },
     },
     NoiseRule {

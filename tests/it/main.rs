@@ -36,6 +36,7 @@ mod gateways;
 mod toolchain;
 mod versions;
 mod published;
+mod histories;
 
 mod daemon;
 mod trial;

@@ -65,7 +65,7 @@ SCRIPT
 esac"#;
 
 /// A project, and an index with [`RELEASES`], each published a day after the one before.
-async fn project() -> (Small, Server) {
+pub async fn project() -> (Small, Server) {
     let files = RELEASES.iter().enumerate().map(|(day, version)| {
         json!({"filename": format!("litellm-{version}.tar.gz"), "upload-time": format!("2026-01-{:02}T10:00:00Z", day + 1)})
     });
@@ -95,7 +95,7 @@ async fn project() -> (Small, Server) {
     (small, index)
 }
 
-const TRIAL: &str = "text::anthropic::haiku";
+pub const TRIAL: &str = "text::anthropic::haiku";
 
 #[tokio::test]
 async fn a_published_version_is_locked_as_of_its_own_day() {
@@ -195,7 +195,7 @@ async fn bisect_checks_both_ends_first() {
             "`--good 1.3.0` cannot be judged: the gateway ended before it was ready",
         ),
         ("1.0.0", "1.0.0", "`--good` and `--bad` are the same version"),
-        ("1.0.0", "1.6.0rc1", "is not a published final version"),
+        ("1.0.0", "1.6.1rc1", "is not a published version"),
     ] {
         let ran = small
             .compat(&["bisect", TRIAL, "--good", good, "--bad", bad])

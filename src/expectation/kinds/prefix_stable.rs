@@ -10,7 +10,7 @@ use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
-use crate::wire::message::{Block, Content, MessageRequest, without_breakpoint};
+use crate::wire::message::{Block, Content, MessageRequest, as_cached, without_breakpoint};
 use crate::wire_diff::Part;
 
 /// Provider's side: each request begins with the tools, the system prompt and the messages of the request before it. A prompt
@@ -146,7 +146,7 @@ fn of_blocks(path: &str, before: &[Block], after: &[Block], is_whole: bool) -> O
         .then(|| format!("`{path}` has {} blocks instead of {}", after.len(), before.len()))
 }
 
-/// The content without the breakpoints within a tool's result.
+/// The content as the key of a cache has it, without the breakpoints within a tool's result.
 fn bare(content: &Content) -> Content {
     match content {
         Content::ToolResult {
@@ -165,6 +165,7 @@ fn bare(content: &Content) -> Content {
                 .collect(),
         },
         Content::Other(value) => Content::Other(without_breakpoint(value)),
+        Content::Text(text) => Content::Text(as_cached(text).into_owned()),
         other => other.clone(),
     }
 }

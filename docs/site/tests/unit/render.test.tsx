@@ -115,6 +115,11 @@ test('a finding shows since which version it is there', () => {
   assert.match(page([true, false, false, true]), since);
   assert.doesNotMatch(page([true, true, null, false]), /<dt>Since<\/dt>/);
   assert.doesNotMatch(render(matrix, details), /<dt>Since<\/dt>|Which version/);
+  // Another provider has a history of its own.
+  const elsewhere = versions.findings.map((finding) => ({...finding, providers: ['bedrock_mantle'], shows: [false, false, false, true]}));
+  const both = {...versions, findings: [...elsewhere, ...versions.findings]};
+  assert.match(render(matrix, details, both), /<dt>Since<\/dt><dd>LiteLLM 1\.83\.0 or earlier<\/dd>/);
+  assert.doesNotMatch(render(matrix, details, {...versions, findings: elsewhere}), /<dt>Since<\/dt>/);
   // The run's version counts, also if newer ones are known.
   const newer = {...versions, versions: [...versions.versions.slice(1), {version: '1.84.0', works: 2, broken: 0}], cells: []};
   assert.match(page([false, false, true, false], newer), since);

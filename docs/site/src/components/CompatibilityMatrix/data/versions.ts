@@ -12,7 +12,7 @@ type Sign = (typeof SIGNS)[number];
 
 export type Version = {version: string; claudeCode?: string; unusable?: string};
 
-type FindingOfVersions = {name: string; level: Level; shows: (boolean | undefined)[]};
+type FindingOfVersions = {name: string; providers: string[]; level: Level; shows: (boolean | undefined)[]};
 
 type CellOfVersions = {feature: string; provider: string; signs: Sign[]};
 
@@ -93,14 +93,15 @@ export function isSameVersion(one: string, other?: string): boolean {
 }
 
 /**
- * The first version of those that show a finding up to the run's, in words; nothing if the run's does not show it, or if the history
- * differs from the run. The version before is known not to show it, unless the words say "or earlier".
+ * The first version of those that show a finding on its provider up to the run's, in words; nothing if the run's does not show
+ * it, or if the history differs from the run. The version before is known not to show it, unless the words say "or earlier".
  */
 export function sinceVersion(history: VersionHistory, run: TestedTools, finding: Finding): string | undefined {
   const {tool, versions, findings} = history;
   const names = finding.known ? [finding.known.name] : finding.subjects;
   const column = columnOf(versions, run.versions[tool]);
-  const shows = findings.find(({name}) => names.includes(name))?.shows.slice(0, column + 1);
+  const isOfFinding = ({name, providers}: FindingOfVersions) => names.includes(name) && providers.includes(finding.provider);
+  const shows = findings.find(isOfFinding)?.shows.slice(0, column + 1);
   if (!shows?.[column] || !isOfRun(history, run)) {
     return undefined;
   }
@@ -151,6 +152,7 @@ function readVersion1(file: unknown): VersionHistory {
       const finding = readObject(item, where);
       return {
         name: readText(finding.name, `${where}.name`),
+        providers: readList(finding.providers, `${where}.providers`, readText),
         level: readChoice(finding.level, LEVELS, `${where}.level`),
         shows: whole(readList(finding.shows, `${where}.shows`, readShows), `${where}.shows`),
       };
