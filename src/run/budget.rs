@@ -188,8 +188,9 @@ impl Budget {
         true
     }
 
-    /// Counts what a trial cost, and returns what the run has cost so far.
-    pub(super) fn settle(&self, trial: &TrialRecord) -> Spending {
+    /// Counts what a trial cost, and adds it to `recorded`: the cost of this run, of its other processes, and of the run that
+    /// it reruns.
+    pub(super) fn settle(&self, trial: &TrialRecord, recorded: &mut Spending) {
         let mut state = self.state.lock();
         state.under_way -= 1;
         // The sum of no reservations is exactly zero.
@@ -197,11 +198,10 @@ impl Budget {
             0 => 0.0,
             _ => state.reserved - self.reservation(&trial.nodeid),
         };
-        state
-            .spent
-            .add(&trial.provider, self.cost(&trial.provider, trial));
+        let cost = self.cost(&trial.provider, trial);
+        state.spent.add(&trial.provider, cost);
+        recorded.add(&trial.provider, cost);
         self.settled.notify_all();
-        state.spent.clone()
     }
 
     fn reservation(&self, name: &TrialName) -> f64 {
@@ -318,8 +318,14 @@ mod tests {
                 std::thread::yield_now();
             }
             assert!(!second.is_finished());
-            let spent = budget.settle(&record(&names[0], 100_000));
-            assert!((spent.usd - 0.1).abs() < 1e-9, "{spent}");
+            let mut recorded = Spending::default();
+            recorded.add(&ProviderId::new("anthropic"), 2.0);
+            budget.settle(&record(&names[0], 100_000), &mut recorded);
+            assert_eq!(
+                recorded.to_string(),
+                "US$ 2.10 in all: anthropic 2.00, azure 0.10",
+                "an earlier run's money stays"
+            );
             assert!(second.join().unwrap(), "it waited");
         });
         assert!(!budget.reserve(&names[2], || ()));
@@ -338,7 +344,7 @@ mod tests {
         let budget = budget(&names, Some(0.4));
         assert!(budget.reserve(&names[0], || ()));
         assert!(!budget.has_ended());
-        budget.settle(&record(&names[0], 500_000));
+        budget.settle(&record(&names[0], 500_000), &mut Spending::default());
         assert!(budget.has_ended());
         let reports = budget.reports().join("\n");
         assert!(reports.contains("more than US$ 0.40"), "{reports}");

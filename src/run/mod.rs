@@ -341,7 +341,7 @@ impl MatrixRun {
                 as_rehearsal(run);
             }
             if let Some(budget) = &self.budget {
-                run.spent = Some(budget.settle(record));
+                budget.settle(record, run.spent.get_or_insert_default());
             }
         })
     }

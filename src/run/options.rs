@@ -75,8 +75,8 @@ pub struct RunOptions {
     /// `bedrock_invoke=20`, `anthropic/opus=20/40000`. It goes before the manifest's `limits`
     #[arg(long = "limit", value_name = "NAME=REQUESTS[/TOKENS]")]
     pub limits: Vec<NamedLimit>,
-    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. With `--shard` it is the sum of
-    /// each part. `--rerun-failed` goes on later
+    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. It is the sum of this run alone,
+    /// without an earlier run that it reruns, and with `--shard` that of each part. `--rerun-failed` goes on later
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub max_cost: Option<f64>,
     /// In each column run one tier first, and the others only if it has no failure. In a live run it is the cheapest tier. After

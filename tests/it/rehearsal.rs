@@ -102,3 +102,22 @@ async fn a_live_run_leaves_out_what_needs_a_script() {
             .all(|trial| trial.feature_id.as_str() == "words" || trial.provider.as_str() == "azure")
     );
 }
+
+#[tokio::test]
+async fn a_rerun_adds_its_cost_to_that_of_the_run() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    let spent = || small.results().run.spent.expect("a live run counts its cost").usd;
+    small.run(&["words", "--no-preflight"]).await.exits(101);
+    let first = spent();
+    assert!(first > 0.0, "{first}");
+    small
+        .run(&["words", "--no-preflight", "--rerun-failed"])
+        .await
+        .exits(101);
+    assert!(
+        (spent() - 2.0 * first).abs() < first / 2.0,
+        "{first} and {}",
+        spent()
+    );
+}
