@@ -61,7 +61,7 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 use budget::Budget;
 use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
-pub use options::RunOptions;
+pub use options::{RunOptions, dollars};
 pub use order::concurrency;
 use order::start_order;
 use pace::Pace;

@@ -162,7 +162,8 @@ impl TypedValueParser for HeaderParser {
     }
 }
 
-fn dollars(text: &str) -> Result<f64, String> {
+/// A sum of US dollars on a command line.
+pub fn dollars(text: &str) -> Result<f64, String> {
     let dollars = text
         .parse::<f64>()
         .ok()
