@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::{Condvar, Mutex};
 
 use super::selected::is_live;
+use super::status::NOT_JUDGED;
 use super::trial::ATTEMPTS;
 use super::{RunOptions, SelectedTrials};
 use crate::cells::prices::Prices;
@@ -235,9 +236,17 @@ impl Budget {
         lines
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         let state = self.state.lock();
         state.left_out > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
+    }
+
+    /// The exit status of a run that would end with `status`: no success if its budget ended it.
+    pub(super) fn status(of_run: Option<&Self>, status: u8) -> u8 {
+        match status {
+            0 if of_run.is_some_and(Self::has_ended) => NOT_JUDGED,
+            status => status,
+        }
     }
 }
 

@@ -587,12 +587,10 @@ impl MatrixRun {
                 None => self.selected.check_layout().map(|()| match &verdict {
                     _ if is_stale => FAILED,
                     Some(verdict) => status_of_verdict(verdict),
-                    None => match of_results(failed, &results, is_own) {
-                        0 if self.budget.as_ref().is_some_and(Budget::has_ended) => NOT_JUDGED,
-                        status => status,
-                    },
+                    None => of_results(failed, &results, is_own),
                 }),
-            },
+            }
+            .map(|status| Budget::status(self.budget.as_ref(), status)),
             comparison: verdict.map(|verdict| terminal::of_baseline(&verdict, width, paint)),
         })
     }

@@ -87,6 +87,22 @@ async fn a_budget_that_is_too_small_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_budget_ends_a_run_with_a_baseline_too() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    small.write(
+        "matrix.json",
+        r#"{"schema_version": "1", "generated_at": "2026-11-21T09:00:00Z", "litellm_version": "v1.83.0-stable",
+            "claude_code_version": "2.1.326", "providers": ["anthropic", "azure"], "features": [{"id": "text", "name": "Text",
+            "providers": {"anthropic": {"status": "pass"}, "azure": {"status": "not_applicable", "reason": "none"}}}]}"#,
+    );
+    let flags = ["text", "--max-cost", "0.01", "--baseline", "matrix.json"];
+    let ran = small.run(&flags).await;
+    ran.exits(102);
+    ran.err_has("2 trials did not start");
+}
+
+#[tokio::test]
 async fn a_live_run_leaves_out_what_needs_a_script() {
     let simulator = like_a_model().await;
     let small = rehearsal(&simulator).await;
