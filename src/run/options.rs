@@ -77,7 +77,7 @@ pub struct RunOptions {
     pub limits: Vec<NamedLimit>,
     /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. It is the sum of this run alone,
     /// without an earlier run that it reruns, and with `--shard` that of each part. `--rerun-failed` goes on later
-    #[arg(long, value_name = "USD", value_parser = dollars)]
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
     pub max_cost: Option<f64>,
     /// In each column run one tier first, and the others only if it has no failure. In a live run it is the cheapest tier. After
     /// a failure no trial of its column starts; `--rerun-failed` goes on later

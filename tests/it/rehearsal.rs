@@ -66,6 +66,7 @@ async fn a_budget_that_is_too_small_starts_nothing() {
     assert!(small.results().run.rehearsal);
     for (flags, expected) in [
         (["--max-cost", "0"], "`0` is no sum of US dollars"),
+        (["--max-cost", "-5"], "`-5` is no sum of US dollars"),
         (["--header", "CANARYabc"], "a header has the form `NAME: VALUE`"),
         (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
         (["--limit", "azur=5"], "the manifest has no provider `azur`"),
