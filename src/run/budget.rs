@@ -15,6 +15,7 @@ use crate::files::project::broken_project;
 use crate::ids::{ProviderId, TrialName};
 use crate::plan::Planned;
 use crate::results::{Results, Spending, TrialRecord};
+use crate::text::counted;
 use crate::wire::Usage;
 use crate::wire::script::PromptBlock;
 
@@ -55,6 +56,8 @@ pub(super) struct Budget {
     /// The model of each tier.
     models: HashMap<String, String>,
     estimates: HashMap<TrialName, f64>,
+    /// The models without a price, and how many trials each has.
+    unpriced: BTreeMap<String, usize>,
     most_usd: Option<f64>,
     state: Mutex<State>,
     /// Wakes the trials that wait until others have settled.
@@ -128,7 +131,7 @@ impl Budget {
             .filter(|trial| trial.usage != Usage::default())
             .map(|trial| (&trial.nodeid, trial.usage))
             .collect();
-        let mut estimates = HashMap::new();
+        let (mut estimates, mut unpriced) = (HashMap::new(), BTreeMap::new());
         for name in names {
             let model = models.get(name.tier.as_str()).map_or("", String::as_str);
             let usage = usages.get(name).copied().unwrap_or_else(|| unknown(name));
@@ -136,16 +139,20 @@ impl Budget {
                 Some(cost) => {
                     estimates.insert(name.clone(), cost);
                 }
-                None => anyhow::ensure!(
-                    most_usd.is_none(),
-                    "`prices.yaml` has no price of `{model}`, so `--max-cost` cannot be kept: add the model's price"
-                ),
+                None => {
+                    anyhow::ensure!(
+                        most_usd.is_none(),
+                        "`prices.yaml` has no price of `{model}`, so `--max-cost` cannot be kept: add the model's price"
+                    );
+                    *unpriced.entry(model.to_owned()).or_default() += 1;
+                }
             }
         }
         Ok(Self {
             prices,
             models,
             estimates,
+            unpriced,
             most_usd,
             state: Mutex::default(),
             settled: Condvar::new(),
@@ -158,8 +165,14 @@ impl Budget {
         for (name, cost) in &self.estimates {
             estimate.add(&name.cell.provider, *cost);
         }
+        let unpriced: String = (self.unpriced.iter())
+            .map(|(model, trials)| {
+                let trials = counted(*trials, "trial");
+                format!("; without {trials} of `{model}`, of which `prices.yaml` has no price: add it")
+            })
+            .collect();
         format!(
-            "estimate: {estimate}, for {} trials at the prices of {} ({})",
+            "estimate: {estimate}, for {} trials at the prices of {} ({}){unpriced}",
             self.estimates.len(),
             self.prices.as_of,
             self.prices.source
@@ -382,6 +395,12 @@ mod tests {
             &["other", "dear"],
         )
         .unwrap();
+        let estimate = Budget::new(unknown.clone(), &manifest(), &names, None, |_| UNKNOWN, None);
+        let estimate = estimate.unwrap().estimate();
+        assert!(
+            estimate.contains("; without 1 trial of `cheap`, of which `prices.yaml` has no price"),
+            "{estimate}"
+        );
         let error = Budget::new(unknown, &manifest(), &names, None, |_| UNKNOWN, Some(1.0))
             .err()
             .unwrap();

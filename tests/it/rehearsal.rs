@@ -80,6 +80,20 @@ async fn a_budget_that_is_too_small_starts_nothing() {
             ran.err
         );
     }
+    let table = small.read("prices.yaml");
+    let without_opus = table.split("  claude-opus").next().expect("a table");
+    small.write("prices.yaml", without_opus);
+    let checked = small.compat(&["check"]).await;
+    checked.exits(3);
+    for part in [
+        "prices.yaml:3:",
+        "there is no price of `claude-opus-4-7`, the model of a tier",
+        "allowed: `claude-opus-4-7: { input: …",
+    ] {
+        checked.out_has(part, 1);
+    }
+    let unpriced = small.run(&["text", "--no-preflight"]).await;
+    unpriced.err_has("; without 1 trial of `claude-opus-4-7`, of which `prices.yaml` has no price");
     small.write("prices.yaml", "as_of: yesterday\n");
     small.run(&["text"]).await.err_has("prices.yaml:1:");
     let simulated = Small::new().run(&["text", "--max-cost", "5"]).await;
