@@ -1,6 +1,6 @@
 //! What the models cost: `prices.yaml`, a dated table with its source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -65,6 +65,8 @@ const LONG_PROMPT: u64 = 100_000;
 pub struct Prices {
     pub as_of: String,
     pub source: String,
+    /// An error for each model of `models` without a price. A run may go on without it.
+    pub missing: Vec<Diagnostic>,
     models: IndexMap<String, PriceForm>,
     factors: BTreeMap<String, f64>,
 }
@@ -117,8 +119,19 @@ impl Prices {
                 reader.report(error.allowed("a number from 0.1 to 10"));
             }
         }
+        let tiers: BTreeSet<&str> = models.iter().copied().collect();
+        let unpriced = tiers.into_iter().filter(|name| !form.models.contains_key(*name));
+        let missing = unpriced.map(|name| {
+            let text = format!("there is no price of `{name}`, the model of a tier");
+            let error = reader.at_key(&KeyPath::of("models"), text);
+            error.allowed(format!(
+                "`{name}: {{ input: …, cache_write: …, cache_read: …, output: … }}`, in US dollars for a million tokens"
+            ))
+        });
+        let missing = missing.collect();
         match reader.diagnostics.is_empty() {
             true => Ok(Self {
+                missing,
                 as_of: form.as_of,
                 source: form.source,
                 models: form.models,

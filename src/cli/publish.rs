@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::files::Output;
 use super::print::status;
 use super::versions::{Channel, filter};
+use crate::cells::limits::NamedLimit;
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::github::{GitHub, Repository};
@@ -27,6 +28,7 @@ use crate::publish::release_run::{GatewayOrigin, ReleaseOptions, ReleaseVersions
 use crate::publish::steps::StepLog;
 use crate::publish::summary::Ending;
 use crate::publish::tokens::{App, TokenSource, Tokens};
+use crate::run::dollars;
 use crate::toolchain::platform::CLAUDE_PACKAGE;
 use crate::versions::WantedVersion;
 use crate::versions::age::Age;
@@ -104,6 +106,25 @@ struct RunArguments {
     /// Keep what passes on the sides of the gateway in `cassette` of the output's folder, for `compat drift`
     #[arg(long, conflicts_with = "results")]
     record: bool,
+    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. A run that its budget ends is
+    /// incomplete, and is not published
+    #[arg(
+        long,
+        value_name = "USD",
+        value_parser = dollars,
+        allow_negative_numbers = true,
+        conflicts_with_all = ["results", "simulated"]
+    )]
+    max_cost: Option<f64>,
+    /// In a live run, send a provider at most so many requests, and tokens, a minute for each model: `any=50`. May be given
+    /// several times
+    #[arg(
+        long = "limit",
+        value_name = "NAME=REQUESTS[/TOKENS]",
+        value_parser = limit,
+        conflicts_with_all = ["results", "simulated"]
+    )]
+    limits: Vec<String>,
     /// The built harness [default: `cargo test --test compat` in a checkout, else this program]
     #[arg(long, value_name = "PROGRAM")]
     harness: Option<PathBuf>,
@@ -325,6 +346,11 @@ impl Arguments {
     }
 }
 
+/// A limit that the harness reads itself; a run takes hours, so a wrong one must fail before it.
+fn limit(text: &str) -> Result<String, String> {
+    text.parse::<NamedLimit>().map(|_| text.to_owned())
+}
+
 /// The version history in a file. A run takes hours, so a wrong path must fail before it.
 fn history(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file)
@@ -381,6 +407,8 @@ impl RunArguments {
             claude_code: newest_claude.unless_given(CLAUDE_PACKAGE, self.claude_code_version),
             simulated: self.simulated,
             records: self.record,
+            max_cost: self.max_cost,
+            limits: self.limits,
             harness: self.harness,
         }))
     }

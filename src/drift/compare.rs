@@ -39,6 +39,14 @@ pub enum DriftKind {
 }
 
 impl DriftKind {
+    /// Whether the statuses differ, so that the recorded reply has no counterpart.
+    pub fn hides_the_reply(self) -> bool {
+        matches!(
+            self,
+            Self::BetaAccepted | Self::Accepted | Self::Refused | Self::OtherStatus
+        )
+    }
+
     pub fn words(self) -> &'static str {
         match self {
             Self::BetaAccepted => "beta accepted",

@@ -104,6 +104,20 @@ fn of_text(text: &str) -> String {
                 r#"(?i)\b(projects(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
                 "${1}project-redacted",
             ),
+            // The same in a query, and in the words of an error.
+            (
+                r#"(?i)\b((?:consumer_|resource_)?(?:project|subscription|account|tenant|organi[sz]ation)(?:[-_]?(?:id|number|name))?(?:=|%3d)|\bproject_number:)[^\s"'%&\\`,;)]+"#,
+                "${1}redacted",
+            ),
+            (
+                r#"(?i)\b((?:in|for|of|on|from|to|resource|consumer) project[:\s]\s*[`'"\\]*)[a-z0-9][a-z0-9:.-]{4,}[a-z0-9]"#,
+                "${1}project-redacted",
+            ),
+            // https://learn.microsoft.com/azure/azure-resource-manager/management/overview
+            (
+                r#"(?i)\b((?:subscriptions|resourceGroups|CognitiveServices/accounts)(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
+                "${1}redacted",
+            ),
             // The resource of https://learn.microsoft.com/azure/ai-foundry/
             (r"(?i)[\w-]+(\.[\w.]+\.azure\.com)\b", "resource-redacted$1"),
             // https://www.rfc-editor.org/rfc/rfc7617
@@ -138,14 +152,23 @@ fn of_text(text: &str) -> String {
     redaction::of_named_values(&redaction::of_text(&without_accounts(&clean)))
 }
 
-/// `text` without numbers of exactly twelve digits, whatever stands around them:
+/// `text` without numbers of exactly twelve digits, whatever stands around them, also in three groups of four digits:
 /// https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
 fn without_accounts(text: &str) -> Cow<'_, str> {
     static NUMBER: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("[0-9]{12,}").expect("a constant expression"));
-    NUMBER.replace_all(text, |found: &Captures<'_>| match found[0].len() {
-        12 => NO_ACCOUNT.to_owned(),
-        _ => found[0].to_owned(),
+        LazyLock::new(|| Regex::new("[0-9]+(?:-[0-9]+)*").expect("a constant expression"));
+    NUMBER.replace_all(text, |found: &Captures<'_>| {
+        let groups: Vec<&str> = found[0].split('-').collect();
+        match groups.iter().map(|group| group.len()).collect::<Vec<_>>()[..] {
+            [4, 4, 4] => "0000-0000-0000".to_owned(),
+            _ => {
+                let clean = groups.iter().map(|group| match group.len() {
+                    12 => NO_ACCOUNT,
+                    _ => group,
+                });
+                clean.collect::<Vec<_>>().join("-")
+            }
+        }
     })
 }
 
@@ -308,6 +331,30 @@ mod tests {
                 "/model/arn-redacted/x",
             ),
             ("at 1764273234123 ms", "at 1764273234123 ms"),
+            ("account 1234-5678-9012.", "account 0000-0000-0000."),
+            ("123456789012-1", "000000000000-1"),
+            ("1234-5678-9012-3456 2026-11-27", "1234-5678-9012-3456 2026-11-27"),
+            ("1024-2048 of 4096, 12-34", "1024-2048 of 4096, 12-34"),
+            ("?project=my-shop&x=1", "?project=redacted&x=1"),
+            ("project_id=my-shop x", "project_id=redacted x"),
+            (
+                "not used in project my-shop-7 before",
+                "not used in project project-redacted before",
+            ),
+            (
+                "denied on resource project `my-shop`.",
+                "denied on resource project `project-redacted`.",
+            ),
+            (
+                "for consumer 'project_number:4242'",
+                "for consumer 'project_number:redacted'",
+            ),
+            ("in project 12", "in project 12"),
+            (
+                "/subscriptions/7f-1/resourceGroups/my-shop/providers/Microsoft.CognitiveServices/accounts/shop-ai/x",
+                "/subscriptions/redacted/resourceGroups/redacted/providers/Microsoft.CognitiveServices/accounts/redacted/x",
+            ),
+            ("2 subscriptions, 3 accounts", "2 subscriptions, 3 accounts"),
             (
                 "/v1/projects/my-shop/locations/x",
                 "/v1/projects/project-redacted/locations/x",

@@ -381,7 +381,10 @@ impl Project {
             errors.extend(self.cell(cell).err().unwrap_or_default());
         }
         errors.extend(gateway_files::check(self));
-        errors.extend(self.prices().err().into_iter().flatten());
+        errors.extend(match self.prices() {
+            Ok(prices) => prices.map(|prices| prices.missing).unwrap_or_default(),
+            Err(errors) => errors,
+        });
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));

@@ -46,6 +46,10 @@ pub struct ReleaseOptions {
     pub simulated: bool,
     /// Whether the run keeps what passes on the sides of the gateway in [`CASSETTE`].
     pub records: bool,
+    /// The sum in US dollars that the run may cost, as `--max-cost` has it.
+    pub max_cost: Option<f64>,
+    /// The limits of providers, as `--limit` has them.
+    pub limits: Vec<String>,
     /// The built harness; `None` for cargo in a checkout, or this program.
     pub harness: Option<PathBuf>,
 }
@@ -255,8 +259,13 @@ impl ReleaseRun<'_, '_> {
             .options
             .records
             .then_some([Path::new("--record"), cassette.as_path()]);
+        let max_cost = self.options.max_cost.map(|usd| usd.to_string());
+        let max_cost = max_cost.iter().flat_map(|usd| ["--max-cost", usd.as_str()]);
+        let limits = self.options.limits.iter();
         let launch = launch
             .arguments(record.into_iter().flatten())
+            .arguments(max_cost)
+            .arguments(limits.flat_map(|limit| ["--limit", limit.as_str()]))
             .arguments(["--require-isolation", self.isolation.as_str()])
             .arguments(flags.flatten());
         let results = &self.output.join(RESULTS);

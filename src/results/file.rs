@@ -50,7 +50,7 @@ pub struct RunRecord {
     /// judged then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsal: bool,
-    /// What a live run has cost, by the prices of `prices.yaml`.
+    /// What a live run has cost, with the runs that it reran, by the prices of `prices.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<Spending>,
     /// The gateway.

@@ -2,6 +2,7 @@
 //!
 //! Parts of one run have the same gateway, versions and trials. A difference is an error.
 
+use super::Spending;
 use super::file::{GatewayRecord, Results, RunRecord};
 use crate::ids::TrialName;
 use crate::text::counted;
@@ -165,6 +166,7 @@ fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
         // The weakest part counts.
         isolation: runs().filter_map(|run| run.isolation).min(),
         unfinished: unfinished(parts),
+        spent: runs().filter_map(|run| run.spent.clone()).reduce(Spending::with),
         // Parts run side by side.
         ran_ms: None,
         name: None,

@@ -23,6 +23,14 @@ impl Spending {
         self.usd += usd;
         *self.by_provider.entry(provider.clone()).or_default() += usd;
     }
+
+    /// The sum of both.
+    pub fn with(mut self, other: Self) -> Self {
+        for (provider, usd) in &other.by_provider {
+            self.add(provider, *usd);
+        }
+        self
+    }
 }
 
 impl fmt::Display for Spending {

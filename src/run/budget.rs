@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::{Condvar, Mutex};
 
 use super::selected::is_live;
+use super::status::NOT_JUDGED;
 use super::trial::ATTEMPTS;
 use super::{RunOptions, SelectedTrials};
 use crate::cells::prices::Prices;
@@ -14,6 +15,7 @@ use crate::files::project::broken_project;
 use crate::ids::{ProviderId, TrialName};
 use crate::plan::Planned;
 use crate::results::{Results, Spending, TrialRecord};
+use crate::text::counted;
 use crate::wire::Usage;
 use crate::wire::script::PromptBlock;
 
@@ -54,6 +56,8 @@ pub(super) struct Budget {
     /// The model of each tier.
     models: HashMap<String, String>,
     estimates: HashMap<TrialName, f64>,
+    /// The models without a price, and how many trials each has.
+    unpriced: BTreeMap<String, usize>,
     most_usd: Option<f64>,
     state: Mutex<State>,
     /// Wakes the trials that wait until others have settled.
@@ -127,7 +131,7 @@ impl Budget {
             .filter(|trial| trial.usage != Usage::default())
             .map(|trial| (&trial.nodeid, trial.usage))
             .collect();
-        let mut estimates = HashMap::new();
+        let (mut estimates, mut unpriced) = (HashMap::new(), BTreeMap::new());
         for name in names {
             let model = models.get(name.tier.as_str()).map_or("", String::as_str);
             let usage = usages.get(name).copied().unwrap_or_else(|| unknown(name));
@@ -135,16 +139,20 @@ impl Budget {
                 Some(cost) => {
                     estimates.insert(name.clone(), cost);
                 }
-                None => anyhow::ensure!(
-                    most_usd.is_none(),
-                    "`prices.yaml` has no price of `{model}`, so `--max-cost` cannot be kept: add the model's price"
-                ),
+                None => {
+                    anyhow::ensure!(
+                        most_usd.is_none(),
+                        "`prices.yaml` has no price of `{model}`, so `--max-cost` cannot be kept: add the model's price"
+                    );
+                    *unpriced.entry(model.to_owned()).or_default() += 1;
+                }
             }
         }
         Ok(Self {
             prices,
             models,
             estimates,
+            unpriced,
             most_usd,
             state: Mutex::default(),
             settled: Condvar::new(),
@@ -157,8 +165,14 @@ impl Budget {
         for (name, cost) in &self.estimates {
             estimate.add(&name.cell.provider, *cost);
         }
+        let unpriced: String = (self.unpriced.iter())
+            .map(|(model, trials)| {
+                let trials = counted(*trials, "trial");
+                format!("; without {trials} of `{model}`, of which `prices.yaml` has no price: add it")
+            })
+            .collect();
         format!(
-            "estimate: {estimate}, for {} trials at the prices of {} ({})",
+            "estimate: {estimate}, for {} trials at the prices of {} ({}){unpriced}",
             self.estimates.len(),
             self.prices.as_of,
             self.prices.source
@@ -188,8 +202,9 @@ impl Budget {
         true
     }
 
-    /// Counts what a trial cost, and returns what the run has cost so far.
-    pub(super) fn settle(&self, trial: &TrialRecord) -> Spending {
+    /// Counts what a trial cost, and adds it to `recorded`: the cost of this run, of its other processes, and of the run that
+    /// it reruns.
+    pub(super) fn settle(&self, trial: &TrialRecord, recorded: &mut Spending) {
         let mut state = self.state.lock();
         state.under_way -= 1;
         // The sum of no reservations is exactly zero.
@@ -197,11 +212,10 @@ impl Budget {
             0 => 0.0,
             _ => state.reserved - self.reservation(&trial.nodeid),
         };
-        state
-            .spent
-            .add(&trial.provider, self.cost(&trial.provider, trial));
+        let cost = self.cost(&trial.provider, trial);
+        state.spent.add(&trial.provider, cost);
+        recorded.add(&trial.provider, cost);
         self.settled.notify_all();
-        state.spent.clone()
     }
 
     fn reservation(&self, name: &TrialName) -> f64 {
@@ -235,9 +249,17 @@ impl Budget {
         lines
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         let state = self.state.lock();
         state.left_out > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
+    }
+
+    /// The exit status of a run that would end with `status`: no success if its budget ended it.
+    pub(super) fn status(of_run: Option<&Self>, status: u8) -> u8 {
+        match status {
+            0 if of_run.is_some_and(Self::has_ended) => NOT_JUDGED,
+            status => status,
+        }
     }
 }
 
@@ -318,8 +340,14 @@ mod tests {
                 std::thread::yield_now();
             }
             assert!(!second.is_finished());
-            let spent = budget.settle(&record(&names[0], 100_000));
-            assert!((spent.usd - 0.1).abs() < 1e-9, "{spent}");
+            let mut recorded = Spending::default();
+            recorded.add(&ProviderId::new("anthropic"), 2.0);
+            budget.settle(&record(&names[0], 100_000), &mut recorded);
+            assert_eq!(
+                recorded.to_string(),
+                "US$ 2.10 in all: anthropic 2.00, azure 0.10",
+                "an earlier run's money stays"
+            );
             assert!(second.join().unwrap(), "it waited");
         });
         assert!(!budget.reserve(&names[2], || ()));
@@ -338,7 +366,7 @@ mod tests {
         let budget = budget(&names, Some(0.4));
         assert!(budget.reserve(&names[0], || ()));
         assert!(!budget.has_ended());
-        budget.settle(&record(&names[0], 500_000));
+        budget.settle(&record(&names[0], 500_000), &mut Spending::default());
         assert!(budget.has_ended());
         let reports = budget.reports().join("\n");
         assert!(reports.contains("more than US$ 0.40"), "{reports}");
@@ -367,6 +395,12 @@ mod tests {
             &["other", "dear"],
         )
         .unwrap();
+        let estimate = Budget::new(unknown.clone(), &manifest(), &names, None, |_| UNKNOWN, None);
+        let estimate = estimate.unwrap().estimate();
+        assert!(
+            estimate.contains("; without 1 trial of `cheap`, of which `prices.yaml` has no price"),
+            "{estimate}"
+        );
         let error = Budget::new(unknown, &manifest(), &names, None, |_| UNKNOWN, Some(1.0))
             .err()
             .unwrap();

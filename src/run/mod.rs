@@ -61,7 +61,7 @@ use crate::session::{Session, SessionOptions, WantedIsolation};
 use budget::Budget;
 use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
-pub use options::RunOptions;
+pub use options::{RunOptions, dollars};
 pub use order::concurrency;
 use order::start_order;
 use pace::Pace;
@@ -341,7 +341,7 @@ impl MatrixRun {
                 as_rehearsal(run);
             }
             if let Some(budget) = &self.budget {
-                run.spent = Some(budget.settle(record));
+                budget.settle(record, run.spent.get_or_insert_default());
             }
         })
     }
@@ -587,12 +587,10 @@ impl MatrixRun {
                 None => self.selected.check_layout().map(|()| match &verdict {
                     _ if is_stale => FAILED,
                     Some(verdict) => status_of_verdict(verdict),
-                    None => match of_results(failed, &results, is_own) {
-                        0 if self.budget.as_ref().is_some_and(Budget::has_ended) => NOT_JUDGED,
-                        status => status,
-                    },
+                    None => of_results(failed, &results, is_own),
                 }),
-            },
+            }
+            .map(|status| Budget::status(self.budget.as_ref(), status)),
             comparison: verdict.map(|verdict| terminal::of_baseline(&verdict, width, paint)),
         })
     }

@@ -75,9 +75,9 @@ pub struct RunOptions {
     /// `bedrock_invoke=20`, `anthropic/opus=20/40000`. It goes before the manifest's `limits`
     #[arg(long = "limit", value_name = "NAME=REQUESTS[/TOKENS]")]
     pub limits: Vec<NamedLimit>,
-    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. With `--shard` it is the sum of
-    /// each part. `--rerun-failed` goes on later
-    #[arg(long, value_name = "USD", value_parser = dollars)]
+    /// In a live run, start no trial that may pass this sum, by the prices of `prices.yaml`. It is the sum of this run alone,
+    /// without an earlier run that it reruns, and with `--shard` that of each part. `--rerun-failed` goes on later
+    #[arg(long, value_name = "USD", value_parser = dollars, allow_negative_numbers = true)]
     pub max_cost: Option<f64>,
     /// In each column run one tier first, and the others only if it has no failure. In a live run it is the cheapest tier. After
     /// a failure no trial of its column starts; `--rerun-failed` goes on later
@@ -162,7 +162,8 @@ impl TypedValueParser for HeaderParser {
     }
 }
 
-fn dollars(text: &str) -> Result<f64, String> {
+/// A sum of US dollars on a command line.
+pub fn dollars(text: &str) -> Result<f64, String> {
     let dollars = text
         .parse::<f64>()
         .ok()

@@ -143,7 +143,7 @@ impl TrialTask<'_> {
             judged: evaluation.judged,
             outcome,
             has_evidence: true,
-            usage: [evidence.transcript.total_usage(), evidence.direct_usage()]
+            usage: [evidence.transcript.spent_usage(), evidence.direct_usage()]
                 .into_iter()
                 .sum(),
             cost_usd: evidence.transcript.total_cost_usd(),

@@ -225,6 +225,11 @@ impl Lane {
         }
     }
 
+    fn blocked_until(&self) -> Option<Instant> {
+        let window = self.window.lock();
+        window.blocked_until.filter(|until| *until > Instant::now())
+    }
+
     /// Waits until a request of `bytes` may be sent.
     async fn enter(self: &Arc<Self>, bytes: usize) -> LanePermit {
         let begun = Instant::now();
@@ -254,8 +259,16 @@ impl Lane {
             // It fails only for more than `most`.
             let _ = tokens.until_n_ready(wanted).await;
         }
-        if let Some(requests) = &self.requests {
-            requests.until_ready().await;
+        // While this request waits for the limit, the provider may ask to send nothing. It then waits for the limit again, so
+        // that the requests of a queue do not leave at the same time.
+        loop {
+            if let Some(requests) = &self.requests {
+                requests.until_ready().await;
+            }
+            match self.blocked_until() {
+                Some(until) => sleep_until(until).await,
+                None => break,
+            }
         }
         permit.sent_at = Instant::now();
         self.window.lock().waited += begun.elapsed();
@@ -329,6 +342,28 @@ mod tests {
         // 20 tokens of 6000 a minute.
         lane.enter(80).await.replied(200, None);
         assert!(begun.elapsed() >= Duration::from_millis(195));
+    }
+
+    #[tokio::test]
+    async fn requests_in_the_queue_of_a_limit_honour_retry_after() {
+        for limit in ["any=600", "any=60000/6000"] {
+            let lane = lane(&[limit]);
+            // It takes the tokens of a minute, where there is a limit of tokens.
+            let mut first = lane.enter(1 << 20).await;
+            let begun = std::time::Instant::now();
+            let queued = join_all((0..2).map(|_| async {
+                lane.enter(40).await;
+                begun.elapsed()
+            }));
+            let reply = async { first.replied(429, Some(Duration::from_millis(400))) };
+            let (sent, ()) = tokio::join!(queued, reply);
+            let all_waited = sent.iter().all(|at| *at >= Duration::from_millis(395));
+            assert!(all_waited, "{limit}: {sent:?}");
+            if limit == "any=600" {
+                let apart = sent[0].abs_diff(sent[1]);
+                assert!(apart >= Duration::from_millis(90), "{sent:?}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

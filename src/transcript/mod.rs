@@ -117,8 +117,10 @@ pub struct PromptResult {
     pub api_error_status: Option<u16>,
     /// The number of the model's answers.
     pub num_turns: Option<u64>,
-    /// The sum over this prompt's answers.
+    /// The sum over this prompt's answers, without those of subagents, compaction and web searches.
     pub usage: Usage,
+    /// The sum over all requests of the process so far, as `modelUsage` has it for each model. A result may lack it.
+    pub so_far: Option<Usage>,
     /// The cost in US dollars of this prompt and all before it.
     pub total_cost_usd: Option<f64>,
 }
@@ -314,6 +316,23 @@ impl Transcript {
         }
     }
 
+    /// The counts of all requests, also those of subagents, compaction and web searches. Only `modelUsage` of the results has
+    /// them; without it, it is [`Transcript::total_usage`].
+    pub fn spent_usage(&self) -> Usage {
+        let results = self.results();
+        let so_far = results.iter().filter_map(|result| result.so_far);
+        // It grows with each result. A new process starts again.
+        let (ended, last) = so_far.fold(
+            (Usage::default(), Usage::default()),
+            |(ended, last), now| match last.at_most(now) {
+                true => (ended, now),
+                false => ([ended, last].into_iter().sum(), now),
+            },
+        );
+        // What one of them lacks, the other may have.
+        [ended, last].into_iter().sum::<Usage>().max(self.total_usage())
+    }
+
     /// The cost of all prompts in US dollars, from the last result.
     pub fn total_cost_usd(&self) -> f64 {
         let results = self.results();
@@ -369,6 +388,9 @@ fn prompt_result(placed: Placed<'_>) -> PromptResult {
         api_error_status: status(event, "/api_error_status"),
         num_turns: number(event, "/num_turns"),
         usage: usage(event.pointer("/usage")),
+        so_far: event["modelUsage"]
+            .as_object()
+            .map(|models| models.values().map(model_usage).sum()),
         total_cost_usd: event["total_cost_usd"].as_f64(),
     }
 }
@@ -420,6 +442,17 @@ fn usage(value: Option<&Value>) -> Usage {
         cache_creation_input_tokens: count("/cache_creation_input_tokens"),
         cache_read_input_tokens: count("/cache_read_input_tokens"),
         output_tokens: count("/output_tokens"),
+    }
+}
+
+/// Reads the counts of a model in `modelUsage`.
+fn model_usage(value: &Value) -> Usage {
+    let count = |pointer: &str| number(value, pointer).unwrap_or(0);
+    Usage {
+        input_tokens: count("/inputTokens"),
+        cache_creation_input_tokens: count("/cacheCreationInputTokens"),
+        cache_read_input_tokens: count("/cacheReadInputTokens"),
+        output_tokens: count("/outputTokens"),
     }
 }
 

@@ -117,21 +117,47 @@ impl Usage {
     pub fn is_cached(&self) -> bool {
         self.cache_creation_input_tokens + self.cache_read_input_tokens > 0
     }
+
+    fn counts(self) -> [u64; 4] {
+        [
+            self.input_tokens,
+            self.cache_creation_input_tokens,
+            self.cache_read_input_tokens,
+            self.output_tokens,
+        ]
+    }
+
+    fn with(self, other: Self, choose: impl Fn(u64, u64) -> u64) -> Self {
+        let (a, b) = (self.counts(), other.counts());
+        let [
+            input_tokens,
+            cache_creation_input_tokens,
+            cache_read_input_tokens,
+            output_tokens,
+        ] = std::array::from_fn(|at| choose(a[at], b[at]));
+        Self {
+            input_tokens,
+            cache_creation_input_tokens,
+            cache_read_input_tokens,
+            output_tokens,
+        }
+    }
+
+    /// The greater one of each count.
+    pub fn max(self, other: Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    /// Whether no count is greater than that of `other`.
+    pub fn at_most(self, other: Self) -> bool {
+        self.max(other) == other
+    }
 }
 
 impl std::iter::Sum for Usage {
     fn sum<I: Iterator<Item = Self>>(usages: I) -> Self {
-        usages.fold(Self::default(), |a, b| Self {
-            // Counts come from outside.
-            input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-            cache_creation_input_tokens: a
-                .cache_creation_input_tokens
-                .saturating_add(b.cache_creation_input_tokens),
-            cache_read_input_tokens: a
-                .cache_read_input_tokens
-                .saturating_add(b.cache_read_input_tokens),
-            output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        })
+        // Counts come from outside.
+        usages.fold(Self::default(), |a, b| a.with(b, u64::saturating_add))
     }
 }
 

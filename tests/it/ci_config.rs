@@ -260,6 +260,26 @@ fn the_daily_workflow_has_three_triggers_and_few_rights() {
 }
 
 #[test]
+fn every_scheduled_live_run_has_a_budget_and_limits() {
+    let workflow = config(WORKFLOW);
+    assert_eq!(
+        workflow["env"]["MAX_COST"],
+        "${{ vars.COMPAT_MAX_COST || '200' }}"
+    );
+    assert_eq!(workflow["env"]["LIMITS"], "${{ vars.COMPAT_LIMITS || 'any=50' }}");
+    for path in [
+        WORKFLOW,
+        ".circleci/config.yml",
+        "deploy/systemd/compat-matrix-run.service",
+    ] {
+        let text = read(root().join(path));
+        for flag in ["--max-cost ", "--limit "] {
+            assert_has(&text, flag);
+        }
+    }
+}
+
+#[test]
 fn every_action_is_pinned_and_no_checkout_keeps_credentials() {
     for path in [WORKFLOW, ".github/workflows/ci.yml", RELEASE] {
         let workflow = config(path);
@@ -375,6 +395,8 @@ impl Runner {
             .env("GITHUB_API_URL", hub.api())
             .env("DOCS_REPOSITORY", hub.repository())
             .env("CHANNEL", "stable")
+            .env("MAX_COST", "150")
+            .env("LIMITS", "any=40 azure=5")
             .envs(variables.iter().copied());
         Ran::of(&mut bash).await
     }
@@ -403,6 +425,10 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
             .contains("### Claude Code compatibility matrix")
     );
     assert!(!machine.seen("cargo").contains(PROVIDER_CANARY));
+    assert_has(
+        &machine.seen("cargo"),
+        "--max-cost\n150\n--limit\nany=40\n--limit\nazure=5\n",
+    );
     let compare = script("run", "Compare the recordings with the simulator");
     runner.run(&hub, &compare, &[]).await.exits(0);
     let recorded = root().join("tests/fixtures/cassette-of-anthropic-sdk");

@@ -66,6 +66,7 @@ async fn a_budget_that_is_too_small_starts_nothing() {
     assert!(small.results().run.rehearsal);
     for (flags, expected) in [
         (["--max-cost", "0"], "`0` is no sum of US dollars"),
+        (["--max-cost", "-5"], "`-5` is no sum of US dollars"),
         (["--header", "CANARYabc"], "a header has the form `NAME: VALUE`"),
         (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
         (["--limit", "azur=5"], "the manifest has no provider `azur`"),
@@ -79,11 +80,41 @@ async fn a_budget_that_is_too_small_starts_nothing() {
             ran.err
         );
     }
+    let table = small.read("prices.yaml");
+    let without_opus = table.split("  claude-opus").next().expect("a table");
+    small.write("prices.yaml", without_opus);
+    let checked = small.compat(&["check"]).await;
+    checked.exits(3);
+    for part in [
+        "prices.yaml:3:",
+        "there is no price of `claude-opus-4-7`, the model of a tier",
+        "allowed: `claude-opus-4-7: { input: …",
+    ] {
+        checked.out_has(part, 1);
+    }
+    let unpriced = small.run(&["text", "--no-preflight"]).await;
+    unpriced.err_has("; without 1 trial of `claude-opus-4-7`, of which `prices.yaml` has no price");
     small.write("prices.yaml", "as_of: yesterday\n");
     small.run(&["text"]).await.err_has("prices.yaml:1:");
     let simulated = Small::new().run(&["text", "--max-cost", "5"]).await;
     simulated.exits(2);
     simulated.err_has("`--max-cost` is for a live run");
+}
+
+#[tokio::test]
+async fn a_budget_ends_a_run_with_a_baseline_too() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    small.write(
+        "matrix.json",
+        r#"{"schema_version": "1", "generated_at": "2026-11-21T09:00:00Z", "litellm_version": "v1.83.0-stable",
+            "claude_code_version": "2.1.326", "providers": ["anthropic", "azure"], "features": [{"id": "text", "name": "Text",
+            "providers": {"anthropic": {"status": "pass"}, "azure": {"status": "not_applicable", "reason": "none"}}}]}"#,
+    );
+    let flags = ["text", "--max-cost", "0.01", "--baseline", "matrix.json"];
+    let ran = small.run(&flags).await;
+    ran.exits(102);
+    ran.err_has("2 trials did not start");
 }
 
 #[tokio::test]
@@ -100,5 +131,24 @@ async fn a_live_run_leaves_out_what_needs_a_script() {
         results
             .iter()
             .all(|trial| trial.feature_id.as_str() == "words" || trial.provider.as_str() == "azure")
+    );
+}
+
+#[tokio::test]
+async fn a_rerun_adds_its_cost_to_that_of_the_run() {
+    let simulator = like_a_model().await;
+    let small = rehearsal(&simulator).await;
+    let spent = || small.results().run.spent.expect("a live run counts its cost").usd;
+    small.run(&["words", "--no-preflight"]).await.exits(101);
+    let first = spent();
+    assert!(first > 0.0, "{first}");
+    small
+        .run(&["words", "--no-preflight", "--rerun-failed"])
+        .await
+        .exits(101);
+    assert!(
+        (spent() - 2.0 * first).abs() < first / 2.0,
+        "{first} and {}",
+        spent()
     );
 }

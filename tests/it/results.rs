@@ -7,7 +7,7 @@ use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::outcome::{Cause, CheckResult, Outcome, TrialVerdict, Verdict};
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::stale::stale;
-use compat_matrix::results::{RecordTexts, Results, junit};
+use compat_matrix::results::{RecordTexts, Results, Spending, junit};
 
 use crate::support::RESULTS;
 use crate::support::evidence::known_finding_of;
@@ -448,6 +448,27 @@ fn part(names: &[&str]) -> (String, Results) {
     let mut run = run(records.len());
     run.trials = 3;
     (format!("{}.json", names[0]), Results::new(run, records))
+}
+
+#[test]
+fn the_money_of_the_parts_is_added_up() {
+    let spent = |spent: &[(&str, f64)]| {
+        let mut sum = Spending::default();
+        for (provider, usd) in spent {
+            sum.add(&ProviderId::new(*provider), *usd);
+        }
+        Some(sum)
+    };
+    let mut parts = vec![part(&["a::a::a"]), part(&["b::b::b"]), part(&["c::c::c"])];
+    assert_eq!(merge(parts.clone(), false).unwrap().run.spent, None);
+    parts[0].1.run.spent = spent(&[("azure", 1.5)]);
+    parts[2].1.run.spent = spent(&[("anthropic", 0.25), ("azure", 0.5)]);
+    let merged = merge(parts, false).unwrap();
+    assert_eq!(merged.run.spent, spent(&[("anthropic", 0.25), ("azure", 2.0)]));
+    assert_has(
+        &junit::to_xml(&merged),
+        "<property name=\"spent_usd\" value=\"2.250000\"/>",
+    );
 }
 
 #[test]

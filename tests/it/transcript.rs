@@ -227,6 +227,39 @@ fn counts_add_up_over_prompts_but_the_cost_does_not() {
 }
 
 #[test]
+fn the_tokens_of_a_run_are_those_of_all_its_requests() {
+    // A subagent's tokens are in `modelUsage` only, which grows over the prompts of a process.
+    let result = |of_prompt: u64, by_model: &[(&str, u64)]| {
+        let models = by_model.iter().map(|(name, count)| {
+            let counts =
+                json!({ "inputTokens": count, "outputTokens": count * 2, "cacheReadInputTokens": 1 });
+            ((*name).to_owned(), counts)
+        });
+        json!({ "type": "result", "subtype": "success", "result": "x",
+            "usage": { "input_tokens": of_prompt, "cache_creation_input_tokens": 7 },
+            "modelUsage": models.collect::<serde_json::Map<_, _>>() })
+    };
+    let (one, two) = (
+        result(10, &[("opus", 30)]),
+        result(10, &[("opus", 50), ("haiku", 4)]),
+    );
+    let spent = transcript([one.clone(), two.clone()]).spent_usage();
+    assert_eq!((spent.input_tokens, spent.output_tokens), (54, 108));
+    assert_eq!(spent.cache_read_input_tokens, 2);
+    assert_eq!(spent.cache_creation_input_tokens, 14, "only `usage` has it");
+    let resumed = transcript([one.clone(), two, one]).spent_usage();
+    assert_eq!(resumed.input_tokens, 84, "a new process starts again");
+    for old in [
+        result(10, &[]),
+        json!({ "type": "result", "usage": { "input_tokens": 10 } }),
+    ] {
+        let old = transcript([old]);
+        assert_eq!(old.spent_usage(), old.total_usage(), "without `modelUsage`");
+        assert_eq!(old.total_usage().input_tokens, 10);
+    }
+}
+
+#[test]
 fn errors_have_their_source() {
     let events = [
         Event::from_debug_log("ERROR", "API error (attempt 1/3): 500 500 {\"error\":1}")
@@ -357,6 +390,7 @@ fn no_line_causes_a_panic() {
             transcript.api_retries(),
             transcript.init(),
             transcript.total_usage(),
+            transcript.spent_usage(),
         );
         assert_eq!(Transcript::from_jsonl(&transcript.to_jsonl()), transcript);
     }

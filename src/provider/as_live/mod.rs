@@ -35,7 +35,7 @@ pub struct LiveOptions {
     pub seed: u64,
     /// What it allows for each route and model; more get a 429 with `retry-after`.
     pub requests_per_minute: Option<NonZeroU32>,
-    /// After so many requests, three in a row get a 529.
+    /// After each so many requests that it answers, three in a row get a 529.
     pub overload_every: Option<NonZeroU32>,
 }
 
@@ -74,7 +74,7 @@ impl LiveModel {
     /// The reply, or the error of a provider that is overloaded or limits its requests.
     pub(super) fn answer(&self, route: Route, request: &MessageRequest) -> Reply {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let is_overloaded = |every: u64| number >= every && number % every < BURST;
+        let is_overloaded = |every: u64| number % (every + BURST) >= every;
         let error = |status, message: &str, headers| {
             Reply::Error(ReplyError {
                 status,
@@ -471,6 +471,24 @@ mod tests {
         assert!(matches!(reply.content[0], ReplyBlock::Thinking(_)), "{reply:?}");
         assert!(said(&reply).to_lowercase().contains("heron"), "{reply:?}");
         assert!(from_value::<ReplyMessage>(json!(reply)).is_ok());
+    }
+
+    #[test]
+    fn a_burst_comes_after_each_n_requests() {
+        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Reply with the single word one." }] });
+        let request = messages::read(&body, None, &[]).unwrap();
+        for every in 1..8 {
+            let model = LiveModel::new(&LiveOptions {
+                overload_every: NonZeroU32::new(every),
+                ..LiveOptions::default()
+            });
+            for round in 0..3 {
+                let answers = (0..every + 3).map(|_| model.answer(Route::Anthropic, &request));
+                let refused: Vec<bool> = answers.map(|reply| matches!(reply, Reply::Error(_))).collect();
+                let wanted: Vec<bool> = (0..every + 3).map(|number| number >= every).collect();
+                assert_eq!(refused, wanted, "every {every}, round {round}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Each kind of drift, made on purpose in traffic without drift; the command and its exit statuses.
 
 use compat_matrix::drift::report::schemas;
-use compat_matrix::drift::{Cassette, RecordedReply, Recording};
+use compat_matrix::drift::{Cassette, DriftKind, RecordedReply, Recording};
 use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::{Body, SentEvent};
 use serde_json::{Value, json};
@@ -221,6 +221,17 @@ async fn each_kind_of_drift_is_found_once() {
         assert_eq!(found.len(), 1, "{fault}: {found:#?}");
         assert!(found[0].starts_with(fault), "{fault}: {found:#?}");
         assert_eq!(report.drift[0].recordings, [clean.recordings[at].place.clone()]);
+        let mut hidden = report.not_compared.iter();
+        let hidden = hidden.find(|skipped| skipped.reason.contains("another status"));
+        let hides = matches!(
+            report.drift[0].kind,
+            DriftKind::BetaAccepted | DriftKind::Accepted | DriftKind::Refused | DriftKind::OtherStatus
+        );
+        assert_eq!(
+            hidden.map(|skipped| &skipped.recordings),
+            hides.then_some(&report.drift[0].recordings),
+            "{fault}: only the fault of the request shows"
+        );
     }
 }
 

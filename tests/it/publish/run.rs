@@ -442,6 +442,35 @@ async fn an_image_with_a_wrong_signature_is_not_started() {
     assert_eq!(machine.containers(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn the_budget_and_the_limits_reach_the_run() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    machine.program("harness", "echo \"harness: $*\"; exit 2");
+    let publish = async |flags: &[&str]| Ran::of(machine.publish_all(&hub, &registry).args(flags)).await;
+    let flags = [
+        "--max-cost",
+        "12.50",
+        "--limit",
+        "any=50",
+        "--limit",
+        "azure=5/900",
+    ];
+    let limited = publish(&flags).await;
+    limited.err_has("--max-cost 12.5 --limit any=50 --limit azure=5/900");
+    let free = publish(&[]).await;
+    free.err_has("harness: ");
+    free.err_lacks("--max-cost");
+    for (wrong, expected) in [
+        (["--max-cost", "-5"], "`-5` is no sum of US dollars"),
+        (["--limit", "any"], "expected `NAME=REQUESTS`"),
+    ] {
+        let refused = publish(&wrong).await;
+        refused.exits(2);
+        refused.err_has(expected);
+        refused.err_lacks("harness: ");
+    }
+}
+
 /// Claude Code of the last three days runs in the whole cage only.
 #[tokio::test]
 async fn a_young_claude_code_demands_the_full_isolation_level() {
