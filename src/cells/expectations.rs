@@ -105,6 +105,10 @@ impl Resolver<'_> {
     fn of_expect(&self, message: &str) -> Diagnostic {
         match self.feature_lacks("expect") {
             true => self.missing(message).path("expect"),
+            // Without the feature's shared file, what is left of a cell may expect too little.
+            false if self.form.prompt.is_none() && self.form.prompts.is_none() => {
+                self.without_shared_file(self.reader.at(&KeyPath::of("expect"), message))
+            }
             false => self.reader.at(&KeyPath::of("expect"), message),
         }
     }

@@ -215,12 +215,17 @@ impl Resolver<'_> {
                 Diagnostic::at(&feature.span, message).related(own.span.place(), "a cell that lacks it")
             }
             (Some(node), None) => Diagnostic::at(&node.span, message),
-            (None, Some(own)) => {
-                let file = format!("cells/{}/_shared.yaml", self.id.feature);
-                let shared = Diagnostic::of_file(Path::new(&file), "").place;
-                Diagnostic::at(&own.span, message).related(shared, NO_SHARED)
-            }
+            (None, Some(own)) => self.without_shared_file(Diagnostic::at(&own.span, message)),
             (None, None) => Diagnostic::at(&self.reader.node.span, message),
+        }
+    }
+
+    /// `error`, which says that the feature's shared file does not exist, if so.
+    pub(super) fn without_shared_file(&self, error: Diagnostic) -> Diagnostic {
+        let file = format!("cells/{}/_shared.yaml", self.id.feature);
+        match self.feature {
+            Some(_) => error,
+            None => error.related(Diagnostic::of_file(Path::new(&file), "").place, NO_SHARED),
         }
     }
 

@@ -248,7 +248,10 @@ fn an_override_of_nothing_names_what_it_is_near_to() {
 fn a_missing_shared_file_is_one_fault() {
     let folder = two_features();
     for provider in ["here", "there"] {
-        folder.write(&format!("cells/first/{provider}.yaml"), "timeout_seconds: 5\n");
+        folder.write(
+            &format!("cells/first/{provider}.yaml"),
+            "expect:\n  asked_once:\n    requests: { count: 1 }\n",
+        );
     }
     folder.write("cells/second/_shared.yaml", WHOLE);
     let text = checked(&folder);
@@ -258,6 +261,11 @@ fn a_missing_shared_file_is_one_fault() {
         text.contains("there is no such file, and 2 cells lack keys"),
         "{text}"
     );
+    // The shared file of all cells.
+    let note = "note: there is no such file, so no expectation holds in every cell\n--> cells/_shared.yaml\nhint: restore it";
+    assert_eq!(text.matches(note).count(), 1, "{text}");
+    folder.write("cells/_shared.yaml", "expect:\n  ends:\n    exit: 0\n");
+    assert!(!checked(&folder).contains("so no expectation holds"));
 }
 
 #[test]
