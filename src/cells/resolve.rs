@@ -19,6 +19,7 @@ use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml}
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
 use crate::text::listed;
+use crate::wire::refusal_rules::REFUSAL_RULES;
 use crate::wire::script::Script;
 
 /// Seconds that a trial may take if its cell does not say.
@@ -311,6 +312,14 @@ impl Resolver<'_> {
     fn refusals(&mut self) -> BTreeMap<String, String> {
         let refusals = self.form.refusals.clone().unwrap_or_default();
         for (rule, reason) in &refusals {
+            if !REFUSAL_RULES.contains(&rule.as_str()) {
+                let path = KeyPath::of("refusals").then(rule);
+                let error = self
+                    .reader
+                    .at_key(&path, format!("the provider has no rule `{rule}`"));
+                let error = error.hint("a report of a refused request names its rule");
+                self.reader.report(error.did_you_mean(rule, REFUSAL_RULES));
+            }
             if reason.trim().is_empty() {
                 let path = KeyPath::of("refusals").then(rule);
                 let hint = "say why the provider may refuse this request";
