@@ -1,6 +1,8 @@
 //! Text for readers: lists of names, suggestions, and values cut to a length that fits a message.
 #![warn(clippy::disallowed_methods)]
 
+use std::str::FromStr;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All characters but the unreserved ones (RFC 3986, section 2.3).
@@ -53,6 +55,12 @@ pub fn meant(close: Option<&str>) -> String {
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
+}
+
+/// A number of the command line, from 1.
+pub fn number_from_one<T: FromStr>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok();
+    number.ok_or_else(|| "expected a number from 1".to_owned())
 }
 
 /// `1 trial`, `2 trials`.

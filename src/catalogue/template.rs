@@ -4,13 +4,16 @@
 //! name is an error, so a template cannot lose a value silently.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use regex::Regex;
 use serde::Serialize;
 
 use super::Need;
+use crate::text::{closest, listed, suggestion};
 
 /// Everything that a template may use.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -91,12 +94,52 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     let filled = environment
         .template_from_str(text)
         .and_then(|template| template.render(values));
-    filled.map_err(|error| TemplateError {
-        line: error.line().unwrap_or(1),
-        message: error.detail().map_or_else(
-            || error.kind().to_string(),
-            |detail| format!("{}: {detail}", error.kind()),
-        ),
+    filled.map_err(|error| {
+        let line = error.line().unwrap_or(1);
+        let source = text.lines().nth(line - 1).unwrap_or_default();
+        let undefined = (error.kind() == ErrorKind::UndefinedError).then(|| undefined_name(source, values));
+        let message = match (undefined.flatten(), error.detail()) {
+            (Some(undefined), _) => undefined,
+            (None, None) => error.kind().to_string(),
+            (None, Some(detail)) => format!("{}: {detail}", error.kind()),
+        };
+        TemplateError { line, message }
+    })
+}
+
+/// The first name in `line`, such as `providers.azure.kay`, that `values` do not have, with those that they have. A name that a
+/// loop defines is one of a model.
+fn undefined_name(line: &str, values: &Value) -> Option<String> {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*").expect("the pattern is valid"));
+    let expressions = line
+        .split("{{")
+        .skip(1)
+        .map(|rest| rest.split("}}").next().unwrap_or_default());
+    expressions.into_iter().find_map(|expression| {
+        let found = NAME.find(expression)?.as_str();
+        let mut value = values.clone();
+        for (index, step) in found.split('.').enumerate() {
+            let keys: Vec<String> = value.try_iter().ok()?.map(|key| key.to_string()).collect();
+            let next = value.get_attr(step).ok()?;
+            if next.is_undefined() {
+                let is_of_loop = index == 0
+                    && found.contains('.')
+                    && closest(step, keys.iter().map(String::as_str)).is_none();
+                let known = || keys.iter().map(String::as_str);
+                let what = match is_of_loop {
+                    true => return Some(format!("`{found}` is undefined")),
+                    false => found.split('.').take(index + 1).collect::<Vec<_>>().join("."),
+                };
+                return Some(format!(
+                    "`{what}` is undefined{}: expected one of {}",
+                    suggestion(step, known()),
+                    listed(known())
+                ));
+            }
+            value = next;
+        }
+        None
     })
 }
 
@@ -193,7 +236,30 @@ mod tests {
     fn an_unknown_name_is_an_error_with_its_line() {
         let error = fill("a\n{{ prot }}\n", &NeutralList::sample(&[]), "").unwrap_err();
         assert_eq!(error.line, 2);
-        assert!(error.message.contains("undefined"), "{}", error.message);
+        assert!(
+            error
+                .message
+                .contains("`prot` is undefined (did you mean `port`?)"),
+            "{}",
+            error.message
+        );
+        for (text, expected) in [
+            (
+                "{{ provider.azure.key | tojson }}",
+                "`provider` is undefined (did you mean `providers`?)",
+            ),
+            (
+                "{{ providers.azure.kay | tojson }}",
+                "`providers.azure.kay` is undefined (did you mean `key`?): expected one of `base`, `key`",
+            ),
+            (
+                "{% for model in models %}{{ model.alais }}{% endfor %}",
+                "`model.alais` is undefined",
+            ),
+        ] {
+            let error = fill(text, &NeutralList::sample(&[]), "").unwrap_err();
+            assert!(error.message.starts_with(expected), "{}", error.message);
+        }
         let error = fill("{% for x in %}", &NeutralList::sample(&[]), "").unwrap_err();
         assert!(error.message.contains("syntax error"), "{}", error.message);
     }

@@ -2,7 +2,7 @@
 
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, Entry, KeyPath, Node, Reader};
-use crate::expectation::{self, CellContext, Check, Expectation};
+use crate::expectation::{self, CellContext, Check, Expectation, IMPLIED};
 use crate::text::listed;
 
 impl Resolver<'_> {
@@ -19,6 +19,12 @@ impl Resolver<'_> {
         let mut expectations = Vec::new();
         let mut all_resolved = true;
         for (name, form) in forms {
+            if IMPLIED.contains(&name.as_str()) {
+                let message = format!("`{name}` is the name of a built-in expectation");
+                let error = self.reader.at_key(&path.then(name), message);
+                self.reader
+                    .report(error.hint("every trial has it already: choose another name"));
+            }
             let reader = Reader::new(self.reader.node);
             let (resolved, diagnostics) = expectation::resolve(reader, &path.then(name), name, form, context);
             all_resolved &= diagnostics.is_empty();
@@ -105,6 +111,10 @@ impl Resolver<'_> {
     fn of_expect(&self, message: &str) -> Diagnostic {
         match self.feature_lacks("expect") {
             true => self.missing(message).path("expect"),
+            // Without the feature's shared file, what is left of a cell may expect too little.
+            false if self.form.prompt.is_none() && self.form.prompts.is_none() => {
+                self.without_shared_file(self.reader.at(&KeyPath::of("expect"), message))
+            }
             false => self.reader.at(&KeyPath::of("expect"), message),
         }
     }

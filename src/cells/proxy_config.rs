@@ -76,10 +76,15 @@ impl ProxyConfig {
         let mut errors = Vec::new();
         let custom = merged.at(&["litellm_settings", "custom_provider_map"]).is_some();
         let mut deployments = Vec::new();
+        let mut misnamed = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             match deployment(&merged, index, entry, custom, simulated) {
                 Ok(deployment) => deployments.push(deployment),
                 Err(error) => errors.push(*error),
+            }
+            if let Some(params) = entry.get("litellm_params") {
+                let path = KeyPath::of("model_list").then(index).then("litellm_params");
+                misnamed.extend(providers::misnamed(&merged, &path, params, simulated.variables));
             }
         }
         let aliases = aliases(&merged);
@@ -91,7 +96,7 @@ impl ProxyConfig {
             aliases,
             fallbacks: fallbacks(&merged),
             outside: providers::settings_outside(&merged, simulated.variables),
-            notes: files.notes(),
+            notes: [files.notes(), misnamed].concat(),
             files: files.names(),
         })
     }

@@ -38,6 +38,38 @@ pub struct Simulated<'a> {
     pub models: &'a [String],
 }
 
+impl SimulatorVariables {
+    /// The variables of credentials.
+    fn keys(&self) -> [&'static str; 6] {
+        [
+            self.anthropic_key,
+            self.azure_key,
+            self.aws_key_id,
+            self.aws_secret_key,
+            self.aws_session_token,
+            self.vertex_credentials,
+        ]
+    }
+}
+
+/// Notes on the deployment's credentials whose variable is named almost like one that runs set.
+pub(super) fn misnamed(
+    merged: &Merged<'_>,
+    path: &KeyPath,
+    params: &Value,
+    variables: &SimulatorVariables,
+) -> Vec<Diagnostic> {
+    let note = |key: &str| {
+        let variable = params.get(key)?.as_str()?.strip_prefix(FROM_ENVIRONMENT)?;
+        let close = closest(variable, variables.keys()).filter(|close| *close != variable)?;
+        let message = format!("a simulated run does not set the variable `{variable}`");
+        let note = merged.error(&path.then(key), message);
+        let note = Diagnostic { span: None, ..note };
+        Some(note.hint(format!("did you mean `{close}`?")).note())
+    };
+    KEYS.iter().filter_map(|key| note(key)).collect()
+}
+
 /// The value of a variable, in LiteLLM's configuration.
 pub(super) const FROM_ENVIRONMENT: &str = "os.environ/";
 

@@ -5,8 +5,10 @@ use serde_json::Value;
 use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::{listed, quotable};
+use crate::text::{closest, counted, listed, quotable};
 use crate::wire::Usage;
+use crate::wire::answer::content_deltas;
+use crate::wire::error_reply::ERROR_TYPES;
 use crate::wire::message::STOP_REASONS;
 use crate::wire::script::{
     Asker, DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage,
@@ -113,6 +115,9 @@ impl Resolver<'_> {
                 self.reader.hinted(&path.then(key), message, hint);
             }
         }
+        if let Some(kind) = &error.kind {
+            self.error_type(&path.then("error").then("type"), kind);
+        }
         self.no_placeholders(
             &path.then("error").then("message"),
             &Value::from(error.message.clone()),
@@ -126,7 +131,42 @@ impl Resolver<'_> {
         })
     }
 
+    /// Reports a mistyped error type. A provider may have types of its own, so an unlike name may be right.
+    fn error_type(&mut self, path: &KeyPath, kind: &str) {
+        if ERROR_TYPES.contains(&kind) || closest(kind, ERROR_TYPES).is_none() {
+            return;
+        }
+        let message = format!("the Messages API has no error type `{}`", quotable(kind));
+        let error = self.reader.at(path, message).allowed(listed(ERROR_TYPES));
+        self.reader.report(error.did_you_mean(kind, ERROR_TYPES));
+    }
+
+    /// Reports a number of deltas that the reply does not have.
+    fn deltas_exist(&mut self, path: &KeyPath, after: usize, content: &[ReplyBlock]) {
+        let most = content_deltas(content).filter(|most| after > *most);
+        if let Some(most) = most {
+            let message = format!("the reply has {}", counted(most, "content delta"));
+            let error = self.reader.at(path, message).found(after.to_string());
+            self.reader.report(error.allowed(format!("at most {most}")));
+        }
+    }
+
     fn message(&mut self, path: &KeyPath, form: &ReplyForm, content: Vec<ReplyBlock>) -> ReplyMessage {
+        if let Some(interrupt) = &form.interrupt {
+            let interrupt_path = path.then("interrupt");
+            self.deltas_exist(
+                &interrupt_path.then("after_deltas"),
+                interrupt.after_deltas,
+                &content,
+            );
+            if let Some(error) = &interrupt.error {
+                self.error_type(&interrupt_path.then("error").then("type"), &error.kind);
+            }
+        }
+        if let Some(silence) = form.pace.as_ref().and_then(|pace| pace.silence.as_ref()) {
+            let path = path.then("pace").then("silence").then("after_deltas");
+            self.deltas_exist(&path, silence.after_deltas, &content);
+        }
         let pace = form.pace.as_ref();
         let framing = form.framing.as_ref();
         let lockstep = pace.and_then(|pace| pace.lockstep).unwrap_or(false);
@@ -382,26 +422,18 @@ impl Resolver<'_> {
             .iter()
             .enumerate()
             .find_map(|(index, flag)| match flag.as_str() {
-                "--json-schema" => Some((index + 1, flags.get(index + 1)?.as_str())),
-                flag => Some((index, flag.strip_prefix("--json-schema=")?)),
+                "--json-schema" => Some(flags.get(index + 1)?.as_str()),
+                flag => flag.strip_prefix("--json-schema="),
             });
-        let Some((index, text)) = text else { return };
-        let schema = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
-        let validator =
-            schema.and_then(|schema| jsonschema::validator_for(&schema).map_err(|error| error.to_string()));
-        match validator {
-            Ok(validator) => {
-                if let Err(error) = validator.validate(input) {
-                    let message = format!("the schema of `--json-schema` refuses this call: {error}");
-                    self.reader
-                        .hinted(path, message, "let the call and the schema agree");
-                }
-            }
-            Err(error) => {
-                let path = KeyPath::of("flags").then(index);
-                self.reader
-                    .error(&path, format!("this is no JSON Schema: {error}"));
-            }
+        // The check of the flags reports a broken schema.
+        let schema = text.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Some(validator) = schema.and_then(|schema| jsonschema::validator_for(&schema).ok()) else {
+            return;
+        };
+        if let Err(error) = validator.validate(input) {
+            let message = format!("the schema of `--json-schema` refuses this call: {error}");
+            self.reader
+                .hinted(path, message, "let the call and the schema agree");
         }
     }
 

@@ -302,7 +302,9 @@ impl<'a> UsedFlag<'a> {
         };
         let what = match serde_json::from_str::<serde_json::Value>(value) {
             _ if !is_json => return None,
-            Ok(serde_json::Value::Object(_)) => return None,
+            Ok(schema @ serde_json::Value::Object(_)) => {
+                return (self.name == "--json-schema").then(|| self.wrong_schema(&schema))?;
+            }
             Ok(_) => "is no JSON object".to_owned(),
             Err(error) => format!("is not JSON: {error}"),
         };
@@ -310,6 +312,38 @@ impl<'a> UsedFlag<'a> {
         Some(FlagError {
             index: self.index + usize::from(self.inline.is_none()),
             ..self.with(format!("the value of `{}` {what}", self.name), hint)
+        })
+    }
+
+    /// The error in a JSON object that must be a JSON Schema, with its place in the schema.
+    fn wrong_schema(&self, schema: &serde_json::Value) -> Option<FlagError> {
+        const TYPES: [&str; 7] = [
+            "string", "number", "integer", "boolean", "object", "array", "null",
+        ];
+        let error = jsonschema::validator_for(schema).err()?;
+        let path = error.instance_path().to_string();
+        let found = schema.pointer(&path).unwrap_or(schema);
+        let is_type = path.ends_with("/type");
+        let what = match path.is_empty() {
+            true => error.to_string(),
+            false => format!("`{path}` is `{found}`"),
+        };
+        let hint = match found
+            .as_str()
+            .filter(|_| is_type)
+            .and_then(|found| closest(found, TYPES))
+        {
+            Some(close) => format!("did you mean `{close}`?"),
+            None if is_type => "write one of these, or a list of them".to_owned(),
+            None => format!("a JSON Schema does not allow it: {error}"),
+        };
+        Some(FlagError {
+            index: self.index + usize::from(self.inline.is_none()),
+            allowed: is_type.then(|| listed(TYPES)),
+            ..self.with(
+                format!("the value of `{}` is no JSON Schema: {what}", self.name),
+                hint,
+            )
         })
     }
 

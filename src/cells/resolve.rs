@@ -19,6 +19,7 @@ use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml}
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
 use crate::text::listed;
+use crate::wire::refusal_rules::REFUSAL_RULES;
 use crate::wire::script::Script;
 
 /// Seconds that a trial may take if its cell does not say.
@@ -215,12 +216,17 @@ impl Resolver<'_> {
                 Diagnostic::at(&feature.span, message).related(own.span.place(), "a cell that lacks it")
             }
             (Some(node), None) => Diagnostic::at(&node.span, message),
-            (None, Some(own)) => {
-                let file = format!("cells/{}/_shared.yaml", self.id.feature);
-                let shared = Diagnostic::of_file(Path::new(&file), "").place;
-                Diagnostic::at(&own.span, message).related(shared, NO_SHARED)
-            }
+            (None, Some(own)) => self.without_shared_file(Diagnostic::at(&own.span, message)),
             (None, None) => Diagnostic::at(&self.reader.node.span, message),
+        }
+    }
+
+    /// `error`, which says that the feature's shared file does not exist, if so.
+    pub(super) fn without_shared_file(&self, error: Diagnostic) -> Diagnostic {
+        let file = format!("cells/{}/_shared.yaml", self.id.feature);
+        match self.feature {
+            Some(_) => error,
+            None => error.related(Diagnostic::of_file(Path::new(&file), "").place, NO_SHARED),
         }
     }
 
@@ -306,6 +312,14 @@ impl Resolver<'_> {
     fn refusals(&mut self) -> BTreeMap<String, String> {
         let refusals = self.form.refusals.clone().unwrap_or_default();
         for (rule, reason) in &refusals {
+            if !REFUSAL_RULES.contains(&rule.as_str()) {
+                let path = KeyPath::of("refusals").then(rule);
+                let error = self
+                    .reader
+                    .at_key(&path, format!("the provider has no rule `{rule}`"));
+                let error = error.hint("a report of a refused request names its rule");
+                self.reader.report(error.did_you_mean(rule, REFUSAL_RULES));
+            }
             if reason.trim().is_empty() {
                 let path = KeyPath::of("refusals").then(rule);
                 let hint = "say why the provider may refuse this request";

@@ -14,6 +14,7 @@ use crate::document::render;
 use crate::files::project::MANIFEST;
 use crate::files::{atomic_write, run_folders};
 use crate::matrix::ManifestView;
+use crate::matrix::Matrix;
 use crate::results::Results;
 use crate::results::json::JsonError;
 use crate::text::suggestion;
@@ -101,6 +102,18 @@ pub fn text(path: &Path) -> anyhow::Result<String> {
         _ => std::fs::read_to_string(path),
     };
     text.with_context(|| format!("reading `{}`", path.display()))
+}
+
+/// The matrix in `path`.
+pub fn read_matrix(path: &Path) -> anyhow::Result<Matrix> {
+    if path != Path::new("-") && !path.exists() {
+        bail!(
+            "there is no matrix in `{}`: `{}` writes one from the last results",
+            path.display(),
+            commands::compat("matrix build")
+        );
+    }
+    read(path, Matrix::parse)
 }
 
 /// The file of results that `path` names: a file, or a kept run of the project.

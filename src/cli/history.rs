@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use crate::text::number_from_one;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
@@ -37,7 +38,7 @@ const NEW_FINDING: u8 = 3;
 )]
 pub struct Arguments {
     /// The newest versions
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = number_from_one::<NonZeroUsize>)]
     last: NonZeroUsize,
     /// The newest of these [default: the newest published one]
     #[arg(long, value_name = "VERSION", conflicts_with = "versions")]

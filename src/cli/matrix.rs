@@ -255,8 +255,8 @@ fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
 }
 
 fn run_diff(arguments: &Compare) -> anyhow::Result<ExitCode> {
-    let old = files::read(&arguments.old, Matrix::parse)?;
-    let new = files::read(&arguments.new, Matrix::parse)?;
+    let old = files::read_matrix(&arguments.old)?;
+    let new = files::read_matrix(&arguments.new)?;
     let details = details_of(&new, &arguments.new, arguments.details.as_deref())?;
     let diff = Diff::new(&old, &new, details.as_ref());
     let text = match arguments.format {
@@ -273,7 +273,7 @@ fn run_diff(arguments: &Compare) -> anyhow::Result<ExitCode> {
 }
 
 fn run_show(arguments: &Show) -> anyhow::Result<ExitCode> {
-    let matrix = files::read(&arguments.matrix, Matrix::parse)?;
+    let matrix = files::read_matrix(&arguments.matrix)?;
     let details = details_of(&matrix, &arguments.matrix, arguments.details.as_deref())?;
     let text = match arguments.format {
         ShowFormat::Text => {

@@ -29,7 +29,7 @@ use crate::provider::{
     LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
     new_control_key, standalone_reply,
 };
-use crate::text::{clipped, counted, suggestion};
+use crate::text::{clipped, counted, number_from_one, suggestion};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// A standalone provider simulator
@@ -94,10 +94,10 @@ struct Serve {
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["cell", "script", "as_live"])]
     replay: Option<PathBuf>,
     /// With `--as-live`: the requests a minute that each route and model gets; more are refused with `retry-after`
-    #[arg(long, value_name = "N", requires = "as_live")]
+    #[arg(long, value_name = "N", requires = "as_live", value_parser = number_from_one::<NonZeroU32>)]
     requests_per_minute: Option<NonZeroU32>,
     /// With `--as-live`: after each N requests, refuse three in a row as overloaded
-    #[arg(long, value_name = "N", requires = "as_live")]
+    #[arg(long, value_name = "N", requires = "as_live", value_parser = number_from_one::<NonZeroU32>)]
     overload_every: Option<NonZeroU32>,
     /// Milliseconds before the first byte of every reply
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]

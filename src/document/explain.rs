@@ -316,6 +316,7 @@ impl InvalidValue<'_> {
         let allowed = match self.schema["pattern"].as_str() {
             _ if self.is_turn() => TURNS,
             Some("^https?://") => "an address that begins with `https://`",
+            Some("^[a-zA-Z0-9_-]{1,64}$") => "1 to 64 letters, digits, `_` or `-`",
             other => other.unwrap_or_default(),
         };
         let error = self.error(format!("expected {allowed}"));

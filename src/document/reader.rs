@@ -122,6 +122,13 @@ impl<'a> Reader<'a> {
 
     /// Parses the regular expression `text`, which is the value at `path`.
     pub fn regex(&mut self, path: &KeyPath, text: &str) -> Option<Regex> {
+        // YAML reads `\b` in double quotes as this character.
+        if text.contains('\u{8}') {
+            let message = "a backspace character in a regular expression";
+            let error = self.at(path, message).found("`\\b` in double quotes");
+            self.report(error.hint("use single quotes: nothing is escaped in them"));
+            return None;
+        }
         Regex::new(text)
             .map_err(|error| self.not_a_regex(path, text, &error.to_string()))
             .ok()

@@ -14,6 +14,7 @@ use super::diagnostic::{Diagnostic, LineColumn, Source, Span};
 use super::node::{Entry, Node, NodeValue};
 use super::scalar::{is_too_large, is_unclear, plain};
 use super::syntax::{Of, SyntaxError, in_words};
+use crate::text::clipped;
 
 /// The most bytes of a file.
 pub const MAX_BYTES: usize = 1_000_000;
@@ -213,11 +214,8 @@ impl Tree {
                     format!("`{bracket}` is opened here and not closed"),
                 )
                 .hint(format!("close `{bracket}` before this line")),
-            (Of::Structure, None) => match self.key_without_space(start.line) {
-                Some(key) => error.hint(format!(
-                    "line {} lacks a space after `{key}:`",
-                    start.line.saturating_sub(1)
-                )),
+            (Of::Structure, None) => match self.slip_of_key(start.line) {
+                Some(slip) => slip,
                 None => self.indentation(error, start.line).hint(hint),
             },
         }
@@ -280,15 +278,65 @@ impl Tree {
         columns
     }
 
-    /// The key of the line before `line`, if there is no space between its `:` and its value.
-    fn key_without_space(&self, line: usize) -> Option<&str> {
-        let before = self.source.line(line.checked_sub(1)?);
-        let (key, value) = before.trim_start_matches([' ', '-']).split_once(':')?;
-        let is_key = !key.is_empty()
-            && key
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (is_key && value.starts_with(|first: char| first.is_ascii_alphanumeric())).then_some(key)
+    /// The slip at the last key of the line `number` or above it: no `:`, or no space after it. The parser takes both for a text,
+    /// and fails at a later key.
+    fn slip_of_key(&self, number: usize) -> Option<Diagnostic> {
+        for line in (1..=number).rev() {
+            let text = self.source.line(line);
+            let own = text.trim_start_matches([' ', '-']);
+            if own.is_empty() || own.starts_with('#') {
+                continue;
+            }
+            let (key, value) = match own.split_once(':') {
+                Some((key, value)) => (key, Some(value)),
+                None => (own.trim_end(), None),
+            };
+            let start = LineColumn {
+                line,
+                column: text.len() - own.len() + 1,
+            };
+            let is_key = key.starts_with(|first: char| first.is_ascii_alphabetic())
+                && key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_');
+            // `http://` and `row::column` are texts.
+            let is_value = |value: &str| !value.trim().is_empty() && !value.starts_with([' ', '/', ':']);
+            let (message, hint) = match value {
+                Some(value) if !is_value(value) && line < number => return None,
+                Some(value) if is_value(value) => (
+                    format!("a space is missing after `{key}:`"),
+                    format!("write `{key}: {}`", clipped(value.trim())),
+                ),
+                None if line < number => (
+                    format!("a `:` is missing after `{key}`"),
+                    format!("write `{key}:`"),
+                ),
+                _ => continue,
+            };
+            if !is_key || !self.may_have_key(start) {
+                continue;
+            }
+            let span = Span {
+                source: Arc::clone(&self.source),
+                start,
+                end: LineColumn {
+                    column: start.column + key.len(),
+                    ..start
+                },
+            };
+            return Some(Diagnostic::at(&span, format!("this is not YAML: {message}")).hint(hint));
+        }
+        None
+    }
+
+    /// Whether a key may begin at `place`: in a column of an open map, in a list, or below a key without a value.
+    fn may_have_key(&self, place: LineColumn) -> bool {
+        let lines = (1..place.line).rev().map(|number| self.source.line(number));
+        let before = lines.map(str::trim_end).find(|line| !line.is_empty());
+        let is_map =
+            |open: &Open| matches!(open.kind, OpenKind::Map { .. }) && open.span.start.column == place.column;
+        self.open.iter().any(is_map)
+            || (self.open.is_empty() && place.column == 1)
+            || before.is_some_and(|line| line.ends_with(':'))
+            || self.source.line(place.line).trim_start().starts_with("- ")
     }
 
     /// The innermost `[` or `{` that nothing has closed yet.

@@ -1,12 +1,14 @@
 //! The rest of a cell, as far as an expectation depends on it, and the checks that kinds share.
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
+use super::claude_side::arguments_fit;
 use super::matcher::{MODEL, Matcher, MatcherForm};
 use super::provider_side::Turn;
 use crate::document::{Diagnostic, KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId, TierNames};
-use crate::text::{listed, quotable};
+use crate::text::{clipped, listed, quotable};
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script, Workspace};
 
 /// The message for an expectation that could never fail.
@@ -161,6 +163,17 @@ impl<'a> Checker<'a> {
         let of_list = form.one_of.iter().flatten().enumerate();
         let of_list = of_list.map(|(index, value)| (path.then("one_of").then(index), value));
         let equals = form.equals.iter().map(|value| (path.then("equals"), value));
+        if let Some(part) = form
+            .contains
+            .as_ref()
+            .filter(|part| !known.iter().any(|name| name.contains(part.as_str())))
+        {
+            let message = format!("no {what} contains `{}`", quotable(part));
+            let error = self.reader.at(&path.then("contains"), message);
+            let error = error.allowed(listed(known.iter().copied()));
+            self.reader
+                .report(error.did_you_mean(part, known.iter().copied()));
+        }
         for (path, value) in equals.chain(of_list) {
             let Some(text) = value.as_str().filter(|text| !known.contains(text)) else {
                 continue;
@@ -229,6 +242,64 @@ impl<'a> Checker<'a> {
             let error = self.reader.at(&path.then("call"), message);
             self.report_against("replies", error.allowed(numbers_to(calls)));
         }
+    }
+
+    /// Reports arguments that no scripted call of `tool` has. The stream of an interrupted reply may end within a call.
+    pub(super) fn arguments_exist(
+        &mut self,
+        path: &KeyPath,
+        tool: &str,
+        call: Option<usize>,
+        wanted: &[(String, Matcher)],
+    ) {
+        let is_interrupted =
+            |reply: &Reply| matches!(reply, Reply::Message(message) if message.interrupt.is_some());
+        if !self.context.whole || self.context.script.replies.iter().any(is_interrupted) {
+            return;
+        }
+        let input = |block: &'a ReplyBlock| match block {
+            ReplyBlock::ToolUse { name, input } if name == tool => Some(input),
+            _ => None,
+        };
+        let mut calls: Vec<&Value> = self.blocks_before(None).filter_map(input).collect();
+        if let Some(call) = call {
+            calls = calls.into_iter().skip(call - 1).take(1).collect();
+        }
+        if calls.is_empty() || calls.iter().any(|call| arguments_fit(wanted, call)) {
+            return;
+        }
+        let fits = |key: &str, matcher: &Matcher, call: &Value| {
+            matcher.check(&Vec::from_iter(call.get(key))).is_ok()
+        };
+        let wrong = wanted
+            .iter()
+            .find(|(key, matcher)| !calls.iter().any(|call| fits(key, matcher, call)));
+        let error = match wrong {
+            None => self
+                .reader
+                .at(path, format!("no reply calls `{tool}` with all of this")),
+            Some((key, _)) => {
+                let path = path.then(key);
+                let values: Vec<String> = calls
+                    .iter()
+                    .filter_map(|call| Some(call.get(key)?.to_string()))
+                    .collect();
+                let keys = calls.iter().filter_map(|call| call.as_object());
+                let keys: Vec<&str> = keys.flat_map(|call| call.keys().map(String::as_str)).collect();
+                match values.is_empty() {
+                    true => self
+                        .reader
+                        .at_key(&path, format!("no reply calls `{tool}` with `{key}`"))
+                        .allowed(listed(keys.iter().copied()))
+                        .did_you_mean(key, keys),
+                    false => self
+                        .reader
+                        .at(&path, format!("no reply calls `{tool}` with such a `{key}`"))
+                        .hint(format!("the replies have {}", clipped(&values.join(", ")))),
+                }
+            }
+        };
+        self.report_against("replies", error);
     }
 
     /// Matchers by name.

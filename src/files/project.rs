@@ -442,6 +442,13 @@ impl Project {
                     .note()
             })
         });
+        let of_all = Path::new(CELLS).join(SHARED);
+        let shared = (is_selected(paths, &of_all) && self.layer(&of_all).is_none()).then(|| {
+            let message = format!("{NO_SHARED}, so no expectation holds in every cell");
+            Diagnostic::of_file(&of_all, message)
+                .hint("restore it, or write `expect` with what must hold in every cell, such as `unchanged: request`")
+                .note()
+        });
         let cells = self.selected(paths);
         let unwritten = cells
             .iter()
@@ -454,6 +461,7 @@ impl Project {
             unwritten
                 .chain(missing)
                 .chain(providers)
+                .chain(shared)
                 .chain(outside.map(Diagnostic::note))
                 .collect(),
         )

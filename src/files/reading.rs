@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::project::SHARED;
+use super::project::{PROXY_CONFIG, SHARED};
 use crate::document::{Diagnostic, yaml};
 use crate::text::suggestion;
 
@@ -35,7 +35,15 @@ pub(super) fn may_be_not_applicable(root: &Path, file: &Path) -> bool {
 pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<u8>, Vec<Diagnostic>> {
     match read_if_exists(root, file) {
         Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(vec![Diagnostic::of_file(file, "there is no such file")]),
+        Ok(None) => {
+            let error = Diagnostic::of_file(file, "there is no such file");
+            Err(vec![match file == Path::new(PROXY_CONFIG) {
+                true => error.hint(
+                    "write `model_list`, with a deployment for each alias of `manifest.yaml`, or restore the file",
+                ),
+                false => error.hint("restore it, or correct its name where it is used"),
+            }])
+        }
         Err(error) => Err(vec![*error]),
     }
 }

@@ -13,7 +13,8 @@ use super::{ExpectedKill, FORM, Mutant, MutantName, RelayPosition, SideChange};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
 use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 use crate::outcome::Cause;
-use crate::text::listed;
+use crate::text::{listed, quotable};
+use crate::wire::framing::READ_EVENTS;
 
 pub struct Known<'a> {
     /// The columns that have cells to run, in order.
@@ -205,6 +206,18 @@ impl Resolver<'_> {
     fn event(&mut self, at: &KeyPath, change: &EventChange) {
         self.inserted(&at.then("insert_before"), change.insert_before.as_ref());
         self.inserted(&at.then("insert_after"), change.insert_after.as_ref());
+        // The relay changes what Claude Code reads: events of the Messages API.
+        let known = || READ_EVENTS.into_iter().chain(["ping"]);
+        if let Some(name) = change
+            .name
+            .as_deref()
+            .filter(|name| !known().any(|one| one == *name))
+        {
+            let message = format!("a stream has no event `{}`", quotable(name));
+            let error = self.reader.at(&at.then("name"), message);
+            self.reader
+                .report(error.allowed(listed(known())).did_you_mean(name, known()));
+        }
         let number = change.actions().len();
         if number != 1 {
             let properties =

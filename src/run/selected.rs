@@ -21,14 +21,14 @@ use crate::gateway::{LITELLM, NO_GATEWAY, WantedGateway, ensure_override_fits};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
-use crate::text::{listed, suggestion};
+use crate::text::{self, suggestion};
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]
 pub struct SelectedTrials {
     pub project: Project,
     pub results_path: PathBuf,
-    /// The number of trials of the matrix and the sets of tiers that the run is about.
+    /// The number of trials of the matrix and the sets of tiers that the run is about: all if it selects a trial outside them.
     pub in_scope: usize,
     /// In the project's order.
     pub names: Vec<TrialName>,
@@ -75,18 +75,30 @@ impl SelectedTrials {
             }
         }
         let scope = options.axes.in_scope(&project.manifest, project.trials());
-        let in_scope = scope.len();
-        // A whole name or a list asks for its trials, in whatever set, and a rerun for those of its run.
-        let is_in_any_set = options.names.exact
+        // A whole name or a list asks for its trials, in whatever set, and a rerun for those of its run. `--exact` without a
+        // name changes nothing, as in libtest.
+        let is_in_any_set = (options.names.exact && !options.names.filters.is_empty())
             || options.trials.is_some()
             || (options.last.rerun().is_some()
                 && options.axes.set.is_none()
                 && options.axes.matrix.is_none());
-        let offered = if is_in_any_set { project.trials() } else { scope };
+        let all = project.trials();
+        let offered = if is_in_any_set { all.clone() } else { scope.clone() };
         // A part may have none of the trials that the filters select.
         let is_selected = |name: &TrialName| options.names.select(name) && options.axes.select(name);
         let has_match = offered.iter().any(is_selected);
-        let mut names = part(options, offered)?;
+        let listed = listed(options, offered)?;
+        // The same number in each shard.
+        let scope: HashSet<TrialName> = scope.into_iter().collect();
+        let is_outside = |name: &TrialName| is_selected(name) && !scope.contains(name);
+        let in_scope = match listed.iter().any(is_outside) {
+            true => all.len(),
+            false => scope.len(),
+        };
+        let mut names = match options.shard {
+            Some(shard) => shard.of(listed),
+            None => listed,
+        };
         let mut notes = Vec::new();
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
@@ -203,7 +215,7 @@ pub fn ensure_known(gateway: &WantedGateway, files: &[String]) -> anyhow::Result
         "there is no gateway `{}`{}: known are {}",
         gateway.name,
         suggestion(&gateway.file_name(), known()),
-        listed(known())
+        text::listed(known())
     );
     Ok(())
 }
@@ -271,20 +283,14 @@ fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
 }
 
-/// The trials of this process's part: the shard, or the trials of the list.
-fn part(options: &RunOptions, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
-    let listed = match &options.trials {
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the trials in `{}`", file.display()))?;
-            selection::listed(&text, names)?
-        }
-        None => names,
+/// The trials among `names` that the file of `--trials` lists; all without it.
+fn listed(options: &RunOptions, names: Vec<TrialName>) -> anyhow::Result<Vec<TrialName>> {
+    let Some(file) = &options.trials else {
+        return Ok(names);
     };
-    Ok(match options.shard {
-        Some(shard) => shard.of(listed),
-        None => listed,
-    })
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the trials in `{}`", file.display()))?;
+    Ok(selection::listed(&text, names)?)
 }
 
 /// Removes the trials that `is_left_out` names, and returns their number.

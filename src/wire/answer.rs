@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::reply_fields::ReplyFields;
-use super::script::{DeltaSplit, StopDetails};
+use super::script::{DeltaSplit, ReplyBlock, StopDetails, placeholders_in};
 use super::{Route, Usage};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -234,6 +234,22 @@ fn block_events(index: usize, block: &Value, split: DeltaSplit) -> Vec<StreamEve
     let start = json!({"type": "content_block_start", "index": index, "content_block": empty});
     let stop = json!({"type": "content_block_stop", "index": index});
     [vec![plain(start)], deltas, vec![plain(stop)]].concat()
+}
+
+/// The most content deltas of a reply with the usual split. `None` if a text has a placeholder.
+pub fn content_deltas(content: &[ReplyBlock]) -> Option<usize> {
+    let split = DeltaSplit::default();
+    let of_block = |block: &ReplyBlock| match block {
+        ReplyBlock::Text(text) | ReplyBlock::Thinking(text) | ReplyBlock::CitedText { text, .. } => {
+            let is_known = placeholders_in(text).next().is_none();
+            is_known.then(|| words(text, split.words).len())
+        }
+        ReplyBlock::ToolUse { input, .. } | ReplyBlock::ServerToolUse { input, .. } => {
+            Some(parts(&input.to_string(), split.arguments).len())
+        }
+        ReplyBlock::RedactedThinking(_) | ReplyBlock::ServerToolResult(_) => Some(0),
+    };
+    content.iter().map(of_block).sum()
 }
 
 /// The words of a text, each with the white space before it; `count` of them together.

@@ -199,6 +199,20 @@ pub fn message_of(body: &Value) -> &str {
     message.or(body.as_str()).unwrap_or_default()
 }
 
+/// The error types of the Messages API.
+pub const ERROR_TYPES: [&str; 10] = [
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "request_too_large",
+    "rate_limit_error",
+    "api_error",
+    "timeout_error",
+    "overloaded_error",
+];
+
 /// The Messages API's error type for a status.
 pub fn kind_of(status: u16) -> &'static str {
     match status {

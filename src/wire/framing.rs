@@ -29,7 +29,7 @@ pub struct FramedEvent {
 }
 
 /// The `event:` lines of the events that Claude Code reads; it takes their kind from the data. Of a `ping` it reads nothing.
-const READ: [&str; 8] = [
+pub const READ_EVENTS: [&str; 8] = [
     "message_start",
     "message_delta",
     "message_stop",
@@ -131,7 +131,7 @@ fn server_sent(bytes: &[u8]) -> FramedEvent {
     let is_ping = name == "ping" && (data["type"].is_null() || data["type"] == "ping");
     let data = if is_ping { json!({"type": "ping"}) } else { data };
     FramedEvent {
-        is_read: data.is_null() || is_ping || READ.contains(&name.as_str()),
+        is_read: data.is_null() || is_ping || READ_EVENTS.contains(&name.as_str()),
         name: data["type"].as_str().map_or(name, str::to_owned),
         data,
         bytes: Bytes::copy_from_slice(bytes),

@@ -15,6 +15,7 @@ pub mod encoding;
 pub mod tokens;
 pub mod script;
 pub mod secrets;
+pub mod refusal_rules;
 pub mod reply_fields;
 pub mod answer;
 pub mod reply_id;

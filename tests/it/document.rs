@@ -98,7 +98,46 @@ fn mistakes_of_syntax_are_explained() {
         (
             "a key without a space on the line before",
             and("  r:\n    request:\n      turn:every\n      stream: true\n"),
-            &["10:13", "line 9 lacks a space after `turn:`"],
+            &["9:7", "a space is missing after `turn:`", "write `turn: every`"],
+        ),
+        (
+            "a first key without a space, and an empty line",
+            format!("description:The text\n\n{GOOD}"),
+            &[
+                "1:1",
+                "a space is missing after `description:`",
+                "write `description: The text`",
+            ],
+        ),
+        (
+            "a key without a space before a folded text",
+            with("prompt: Say pong", "prompt:>-\n  Say: pong\n  again"),
+            &["1:1", "a space is missing after `prompt:`", "write `prompt: >-`"],
+        ),
+        (
+            "a key without a colon",
+            with("expect:", "expect"),
+            &["4:1", "a `:` is missing after `expect`", "write `expect:`"],
+        ),
+        (
+            "a name without a colon",
+            with("  reply:", "  reply"),
+            &["5:3", "a `:` is missing after `reply`"],
+        ),
+        (
+            "a later name without a colon",
+            and("  ran\n    exit: 0\n"),
+            &["7:3", "a `:` is missing after `ran`"],
+        ),
+        (
+            "a text of several lines is no key",
+            and("description: |-\n  word\n  Note:this\n bad: x\n"),
+            &["10:", "a line that begins in column 2"],
+        ),
+        (
+            "an address is no key",
+            and("description: see\n  http://example.com\n  more: x\n"),
+            &["9:7", "it continues the text of `description` in line 7"],
         ),
         (
             "a key without a name",

@@ -107,7 +107,8 @@ async fn unknown_names_are_refused_with_the_known_ones() {
         (&["--status", "failed"], "a similar value exists: 'fail'"),
         (&["--cause", "gatevay"], "a similar value exists: 'gateway'"),
         (&["--rerun-failed"], "there are no results to select from"),
-        (&["--test-threads", "0"], "number would be zero"),
+        (&["--test-threads", "0"], "expected a number from 1"),
+        (&["--test-threads", "x"], "expected a number from 1"),
     ] {
         let ran = small.run(arguments).await;
         ran.exits(2);

@@ -97,6 +97,45 @@ fn a_set_of_tiers_without_a_result_was_not_run() {
 }
 
 #[tokio::test]
+async fn a_list_of_trials_of_several_sets_counts_them_all() {
+    let mut small = Small::new();
+    let manifest = small.read("manifest.yaml");
+    let manifest = manifest.replacen("    name: Opus\n", "    name: Opus\n    set: next\n", 1);
+    small.write(
+        "manifest.yaml",
+        &manifest.replacen("    name: Haiku\n", "    name: Haiku\n    set: v0\n", 1),
+    );
+    let list = async |more: &[&str]| {
+        let ran = small
+            .run(&[&["--list", "--format", "terse"], more].concat())
+            .await;
+        ran.listed()
+            .into_iter()
+            .map(|name| format!("{name}\n"))
+            .collect::<String>()
+    };
+    // Without a name, `--exact` changes nothing, as in libtest.
+    let first = list(&[]).await;
+    assert_eq!(first.lines().count(), 4);
+    assert_eq!(list(&["--exact"]).await, first);
+    let all = list(&["--tiers", "all"]).await;
+    small.write("first.txt", &first);
+    small.write("all.txt", &all);
+    let exact: Vec<&str> = std::iter::once("--exact").chain(all.lines()).collect();
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    for (arguments, selected, trials) in [
+        (&["--trials", "first.txt"][..], 4, 4),
+        (&["--trials", "all.txt"], 8, 8),
+        (&["--trials", "all.txt", "--shard", "1/2"], 4, 8),
+        (&exact, 8, 8),
+    ] {
+        small.run(arguments).await;
+        let run = small.results().run;
+        assert_eq!((run.selected, run.trials), (selected, trials), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_live_run_leaves_out_trials_with_a_subscription() {
     let mut small = Small::new();
     small.write(

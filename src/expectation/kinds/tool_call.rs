@@ -44,10 +44,12 @@ impl Kind for ToolCallCheck {
     fn resolve(form: &ToolCallForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);
         checker.call_exists(path, &form.name, form.call, None);
+        let input = checker.named(&path.then("input"), &form.input);
+        checker.arguments_exist(&path.then("input"), &form.name, form.call, &input);
         Some(Self {
             name: form.name.clone(),
             call: form.call,
-            input: checker.named(&path.then("input"), &form.input),
+            input,
         })
     }
 

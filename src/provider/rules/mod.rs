@@ -196,6 +196,14 @@ fn placed<'a, T>(place: &str, items: &'a [T]) -> impl Iterator<Item = (String, &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::refusal_rules::REFUSAL_RULES;
+
+    #[test]
+    fn cells_may_name_each_rule_and_no_other() {
+        let mut names: Vec<&str> = RULES.iter().copied().flatten().map(|rule| rule.name).collect();
+        names.sort_unstable();
+        assert_eq!(names, REFUSAL_RULES);
+    }
 
     #[test]
     fn every_rule_has_a_unique_name_and_a_source() {

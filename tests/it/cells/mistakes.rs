@@ -136,6 +136,90 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             &["there is no stop reason `tool_user`", "did you mean `tool_use`?"],
         ),
         (
+            "a part of a stop reason that none has",
+            and("  ended: { stop_reason: { value: { contains: tooluse } } }\n"),
+            &["no stop reason contains `tooluse`", "did you mean `tool_use`?"],
+        ),
+        (
+            "a wrong type in a schema",
+            and("flags: [--json-schema, '{\"properties\": {\"word\": {\"type\": \"strng\"}}}']\n"),
+            &[
+                "7:24 flags[1]: the value of `--json-schema` is no JSON Schema: `/properties/word/type` is `\"strng\"`",
+                "allowed: `string`, `number`",
+                "did you mean `string`?",
+            ],
+        ),
+        (
+            "an unknown rule of the provider",
+            and("refusals: { know_betas: The row is about it. }\n"),
+            &[
+                "7:13 refusals.know_betas: the provider has no rule `know_betas`",
+                "did you mean `known_betas`?",
+            ],
+        ),
+        (
+            "the name of a built-in expectation",
+            and("  workarounds:\n    exit: 0\n"),
+            &[
+                "7:3 expect.workarounds",
+                "the name of a built-in expectation",
+                "choose another name",
+            ],
+        ),
+        (
+            "a word boundary in double quotes",
+            with("contains: pong", "matches: \"\\bred\\b\""),
+            &[
+                "6:22",
+                "a backspace character in a regular expression",
+                "use single quotes",
+            ],
+        ),
+        (
+            "an argument that no call has",
+            TWO_CALLS.replace("input: { command: { equals", "input: { comand: { equals"),
+            &[
+                "no reply calls `Bash` with `comand`",
+                "allowed: `command`",
+                "did you mean `command`?",
+            ],
+        ),
+        (
+            "a value that no call has",
+            TWO_CALLS.replace("equals: two", "equals: one"),
+            &[
+                "no reply calls `Bash` with such a `command`",
+                "the replies have \"two\"",
+            ],
+        ),
+        (
+            "an error type of a reply",
+            with(
+                "content: [{ text: pong }]",
+                "error: { status: 529, type: overload_error, message: a }",
+            ),
+            &[
+                "error.type: the Messages API has no error type `overload_error`",
+                "did you mean `overloaded_error`?",
+            ],
+        ),
+        (
+            "a delta that the reply does not have",
+            with(
+                "[{ text: pong }]",
+                "[{ text: one two }]\n    interrupt: { after_deltas: 900, cut: true }",
+            ),
+            &[
+                "4:32 replies[0].interrupt.after_deltas: the reply has 2 content deltas",
+                "at most 2",
+            ],
+        ),
+        (
+            "a wrong name of a tool of a server",
+            and("mcp_servers: { library: [{ name: a b, description: a, input_schema: {}, result: a }] }\n"),
+            &["expected 1 to 64 letters, digits, `_` or `-`"],
+        ),
+        (
             "an old JSONPath",
             and(
                 "  sent: { request: { turn: 1, body: { \"$.tools[?(@.name = 'x')]\": { exists: true } } } }\n",
@@ -203,6 +287,14 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
     ];
     assert_found(&cases);
     assert_eq!(found(TWO_CALLS), "");
+    // A schema that is no JSON is told once.
+    let broken = "prompt: a\nflags: [--json-schema, \"{broken\"]\nreplies:\n  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\nexpect:\n  ends:\n    exit: 0\n";
+    assert_eq!(
+        found(broken).matches("--json-schema").count(),
+        1,
+        "{}",
+        found(broken)
+    );
 }
 
 /// What `compat check` prints in `folder`.
@@ -248,7 +340,10 @@ fn an_override_of_nothing_names_what_it_is_near_to() {
 fn a_missing_shared_file_is_one_fault() {
     let folder = two_features();
     for provider in ["here", "there"] {
-        folder.write(&format!("cells/first/{provider}.yaml"), "timeout_seconds: 5\n");
+        folder.write(
+            &format!("cells/first/{provider}.yaml"),
+            "expect:\n  asked_once:\n    requests: { count: 1 }\n",
+        );
     }
     folder.write("cells/second/_shared.yaml", WHOLE);
     let text = checked(&folder);
@@ -258,6 +353,11 @@ fn a_missing_shared_file_is_one_fault() {
         text.contains("there is no such file, and 2 cells lack keys"),
         "{text}"
     );
+    // The shared file of all cells.
+    let note = "note: there is no such file, so no expectation holds in every cell\n--> cells/_shared.yaml\nhint: restore it";
+    assert_eq!(text.matches(note).count(), 1, "{text}");
+    folder.write("cells/_shared.yaml", "expect:\n  ends:\n    exit: 0\n");
+    assert!(!checked(&folder).contains("so no expectation holds"));
 }
 
 #[test]

@@ -281,6 +281,13 @@ fn of_a_key_that_is_there_twice_the_last_one_counts() {
     has(&notes, "proxy_config.yaml:6 the key `model` is there twice");
     // No note shows the line, which may contain a secret.
     assert!(notes.iter().all(|note| note.span.is_none()), "{notes:?}");
+    let misnamed = format!(
+        "model_list:\n  - model_name: a\n    litellm_params: {{ {opus}, api_key: os.environ/ANTHROPIC_APIKEY }}\n"
+    );
+    has(
+        parse(&misnamed).unwrap().notes(),
+        "proxy_config.yaml:3 a simulated run does not set the variable `ANTHROPIC_APIKEY` | did you mean `ANTHROPIC_API_KEY`?",
+    );
     // Of two merge keys, the first one counts, as in one with a list.
     let merged = format!(
         "x: &x {{ {opus} }}\ny: &y {{ model: anthropic/other, api_key: os.environ/K }}\nmodel_list:\n  - model_name: \
