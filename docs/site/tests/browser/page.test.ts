@@ -65,8 +65,22 @@ async function isWithinWindow(locator: Locator): Promise<boolean> {
   });
 }
 
+function published(name: string) {
+  return JSON.parse(readFileSync(join(__dirname, '../../static/data', name), 'utf8'));
+}
+
+test('the text of the published page names the tiers of the published run', async () => {
+  const {tiers} = published('compatibility-details.json');
+  await site.visit(PUBLISHED, async (page) => {
+    const text = (await page.locator('article p', {hasText: 'Each test runs once on each'}).innerText()).replace(/\s+/g, ' ');
+    for (const {name} of tiers) {
+      assert.ok(text.includes(name), `${name}: ${text}`);
+    }
+  });
+});
+
 test('the published page shows every cell of the published file', async () => {
-  const file = JSON.parse(readFileSync(join(__dirname, '../../static/data/compatibility-matrix.json'), 'utf8'));
+  const file = published('compatibility-matrix.json');
   await site.visit(PUBLISHED, async (page) => {
     assert.equal(await page.getByRole('table', {name: 'Claude Code features by provider'}).count(), 1);
     for (const feature of file.features) {
@@ -212,6 +226,148 @@ test('a small window scrolls the table, not the page, and keeps the features in 
     },
     {viewport: {width: 660, height: 800}},
   );
+});
+
+/** How dark the edges of the table are where more of it is to come: at the side, and below. */
+async function shadesOfEdges(page: Page): Promise<number[]> {
+  return table(page).evaluate((element) =>
+    ['::before', '::after'].map((edge) => Number(getComputedStyle(element.parentElement!, edge).opacity)),
+  );
+}
+
+test('a table that scrolls says so before it is scrolled', async () => {
+  await site.visit(
+    '/test/six-columns',
+    async (page) => {
+      const hint = page.getByText('Scroll the table sideways for more providers and down for more features.');
+      assert.ok(await hint.isVisible());
+      assert.deepEqual(await shadesOfEdges(page), [1, 1]);
+      await table(page).evaluate((element) => element.scrollTo(element.scrollWidth, element.scrollHeight));
+      await page.waitForFunction(
+        (element) => getComputedStyle(element!.parentElement!, '::before').opacity === '0',
+        await table(page).elementHandle(),
+      );
+      assert.deepEqual(await shadesOfEdges(page), [0, 0]);
+    },
+    {viewport: {width: 660, height: 800}},
+  );
+  await site.visit('/test/all', async (page) => {
+    assert.equal(await page.getByText(/^Scroll the table/).count(), 0);
+    assert.deepEqual(await shadesOfEdges(page), [0, 0]);
+  });
+});
+
+test('34 features on 6 providers are read on a phone', async () => {
+  await site.visit(
+    '/test/six-columns',
+    async (page) => {
+      assert.equal(await widthBeyondWindow(page), 0);
+      assert.ok(await page.getByText('Scroll the table down for more features.').isVisible());
+      assert.equal(await table(page).evaluate((element) => element.scrollWidth - element.clientWidth), 0);
+      const width = (locator: Locator) => locator.evaluate((element) => element.getBoundingClientRect().width);
+      assert.ok((await width(page.getByRole('rowheader').nth(1))) > 0.6 * (await width(table(page))));
+      await page.getByText('Models and settings of this run').tap();
+      await page.getByText('What fails, and why').tap();
+      assert.equal(await widthBeyondWindow(page), 0);
+    },
+    PHONE,
+  );
+});
+
+test('34 features on 6 providers are reached by arrow keys, each in sight', async () => {
+  await site.visit(
+    '/test/six-columns',
+    async (page) => {
+      const times = (key: string, count: number) => Array<string>(count).fill(key);
+      const reached = new Set<string>();
+      await page.getByRole('button', {name: 'Category 1 6'}).focus();
+      for (const key of [...times('ArrowDown', 39), ...times('ArrowRight', 5), ...times('ArrowUp', 39)]) {
+        await page.keyboard.press(key);
+        const {id, focused, seen} = await table(page).evaluate((element) => {
+          const stop = document.activeElement!;
+          const rowHead = stop.closest('td')?.parentElement?.querySelector('th');
+          const box = element.getBoundingClientRect();
+          return {
+            id: stop.closest('td')?.id ?? '',
+            focused: stop.getBoundingClientRect().toJSON(),
+            seen: {
+              top: Math.max(
+                element.querySelector('thead th')!.getBoundingClientRect().bottom,
+                document.querySelector('nav.navbar')!.getBoundingClientRect().bottom,
+              ),
+              bottom: Math.min(box.bottom, innerHeight),
+              left: rowHead?.getBoundingClientRect().right ?? box.left,
+              right: box.right,
+            },
+          };
+        });
+        reached.add(id);
+        const isSeen =
+          focused.top >= seen.top - 1 &&
+          focused.bottom <= seen.bottom + 1 &&
+          focused.left >= seen.left - 1 &&
+          focused.right <= seen.right + 1;
+        assert.ok(isSeen, `${key} to ${id}: ${JSON.stringify({focused, seen})}`);
+      }
+      for (let row = 1; row <= 34; row += 1) {
+        assert.ok(reached.has(`row_${row}::anthropic`) && reached.has(`row_${row}::bedrock_mantle`), `row ${row}`);
+      }
+    },
+    {viewport: {width: 660, height: 800}},
+  );
+});
+
+/** A sheet of A4 with the usual margins, in CSS pixels. */
+const PAPER = {width: 718, height: 1047};
+
+test('in print nine columns fit, signs stay, and the legend and folded texts are there', async () => {
+  for (const viewport of [PAPER, PHONE.viewport]) {
+    await site.visit(
+      '/test/nine-columns',
+      async (page) => {
+        await page.emulateMedia({media: 'print'});
+        await page.setViewportSize(PAPER);
+        assert.equal(await page.getByRole('columnheader').count(), 10);
+        assert.equal(await widthBeyondWindow(page), 0);
+        const cut = await table(page).evaluate((element) => {
+          const parts = [...element.querySelectorAll('th, td > a')].map((part) => part.getBoundingClientRect());
+          return {
+            cells: parts.filter(({left, right, width}) => left < 0 || right > innerWidth || width < 20).length,
+            scrolls: element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1,
+            brokenWords: [...element.querySelectorAll('thead th')].flatMap((head) => {
+              const name = head.firstChild as Text;
+              return [...name.data.matchAll(/\S+/g)].flatMap(({0: word, index}) => {
+                const range = document.createRange();
+                range.setStart(name, index);
+                range.setEnd(name, index + word.length);
+                return range.getClientRects().length > 1 ? [word] : [];
+              });
+            }),
+          };
+        });
+        assert.deepEqual(cut, {cells: 0, scrolls: false, brokenWords: []});
+        const signs = await table(page)
+          .locator('td > a > [aria-hidden]')
+          .evaluateAll((glyphs) =>
+            glyphs.map((glyph) => {
+              const {color, visibility} = getComputedStyle(glyph);
+              const {backgroundColor} = getComputedStyle(document.body);
+              return glyph.getClientRects().length > 0 && visibility === 'visible' && color !== backgroundColor && glyph.textContent;
+            }),
+          );
+        assert.equal(signs.length, 34 * 9);
+        assert.deepEqual(new Set(signs), new Set(['✓', '✓*', '✗', '—', '?']));
+        for (const legend of [/✓\s*Passing/, /✓\*\s*Works, unfaithful/, /✗\s*Failing/, /—\s*Not applicable/, /\?\s*Not tested/]) {
+          const entry = page.getByRole('group', {name: 'Status'}).getByRole('button').filter({hasText: legend});
+          assert.ok(await entry.isVisible(), String(legend));
+        }
+        assert.equal(await page.getByText(/^Scroll the table/).isVisible(), false);
+        assert.ok(await page.getByText('claude-opus-5-5-bedrock-mantle').isVisible());
+        assert.ok((await page.locator('dd').getByText(/x{600}/).last().boundingBox())!.height > 100);
+      },
+      {...(viewport === PAPER ? {} : PHONE), viewport},
+    );
+  }
 });
 
 test('the line of a category folds its rows by mouse and by keyboard', async () => {
@@ -381,7 +537,7 @@ test('the panel tells tiers, cause, clause, evidence, the past and the way to re
     const text = await panel.innerText();
     for (const part of [
       /Haiku\s+Passing/,
-      /Sonnet\s+Failing/,
+      /Sonnet\s+Failing[^]*Model claude-sonnet\n/,
       /2 attempts · 1 min 11 s\n/,
       /Cause\s+Gateway/,
       /\(sent by claude, absent at the provider\)/,
@@ -568,7 +724,8 @@ test('without scripts the table, the time, the versions and every explanation ar
 });
 
 test('axe finds nothing on any page, light or dark, wide or narrow, closed or open', async () => {
-  const pages = [PUBLISHED, '/test/all', '/test/grouped', '/test/all#vision::bedrock_converse', '/test/all#tool_use::azure'];
+  const panels = ['/test/all#vision::bedrock_converse', '/test/all#tool_use::azure'];
+  const pages = [PUBLISHED, '/test/all', '/test/grouped', '/test/six-columns', ...panels];
   for (const options of [{}, DARK, PHONE]) {
     for (const path of [...pages, '/test/other-version', '/test/malformed']) {
       await site.visit(
@@ -582,9 +739,22 @@ test('axe finds nothing on any page, light or dark, wide or narrow, closed or op
   }
   await site.visit('/test/all', async (page) => {
     await page.getByRole('button', {name: /^Failing/}).click();
-    await page.locator('summary').first().click();
+    await page.getByText('What fails, and why').click();
     await cell(page, 'vision::bedrock_converse').hover();
     await tooltip(page).waitFor();
     assert.deepEqual(await faultsFoundByAxe(page), [], 'filtered');
   });
+  for (const options of [{}, DARK, PHONE]) {
+    await site.visit(
+      '/test/six-columns',
+      async (page) => {
+        await page.getByText('Models and settings of this run').click();
+        await page.getByText('What fails, and why').click();
+        await page.getByText('Show all').first().click();
+        assert.ok(await page.getByText('Show less').first().isVisible());
+        assert.deepEqual(await faultsFoundByAxe(page), [], 'unfolded');
+      },
+      {...options, reducedMotion: 'reduce'},
+    );
+  }
 });

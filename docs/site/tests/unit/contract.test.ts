@@ -7,7 +7,7 @@ import Ajv from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 
 import {readMatrix} from '../../src/components/CompatibilityMatrix/data/matrix';
-import {details, history, large, matrix, versions} from '../fixtures/samples';
+import {details, history, large, matrix, nineColumns, versions} from '../fixtures/samples';
 
 /** The repository whose builder makes the files; in a docs repository that took over this site it is not there. */
 const BUILDER = join(__dirname, '../../../..');
@@ -37,11 +37,13 @@ inBuilder('sample_compatibility-matrix.json', 'the builder’s sample is read', 
 inBuilder('schema/compatibility-matrix.schema.json', 'the tests’ matrices conform to the builder’s schema', (schema) => {
   conforms(schema, matrix);
   conforms(schema, large);
+  conforms(schema, nineColumns.matrix);
   conforms(schema, JSON.parse(readFileSync(join(__dirname, '../../static/data/compatibility-matrix.json'), 'utf8')));
 });
 
 inBuilder('schema/compatibility-details.schema.json', 'the tests’ details conform to the builder’s schema', (schema) => {
   conforms(schema, details);
+  conforms(schema, nineColumns.details);
   conforms(schema, JSON.parse(readFileSync(join(__dirname, '../../static/data/compatibility-details.json'), 'utf8')));
 });
 

@@ -127,7 +127,8 @@ function withTier(more: object) {
 
 test('findings, verdicts and levels are read', () => {
   const read = detailsOf(details);
-  assert.deepEqual(read.findings[1], {...details.findings[1], tierNames: ['Haiku', 'Sonnet', 'Opus']});
+  const known = {...details.findings[1]?.known, workaround: undefined};
+  assert.deepEqual(read.findings[1], {...details.findings[1], known, tierNames: ['Haiku', 'Sonnet', 'Opus']});
   assert.equal(read.findings[0]?.known, undefined);
   const tier = read.cells.get('tool_use')?.get('azure')?.[2];
   assert.equal(tier?.verdict, 'unfaithful');

@@ -3,9 +3,13 @@ import {test} from 'node:test';
 
 import {renderToStaticMarkup} from 'react-dom/server';
 
+import {readDetails} from '../../src/components/CompatibilityMatrix/data/details';
+import {readMatrix} from '../../src/components/CompatibilityMatrix/data/matrix';
 import {isSameVersion} from '../../src/components/CompatibilityMatrix/data/versions';
+import {startOf} from '../../src/components/CompatibilityMatrix/FoldedMessage';
 import {MatrixFromFiles} from '../../src/components/CompatibilityMatrix/MatrixFromFiles';
-import {details, large, malformed, matrix, otherVersion, versions} from '../fixtures/samples';
+import {TestedModels} from '../../src/components/CompatibilityMatrix/TestedModels';
+import {details, grouped, large, malformed, matrix, otherVersion, sixColumns, versions} from '../fixtures/samples';
 
 function render(file: unknown, detailsFile?: unknown, versionsFile?: unknown): string {
   return renderToStaticMarkup(<MatrixFromFiles matrix={file} details={detailsFile} versions={versionsFile} />);
@@ -88,6 +92,102 @@ test('only a web address becomes a link', () => {
     assert.ok(page.includes(` ${link}</dd>`));
     assert.ok(!page.includes(`href="${link}"`));
   }
+});
+
+test('a workaround stands beside the reason and the link of a finding, if one is known', () => {
+  const withKnown = (more: object) => {
+    const findings = details.findings.map((finding) => finding.known ? {...finding, known: {...finding.known, ...more}} : finding);
+    return render(matrix, {...details, findings});
+  };
+  const row = /<dt>Workaround<\/dt><dd><span[^>]*>Set <code>drop_params<\/code> to false\.<\/span><\/dd>/g;
+  assert.equal(withKnown({workaround: 'Set `drop_params` to false.'}).match(row)?.length, 2);
+  for (const none of [{}, {workaround: null}]) {
+    const page = withKnown(none);
+    assert.doesNotMatch(page, /Workaround|left out/);
+    assert.match(page, /The table of betas does not have it\./);
+  }
+  assert.match(withKnown({workaround: ''}), /left out: <code>findings\[1\]\.known\.workaround: /);
+});
+
+test('the page names the models of each tier and provider', () => {
+  const page = render(sixColumns.matrix, sixColumns.details);
+  const facts = /<summary>Models and settings of this run<\/summary>.*?<\/details>/.exec(page)?.[0] ?? '';
+  assert.match(facts, /Earlier models.*<dt>Haiku 4\.5<\/dt>.*<dt>Opus 4\.7<\/dt>.*Current models.*<dt>Opus 5\.5<\/dt>/);
+  assert.match(facts, /Bedrock \(Invoke\): <code>claude-haiku-5-5-bedrock-invoke<\/code>/);
+  assert.equal(facts.match(/<li>/g)?.length, 36);
+  // A tier that ran nowhere has no model.
+  const untried = {...details, features: {extended_thinking: details.features.extended_thinking}, findings: undefined};
+  assert.match(render(matrix, untried), /<dt>Haiku<\/dt><dd>Not known<\/dd>/);
+  assert.doesNotMatch(render(matrix), /Models and settings/);
+});
+
+test('the page says which settings the gateway had', () => {
+  const settings = (gateway?: object) =>
+    /<dt>Settings<\/dt><dd>(.*?)<\/dd>/.exec(render(matrix, {...details, gateway}))?.[1]?.replace(/<\/?code>/g, '');
+  assert.equal(settings({kind: 'litellm', name: 'litellm'}), 'The usual ones of the tests, in proxy_config.yaml');
+  assert.equal(
+    settings({kind: 'litellm', name: 'litellm', configuration: 'bearer'}),
+    'proxy_config.yaml of the tests, with the configuration bearer of gateways/litellm.yaml',
+  );
+  assert.equal(settings({kind: 'catalogue', name: 'portkey'}), 'The usual ones of the tests, in gateways/portkey.yaml');
+  assert.equal(settings({kind: 'attached'}), 'Its own: it ran before the tests began.');
+  assert.match(render(matrix, details), /<dt>Gateway<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/);
+});
+
+test('the text about the run names its tiers', () => {
+  const sentence = (run: {matrix: unknown; details: unknown}) => {
+    const table = readMatrix(run.matrix);
+    const read = table.kind === 'read' ? readDetails(run.details, table.matrix) : undefined;
+    return renderToStaticMarkup(<TestedModels details={read?.kind === 'read' ? read.details : undefined} />);
+  };
+  assert.match(sentence({matrix, details}), /: Haiku, Sonnet and Opus\.$/);
+  assert.match(sentence(sixColumns), /: Haiku 4\.5, Sonnet 4\.6, Opus 4\.7, Haiku 5\.5, Sonnet 5\.5 and Opus 5\.5\.$/);
+  assert.equal(sentence({matrix, details: undefined}), 'Each test runs once on each tier of Claude models.');
+});
+
+test('long failures are folded, and equal ones are listed once', () => {
+  const page = render(sixColumns.matrix, sixColumns.details);
+  const part = page.slice(page.indexOf('What fails, and why'), page.indexOf('What does not apply'));
+  assert.equal(part.match(/opus: no tool call was made/g)?.length, 1);
+  assert.match(part, /<dt>Feature 34 <span[^>]*>Bedrock \(Invoke\), Bedrock \(Converse\), Vertex AI, Azure \(Foundry\), /);
+  const folded = part.match(/<details[^>]*><summary>[^]*?<\/summary>/g) ?? [];
+  assert.equal(folded.length, 2);
+  assert.ok(folded.every((summary) => summary.length < 700), folded.join('\n'));
+  // The table has the start only: a tooltip and a screen reader need no more.
+  assert.doesNotMatch(/<table[^]*<\/table>/.exec(page)?.[0] ?? 'x'.repeat(500), /x{500}/);
+});
+
+test('failures by the same findings are one reason, each text with its cells', () => {
+  const [image] = details.findings;
+  const [failed] = details.features.vision.bedrock_converse.slice(1);
+  const features = {vision: {bedrock_converse: [failed], azure: [failed], vertex_ai: [failed]}};
+  const withError = (error: string) => {
+    const failing = {vertex_ai: {status: 'fail', error}, azure: {status: 'fail', error}};
+    const isVision = ({id}: {id: string}) => id === 'vision';
+    const features = matrix.features.map((row) => (isVision(row) ? {...row, providers: {...row.providers, ...failing}} : row));
+    return {...matrix, features};
+  };
+  const findings = ['bedrock_converse', 'azure', 'vertex_ai'].map((provider) => ({...image, provider}));
+  const failures = (error: string) => {
+    const page = render(withError(error), {...grouped, findings, features});
+    return page.slice(page.indexOf('What fails, and why'), page.indexOf('What does not apply'));
+  };
+  const part = failures('no image');
+  assert.match(part, /<dt>Vision <span[^>]*>Bedrock \(Converse\), Vertex AI, Azure \(Foundry\)<\/span><\/dt>/);
+  assert.equal(part.match(/The model does not see the image\./g)?.length, 1);
+  assert.match(part, /<strong>Vertex AI, Azure \(Foundry\)<\/strong><span[^>]*>no image</);
+  assert.match(part, /<strong>Bedrock \(Converse\)<\/strong>/);
+  assert.doesNotMatch(part, /What the tests reported/);
+  assert.match(failures('no image '.repeat(60)), /<summary>What the tests reported<\/summary>.*<strong>Vertex AI, Azure/);
+});
+
+test('the start of a long text ends with a line or a word, and with no half of a code', () => {
+  assert.equal(startOf('short', 10), 'short');
+  assert.equal(startOf('one two three', 9), 'one two …');
+  assert.equal(startOf('one two\nthree four', 12), 'one two …');
+  assert.equal(startOf('one `two three four` five', 14), 'one `two` …');
+  assert.equal(startOf('cut… and more words', 6), 'cut …');
+  assert.ok(startOf('x'.repeat(5000), 200).length <= 202);
 });
 
 test('without findings the details show neither a section nor an unfaithful cell', () => {

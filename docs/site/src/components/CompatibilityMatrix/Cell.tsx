@@ -2,9 +2,13 @@ import {memo, type ReactElement} from 'react';
 
 import type {Feature} from './data/matrix';
 import styles from './Cell.module.css';
+import {startOf} from './FoldedMessage';
 import {Message} from './Message';
 import {cellAnchor, providerName} from './names';
 import {explain, GLYPHS, MARK_NAMES, type Mark} from './status';
+
+/** Characters that a tooltip has room for; the rest of an explanation is in the panel and below the table. */
+const MOST = 450;
 
 type Props = {
   feature: Feature;
@@ -44,7 +48,7 @@ export const Cell = memo(function Cell({feature, provider, subdued, mark, isStop
         </span>
       </a>
       <span id={explanationId} className={styles.explanation} hidden>
-        <Message text={mark === 'unfaithful' ? `${MARK_NAMES[mark]}: ${loses}` : explain(cell)} />
+        <Message text={mark === 'unfaithful' ? `${MARK_NAMES[mark]}: ${loses}` : startOf(explain(cell), MOST)} />
       </span>
     </td>
   );

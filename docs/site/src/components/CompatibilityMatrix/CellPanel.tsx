@@ -6,8 +6,8 @@ import type {EvidenceKind, Finding, Row, TierDetails} from './data/details';
 import type {PastStatus} from './data/history';
 import type {Feature, Matrix} from './data/matrix';
 import {CellFindings} from './Findings';
+import {FoldedMessage} from './FoldedMessage';
 import {HistoryStrip} from './HistoryStrip';
-import {Message} from './Message';
 import {providerName} from './names';
 import {Reproduce} from './Reproduce';
 import {explain, GLYPHS, MARK_NAMES, markOf} from './status';
@@ -56,9 +56,9 @@ export function CellPanel(props: Props): ReactElement {
         </header>
         <About row={row} />
         {mark !== 'unfaithful' && !tiers.some((tier) => tier.error) && (
-          <p className={styles.explanation} data-status={cell.status}>
-            <Message text={explain(cell)} />
-          </p>
+          <div className={styles.explanation} data-status={cell.status}>
+            <FoldedMessage text={explain(cell)} />
+          </div>
         )}
         <CellFindings matrix={matrix} feature={feature.id} findings={findings} tiers={tiers} since={since} />
         {wasTried && <Tiers tiers={tiers} evidence={evidence} />}

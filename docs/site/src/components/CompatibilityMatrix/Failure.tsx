@@ -3,6 +3,7 @@ import type {ReactElement} from 'react';
 import type {Mismatch, TierDetails} from './data/details';
 import {Fact, Facts} from './Facts';
 import styles from './Failure.module.css';
+import {FoldedMessage} from './FoldedMessage';
 import {Message} from './Message';
 import {inWords} from './names';
 
@@ -14,9 +15,9 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
         <MismatchTold key={index} mismatch={mismatch} />
       ))}
       {tier.mismatches.length === 0 && tier.error && (
-        <p className={styles.summary}>
-          <Message text={tier.error} />
-        </p>
+        <div className={styles.summary}>
+          <FoldedMessage text={tier.error} />
+        </div>
       )}
       <Facts>
         <Fact name="Cause">
@@ -37,7 +38,7 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
             <ul>
               {tier.wire.map((line, index) => (
                 <li key={index}>
-                  <Message text={line} />
+                  <FoldedMessage text={line} />
                 </li>
               ))}
             </ul>
@@ -54,12 +55,12 @@ export function Failure({tier}: {tier: TierDetails}): ReactElement {
 function MismatchTold({mismatch}: {mismatch: Mismatch}): ReactElement {
   return (
     <>
-      <p className={styles.summary}>
-        <Message text={mismatch.summary} />
-      </p>
+      <div className={styles.summary}>
+        <FoldedMessage text={mismatch.summary} />
+      </div>
       <Facts>
-        <Fact name="Expected">{mismatch.expected && <Message text={mismatch.expected} />}</Fact>
-        <Fact name="Found">{mismatch.actual && <Message text={mismatch.actual} />}</Fact>
+        <Fact name="Expected">{mismatch.expected && <FoldedMessage text={mismatch.expected} />}</Fact>
+        <Fact name="Found">{mismatch.actual && <FoldedMessage text={mismatch.actual} />}</Fact>
       </Facts>
     </>
   );

@@ -136,6 +136,7 @@ function FindingList({changes, since, children: places}: FindingListProps): Reac
                   </>
                 )}
               </Fact>
+              <Fact name="Workaround">{finding.known?.workaround && <Message text={finding.known.workaround} />}</Fact>
             </Facts>
           </li>
         );

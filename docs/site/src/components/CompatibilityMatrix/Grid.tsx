@@ -5,6 +5,7 @@ import {findingsOf, rowOf, type Details} from './data/details';
 import type {Feature, Matrix} from './data/matrix';
 import {cellMark, countMarks, groupsOf, toggle, type Group, type Shown} from './filter';
 import styles from './Grid.module.css';
+import {useOverflow, type Overflow} from './hooks';
 import {cellAnchor, providerName} from './names';
 import {GLYPHS} from './status';
 import {useGridKeys} from './useGridKeys';
@@ -21,6 +22,8 @@ export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
   const captionId = useId();
   const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
   const keys = useGridKeys(nameOfStop);
+  const [scroller, setScroller] = useState<HTMLElement | null>(null);
+  const overflow = useOverflow(scroller);
   if (shown.features.length === 0) {
     return <p className={styles.empty}>No cell matches this filter.</p>;
   }
@@ -41,42 +44,52 @@ export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
     ));
   return (
     <>
-      <div className={styles.scroller} role="region" aria-labelledby={captionId} tabIndex={hydrated ? undefined : 0}>
-        <table
-          className={styles.grid}
-          style={{'--columns': shown.providers.length} as CSSProperties}
-          onFocus={keys.onFocus}
-          onKeyDown={keys.onKeyDown}
+      <ScrollHint overflow={overflow} />
+      <div className={styles.frame}>
+        <div
+          className={styles.scroller}
+          ref={setScroller}
+          data-single={shown.providers.length === 1 || undefined}
+          role="region"
+          aria-labelledby={captionId}
+          tabIndex={hydrated ? undefined : 0}
         >
-          <caption id={captionId} className={styles.caption}>
-            Claude Code features by provider
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col" className={styles.corner}>
-                Feature
-              </th>
-              {shown.providers.map((provider) => (
-                <th scope="col" key={provider}>
-                  <ColumnHead provider={provider} matrix={matrix} />
+          <table
+            className={styles.grid}
+            style={{'--columns': shown.providers.length} as CSSProperties}
+            onFocus={keys.onFocus}
+            onKeyDown={keys.onKeyDown}
+          >
+            <caption id={captionId} className={styles.caption}>
+              Claude Code features by provider
+            </caption>
+            <thead>
+              <tr>
+                <th scope="col" className={styles.corner}>
+                  Feature
                 </th>
-              ))}
-            </tr>
-          </thead>
-          {groups.length === 0 && <tbody>{rows(shown.features)}</tbody>}
-          {groups.map((group) => (
-            <tbody key={group.category}>
-              <GroupRow
-                group={group}
-                providers={shown.providers}
-                isFolded={isFolded(group)}
-                onFold={() => setFolded(toggle(folded, group.category))}
-                isStop={!hydrated || stop === groupName(group)}
-              />
-              {!isFolded(group) && rows(group.features)}
-            </tbody>
-          ))}
-        </table>
+                {shown.providers.map((provider) => (
+                  <th scope="col" key={provider}>
+                    <ColumnHead provider={provider} matrix={matrix} />
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            {groups.length === 0 && <tbody>{rows(shown.features)}</tbody>}
+            {groups.map((group) => (
+              <tbody key={group.category}>
+                <GroupRow
+                  group={group}
+                  providers={shown.providers}
+                  isFolded={isFolded(group)}
+                  onFold={() => setFolded(toggle(folded, group.category))}
+                  isStop={!hydrated || stop === groupName(group)}
+                />
+                {!isFolded(group) && rows(group.features)}
+              </tbody>
+            ))}
+          </table>
+        </div>
       </div>
       {hasUnfaithful && (
         <p className={styles.marks}>
@@ -89,6 +102,15 @@ export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
       )}
     </>
   );
+}
+
+/** Says that the table scrolls, before the reader has scrolled it. */
+function ScrollHint({overflow: {aside, below}}: {overflow: Overflow}): ReactElement | null {
+  if (!aside && !below) {
+    return null;
+  }
+  const more = [aside && 'sideways for more providers', below && 'down for more features'].filter(Boolean).join(' and ');
+  return <p className={styles.hint}>Scroll the table {more}.</p>;
 }
 
 /** The name of a part of the table that the keyboard reaches: the anchor of a cell, or the name of a group. */

@@ -15,6 +15,7 @@ import {InWords} from './InWords';
 import {LeftOut} from './LeftOut';
 import styles from './MatrixView.module.css';
 import {cellAnchor, cellOfAnchor, isSameAnchor} from './names';
+import {RunFacts} from './RunFacts';
 import {Sources, type Links} from './Sources';
 import {Tooltip} from './Tooltip';
 import {Versions} from './Versions';
@@ -68,6 +69,7 @@ export function MatrixView({
         staleAfterDays={staleAfterDays}
       />
       <Sources links={links} />
+      {details && <RunFacts matrix={matrix} details={details} />}
       <LeftOut name="details" file={readDetails} />
       <LeftOut name="history" file={readHistory} />
       <LeftOut name="versions" file={readVersions} />
@@ -96,7 +98,7 @@ export function MatrixView({
         <Findings matrix={matrix} findings={details?.findings ?? []} since={since} />
       </div>
       {versions && <Versions matrix={matrix} history={versions} disabled={!hydrated} />}
-      <InWords matrix={matrix} />
+      <InWords matrix={matrix} details={details} />
       {hydrated && <Tooltip root={root} />}
       {hydrated && opened && (
         <CellPanel

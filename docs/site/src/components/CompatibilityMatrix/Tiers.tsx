@@ -4,7 +4,7 @@ import type {EvidenceKind, TierDetails} from './data/details';
 import {EarlierAttempts} from './EarlierAttempts';
 import {Expectations} from './Expectations';
 import {Failure} from './Failure';
-import {inWords} from './names';
+import {tierSetName} from './names';
 import {GLYPHS, MARK_NAMES, markOf} from './status';
 import styles from './Tiers.module.css';
 import {duration} from './time';
@@ -19,7 +19,7 @@ export function Tiers({tiers, evidence}: {tiers: TierDetails[]; evidence?: Evide
       <h3>Models</h3>
       {setsOf(tiers).map((set) => (
         <Fragment key={set ?? ''}>
-          {set !== undefined && <h4 className={styles.set}>{SET_NAMES[set] ?? inWords(set)}</h4>}
+          {set !== undefined && <h4 className={styles.set}>{tierSetName(set)}</h4>}
           <ul className={styles.tiers}>
             {tiers
               .filter((tier) => tier.set === set)
@@ -35,10 +35,8 @@ export function Tiers({tiers, evidence}: {tiers: TierDetails[]; evidence?: Evide
   );
 }
 
-const SET_NAMES: Record<string, string> = {v0: 'First version', current: 'Current models'};
-
 /** The sets of the tiers, in order; `undefined` stands for tiers without one. */
-function setsOf(tiers: TierDetails[]): (string | undefined)[] {
+export function setsOf(tiers: {set?: string}[]): (string | undefined)[] {
   return [...new Set(tiers.map((tier) => tier.set))];
 }
 
@@ -58,6 +56,11 @@ function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElemen
         <span className={styles.effort}>{effort(tier, isPaid)}</span>
       </p>
       <div className={styles.more}>
+        {tier.model && (
+          <p className={styles.model}>
+            Model <code>{tier.model}</code>
+          </p>
+        )}
         {tier.status === 'fail' && <Failure tier={tier} />}
         <EarlierAttempts attempts={tier.earlierAttempts} />
         <Expectations expectations={tier.expectations} />

@@ -23,8 +23,29 @@ export function useNow(): Date | undefined {
   return now;
 }
 
-/** The width below which a table of all providers does not fit. */
-const NARROW = '(max-width: 40rem)';
+/** Whether an element has more than it shows, to the side and below; unknown on the server. */
+export type Overflow = {aside: boolean; below: boolean};
+
+export function useOverflow(element: HTMLElement | null): Overflow {
+  const [overflow, setOverflow] = useState<Overflow>({aside: false, below: false});
+  useEffect(() => {
+    if (!element || typeof ResizeObserver === 'undefined') {
+      return undefined;
+    }
+    const measure = () => {
+      const aside = element.scrollWidth > element.clientWidth + 1;
+      const below = element.scrollHeight > element.clientHeight + 1;
+      setOverflow((last) => (last.aside === aside && last.below === below ? last : {aside, below}));
+    };
+    const observer = new ResizeObserver(measure);
+    [element, ...element.children].forEach((part) => observer.observe(part));
+    return () => observer.disconnect();
+  }, [element]);
+  return overflow;
+}
+
+/** The width below which a table of all providers does not fit, on a screen: in print all providers are there. */
+const NARROW = 'screen and (max-width: 40rem)';
 
 /** Whether the window is narrow; false on the server. */
 export function useNarrow(): boolean {

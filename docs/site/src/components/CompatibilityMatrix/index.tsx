@@ -1,8 +1,11 @@
 import useBaseUrl from '@docusaurus/useBaseUrl';
-import type {ReactElement} from 'react';
+import {useMemo, type ReactElement} from 'react';
 
+import {readDetails} from './data/details';
+import {readMatrix} from './data/matrix';
 import {publishedDetails, publishedHistory, publishedMatrix, publishedVersions} from './data/published';
 import {MatrixFromFiles} from './MatrixFromFiles';
+import {TestedModels as ModelsInShort} from './TestedModels';
 
 type Props = {
   /** The age in days at which the page warns that the results may be out of date. */
@@ -43,4 +46,14 @@ export default function CompatibilityMatrix({staleAfterDays, suite, feed}: Props
       links={links}
     />
   );
+}
+
+/** The models of the published run, in one sentence. */
+export function TestedModels(): ReactElement {
+  const details = useMemo(() => {
+    const matrix = readMatrix(publishedMatrix);
+    const read = matrix.kind === 'read' ? readDetails(publishedDetails, matrix.matrix) : undefined;
+    return read?.kind === 'read' ? read.details : undefined;
+  }, []);
+  return <ModelsInShort details={details} />;
 }

@@ -12,6 +12,18 @@ export function providerName(id: string): string {
   return PROVIDER_NAMES[id] ?? inWords(id);
 }
 
+const TIER_SET_NAMES: Record<string, string> = {v0: 'Earlier models', current: 'Current models'};
+
+/** The name of a set of tiers for readers. */
+export function tierSetName(id: string): string {
+  return TIER_SET_NAMES[id] ?? inWords(id);
+}
+
+/** `Haiku, Sonnet and Opus`. */
+export function listed(names: string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+}
+
 /** `rate_limit` → `Rate limit`. */
 export function inWords(id: string): string {
   const words = id.replaceAll('_', ' ').trim();

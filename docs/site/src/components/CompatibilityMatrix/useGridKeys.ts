@@ -1,4 +1,4 @@
-import {useCallback, useState, type FocusEvent, type KeyboardEvent} from 'react';
+import {useCallback, useRef, useState, type FocusEvent, type KeyboardEvent} from 'react';
 
 /** The parts of a table that the keyboard reaches: one by Tab, the others from there by the arrow keys. */
 const STOP = '[data-stop]';
@@ -13,6 +13,7 @@ export type GridKeys = {
 /** Moves the focus in a table by arrow keys, Home and End; `nameOf` gives each part a name. */
 export function useGridKeys(nameOf: (stop: Element) => string): GridKeys {
   const [current, setCurrent] = useState<string>();
+  const column = useRef(0);
 
   const onFocus = useCallback(
     (event: FocusEvent) => {
@@ -33,21 +34,24 @@ export function useGridKeys(nameOf: (stop: Element) => string): GridKeys {
     const rows = [...table.querySelectorAll('tr')]
       .map((row) => [...row.querySelectorAll<HTMLElement>(STOP)])
       .filter((stops) => stops.length > 0);
-    const next = neighbour(rows, stop, event.key);
+    const row = rows.find((stops) => stops.includes(stop as HTMLElement)) ?? [];
+    // Across the line of a category, which is one part, the column stays.
+    column.current = row.length > 1 ? row.indexOf(stop as HTMLElement) : column.current;
+    const next = neighbour(rows, row, column.current, event.key);
     if (next) {
       event.preventDefault();
       next.focus();
+      // A browser leaves a part that is in sight by a few pixels where it is.
+      next.scrollIntoView({block: 'nearest', inline: 'nearest'});
     }
   }, []);
 
   return {current, onFocus, onKeyDown};
 }
 
-/** The part to which `key` leads from `stop`; none for another key and at the edge of the table. */
-function neighbour(rows: HTMLElement[][], stop: Element, key: string): HTMLElement | undefined {
-  const line = rows.findIndex((stops) => stops.includes(stop as HTMLElement));
-  const row = rows[line] ?? [];
-  const column = row.indexOf(stop as HTMLElement);
+/** The part to which `key` leads from a row and column; none for another key and at the edge of the table. */
+function neighbour(rows: HTMLElement[][], row: HTMLElement[], column: number, key: string): HTMLElement | undefined {
+  const line = rows.indexOf(row);
   const inRow = (stops?: HTMLElement[]) => stops?.[Math.min(column, stops.length - 1)];
   switch (key) {
     case 'ArrowLeft':

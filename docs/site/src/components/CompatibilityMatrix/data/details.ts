@@ -58,6 +58,8 @@ export type Known = {
   link: string;
   /** The gateway's versions that show it, in words. */
   versions?: string;
+  /** What a user can do until it is mended, if something is known. */
+  workaround?: string;
 };
 
 const TRIAL_VERDICTS = ['broken', 'unfaithful', 'clean'] as const;
@@ -133,15 +135,30 @@ export type Row = {
   docs?: string;
 };
 
+/** A tier of models. */
+export type TierName = {
+  id: string;
+  /** For readers: `Haiku 4.5`. */
+  name: string;
+  /** The set of tiers that it belongs to; absent if there is only one. */
+  set?: string;
+};
+
 /** `compatibility-details.json`, read and checked. */
 export type Details = {
   evidence: EvidenceKind;
   /** The name of the gateway. */
   gateway: string;
+  /** `attached` if it ran already: then its settings are its own. */
+  gatewayKind?: string;
+  /** The version of its package. */
+  gatewayVersion?: string;
   /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
   /** What the gateway breaks, once each; features first. */
   findings: Finding[];
+  /** The tiers of the run, in the order of the file. */
+  tiers: TierName[];
   /** By feature id. */
   rows: Map<string, Row>;
   /** Feature id, then provider id. */
@@ -170,6 +187,14 @@ export function tiersOf(details: Details | undefined, feature: string, provider:
   return details?.cells.get(feature)?.get(provider) ?? [];
 }
 
+/** The names by which Claude Code asked the gateway for the models of a tier, in a provider's column; usually one. */
+export function modelsOf(details: Details, tier: string, provider: string): string[] {
+  const models = [...details.cells.values()].flatMap((columns) =>
+    (columns.get(provider) ?? []).flatMap((cell) => (cell.tier === tier && cell.model ? [cell.model] : [])),
+  );
+  return [...new Set(models)];
+}
+
 /** What readers learn about a row; nothing if the file does not say. */
 export function rowOf(details: Details | undefined, feature: string): Row {
   return details?.rows.get(feature) ?? {};
@@ -185,12 +210,16 @@ export function findingsOf(details: Details | undefined, feature: string, provid
 /** The findings about one change, one for each provider on which it shows. */
 export type Change = readonly [Finding, ...Finding[]];
 
-/** The findings by what changed: the same declaration, or else the same subjects. */
+/** What identifies the change that a finding is about: its declaration, or else its subjects. */
+export function changeOf({level, status, known, subjects}: Finding): string {
+  return JSON.stringify([level, status, known ? known.name : subjects]);
+}
+
+/** The findings by what changed. */
 export function byChange(findings: Finding[]): Change[] {
   const changes = new Map<string, [Finding, ...Finding[]]>();
   for (const finding of findings) {
-    const {level, status, known, subjects} = finding;
-    const key = JSON.stringify([level, status, known ? known.name : subjects]);
+    const key = changeOf(finding);
     const change = changes.get(key);
     if (change) {
       change.push(finding);
@@ -234,7 +263,7 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   );
   checkSubjects(findings, cells);
   const features = matrix.features.map(({id}) => id);
-  const tiers = tierNames(cells);
+  const tiers = inOrder(tierIds(cells), named.map(({id}) => id));
   const sorted = findings.map((finding) => ({
     ...finding,
     features: inOrder(finding.features, features),
@@ -245,11 +274,21 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   const gateway = readOptional(details.gateway, 'gateway', readObject);
   const configuration = readOptionalText(gateway?.configuration, 'gateway.configuration');
   const name = readOptionalText(gateway?.name, 'gateway.name') ?? 'litellm';
-  return {evidence, gateway: name, configuration, findings: sorted, rows, cells};
+  return {
+    evidence,
+    gateway: name,
+    gatewayKind: readOptionalText(gateway?.kind, 'gateway.kind'),
+    gatewayVersion: readOptionalText(gateway?.version, 'gateway.version'),
+    configuration,
+    findings: sorted,
+    tiers: tiers.map((id) => ({id, name: nameOf(id), set: setOf(id)})),
+    rows,
+    cells,
+  };
 }
 
-/** The tiers, in the order of the file. */
-function tierNames(cells: Details['cells']): string[] {
+/** The tiers that cells have, in their order. */
+function tierIds(cells: Details['cells']): string[] {
   const names: string[] = [];
   cells.forEach((columns) =>
     columns.forEach((tiers) => names.push(...tiers.map(({tier}) => tier).filter((name) => !names.includes(name)))),
@@ -314,10 +353,11 @@ function readKnown(item: unknown, where: string): Known {
     reason: readText(known.reason, `${where}.reason`),
     link: readText(known.link, `${where}.link`),
     versions: readOptionalText(known.versions, `${where}.versions`),
+    workaround: readOptionalText(known.workaround, `${where}.workaround`),
   };
 }
 
-function readTierName(item: unknown, where: string): {id: string; name: string; set?: string} {
+function readTierName(item: unknown, where: string): TierName {
   const tier = readObject(item, where);
   return {
     id: readText(tier.id, `${where}.id`),
