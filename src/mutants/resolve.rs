@@ -61,6 +61,17 @@ struct Resolver<'a> {
     known: &'a Known<'a>,
 }
 
+/// The events of `converse-stream`
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>).
+const CONVERSE_EVENTS: [&str; 6] = [
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+];
+
 impl Resolver<'_> {
     /// Parses each JSONPath and each regular expression, which `x-syntax` marks in the schema: serde would stop at the
     /// first error and does not know its place.
@@ -206,8 +217,8 @@ impl Resolver<'_> {
     fn event(&mut self, at: &KeyPath, change: &EventChange) {
         self.inserted(&at.then("insert_before"), change.insert_before.as_ref());
         self.inserted(&at.then("insert_after"), change.insert_after.as_ref());
-        // The relay changes what Claude Code reads: events of the Messages API.
-        let known = || READ_EVENTS.into_iter().chain(["ping"]);
+        // Those of the Messages API, and those of Converse behind the gateway.
+        let known = || READ_EVENTS.into_iter().chain(["ping"]).chain(CONVERSE_EVENTS);
         if let Some(name) = change
             .name
             .as_deref()
