@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, filters};
 use regex::Regex;
 use serde::Serialize;
 
 use super::Need;
-use crate::text::{closest, listed, suggestion};
+use crate::text::{listed, suggestion};
 
 /// Everything that a template may use.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -82,6 +82,14 @@ pub fn fill_from_providers(
 fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // The library's own filter makes `null` of an undefined value.
+    environment.add_filter(
+        "tojson",
+        |value: &Value, indent: Option<Value>, arguments: Kwargs| match value.is_undefined() {
+            true => Err(ErrorKind::UndefinedError.into()),
+            false => filters::tojson(value, indent, arguments),
+        },
+    );
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let mut syntax = SyntaxConfig::builder();
     syntax
@@ -97,7 +105,8 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     filled.map_err(|error| {
         let line = error.line().unwrap_or(1);
         let source = text.lines().nth(line - 1).unwrap_or_default();
-        let undefined = (error.kind() == ErrorKind::UndefinedError).then(|| undefined_name(source, values));
+        let undefined =
+            (error.kind() == ErrorKind::UndefinedError).then(|| undefined_name(text, source, values));
         let message = match (undefined.flatten(), error.detail()) {
             (Some(undefined), _) => undefined,
             (None, None) => error.kind().to_string(),
@@ -109,7 +118,7 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
 
 /// The first name in `line`, such as `providers.azure.kay`, that `values` do not have, with those that they have. A name that a
 /// loop defines is one of a model.
-fn undefined_name(line: &str, values: &Value) -> Option<String> {
+fn undefined_name(template: &str, line: &str, values: &Value) -> Option<String> {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*").expect("the pattern is valid"));
     let expressions = line
@@ -123,9 +132,12 @@ fn undefined_name(line: &str, values: &Value) -> Option<String> {
             let keys: Vec<String> = value.try_iter().ok()?.map(|key| key.to_string()).collect();
             let next = value.get_attr(step).ok()?;
             if next.is_undefined() {
-                let is_of_loop = index == 0
-                    && found.contains('.')
-                    && closest(step, keys.iter().map(String::as_str)).is_none();
+                let in_loop = |defined: &str| defined.split([' ', ',', '-']).any(|word| word == step);
+                let mut loops = template
+                    .split("for ")
+                    .skip(1)
+                    .filter_map(|rest| rest.split(" in ").next());
+                let is_of_loop = index == 0 && loops.any(in_loop);
                 let known = || keys.iter().map(String::as_str);
                 let what = match is_of_loop {
                     true => return Some(format!("`{found}` is undefined")),
@@ -250,7 +262,7 @@ mod tests {
             ),
             (
                 "{{ providers.azure.kay | tojson }}",
-                "`providers.azure.kay` is undefined (did you mean `key`?): expected one of `base`, `key`",
+                "`providers.azure.kay` is undefined: expected one of `base`, `key`",
             ),
             (
                 "{% for model in models %}{{ model.alais }}{% endfor %}",

@@ -210,7 +210,7 @@ fn each_mistake_of_an_entry_has_its_place() {
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {X: '{{ key }} {{ port }}'}}}\n",
-            "3:50: the template cannot be filled: undefined value",
+            "3:50: the template cannot be filled: `key` is undefined",
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {'A B=': x}}}\n",
@@ -241,7 +241,7 @@ fn each_mistake_of_an_entry_has_its_place() {
     for (wrong, expected) in [
         (
             "configure:\n  home/a.json: |\n    {\n      {{ prot }}\n    }\n",
-            "8:7: the template cannot be filled: undefined value",
+            "8:7: the template cannot be filled: `prot` is undefined (did you mean `port`?)",
         ),
         (
             "configure: {../a: x}\n",
