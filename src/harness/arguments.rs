@@ -7,7 +7,6 @@ use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
 use crate::report::Paint;
 use crate::run::RunOptions;
-use crate::text::number_from_one;
 
 /// Run the matrix
 #[derive(Debug, Parser)]
@@ -38,7 +37,7 @@ pub struct Libtest {
     #[arg(long)]
     pub list: bool,
     /// Trials that run at once [default: 32, since most wait for a provider; or RUST_TEST_THREADS]
-    #[arg(long, value_name = "N", value_parser = number_from_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "N", value_parser = crate::text::number_from_one::<NonZeroUsize>)]
     pub test_threads: Option<NonZeroUsize>,
     /// Print one character for each trial: the same as `--format terse`
     #[arg(short, long, conflicts_with = "format")]

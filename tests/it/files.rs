@@ -276,6 +276,7 @@ fn a_cell_without_a_file_gets_a_note() {
     folder.write("cells/first/here.yaml", GOOD);
     folder.write("cells/first/there.yaml", GOOD);
     folder.write("cells/second/here.yaml", GOOD);
+    folder.write("cells/_shared.yaml", "expect: { own: { unchanged: request } }\n");
     let project = open(&folder);
     let notes = summary(&project.notes(&[]));
     assert_eq!(

@@ -287,7 +287,7 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
     ];
     assert_found(&cases);
     assert_eq!(found(TWO_CALLS), "");
-    // A schema that is no JSON is told once.
+    // A schema that is no JSON is one error.
     let broken = "prompt: a\nflags: [--json-schema, \"{broken\"]\nreplies:\n  - content: [{ tool_use: { name: StructuredOutput, input: {} } }]\nexpect:\n  ends:\n    exit: 0\n";
     assert_eq!(
         found(broken).matches("--json-schema").count(),

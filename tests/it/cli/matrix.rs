@@ -140,8 +140,16 @@ fn the_exit_status_of_diff_shows_regressions() {
     assert!(!regressed.out.contains('\u{1b}'), "a pipe gets no colours");
 
     for (old, new, said) in [
-        ("missing.json", "new.json", "error: reading `missing.json`: "),
-        ("old.json", "missing.json", "error: reading `missing.json`: "),
+        (
+            "missing.json",
+            "new.json",
+            "error: there is no matrix in `missing.json`: ",
+        ),
+        (
+            "old.json",
+            "missing.json",
+            "error: there is no matrix in `missing.json`: ",
+        ),
         ("cut.json", "new.json", "error: cut.json:22:22: EOF while parsing"),
         ("old.json", "cut.json", "error: cut.json:22:22: EOF while parsing"),
     ] {
