@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use compat_matrix::document::yaml;
+use compat_matrix::files::run_folders;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -215,6 +216,23 @@ async fn bash(machine: &Machine, script: &str, variables: &[(&str, &str)]) -> Ra
         .env("BASH_ENV", path("home/.bash_env"))
         .envs(variables.iter().copied());
     Ran::of(&mut bash).await
+}
+
+#[test]
+fn the_report_of_the_gate_gets_the_evidence_of_each_container() {
+    let config = config(".circleci/config.yml");
+    let steps = &config["jobs"]["claude_code_compat_pr_gate"]["steps"];
+    let kept = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|step| step.get("persist_to_workspace"));
+    let expected = serde_json::json!(["shards", run_folders::RUNS]);
+    assert_eq!(kept.expect("a step that keeps files")["paths"], expected);
+    // A missing folder would fail the job.
+    let is_made =
+        |(_, script): &(String, String)| script.contains(&format!("$COMPAT_PROJECT/{}", run_folders::RUNS));
+    assert!(runs(steps).iter().any(is_made));
 }
 
 #[test]
