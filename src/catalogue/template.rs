@@ -109,6 +109,9 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
             (error.kind() == ErrorKind::UndefinedError).then(|| undefined_name(text, source, values));
         let message = match (undefined.flatten(), error.detail()) {
             (Some(undefined), _) => undefined,
+            (None, _) if error.kind() == ErrorKind::UndefinedError => {
+                format!("undefined value in `{}`", source.trim())
+            }
             (None, None) => error.kind().to_string(),
             (None, Some(detail)) => format!("{}: {detail}", error.kind()),
         };
@@ -116,43 +119,42 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     })
 }
 
-/// The first name in `line`, such as `providers.azure.kay`, that `values` do not have, with those that they have. A name that a
-/// loop defines is one of a model.
+/// The name in the one expression of `line`, such as `providers.azure.kay`, that `values` do not have, with those that they have.
+/// Of a name that a loop defines, it says only that it is undefined.
 fn undefined_name(template: &str, line: &str, values: &Value) -> Option<String> {
     static NAME: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*").expect("the pattern is valid"));
-    let expressions = line
-        .split("{{")
-        .skip(1)
-        .map(|rest| rest.split("}}").next().unwrap_or_default());
-    expressions.into_iter().find_map(|expression| {
-        let found = NAME.find(expression)?.as_str();
-        let mut value = values.clone();
-        for (index, step) in found.split('.').enumerate() {
-            let keys: Vec<String> = value.try_iter().ok()?.map(|key| key.to_string()).collect();
-            let next = value.get_attr(step).ok()?;
-            if next.is_undefined() {
-                let in_loop = |defined: &str| defined.split([' ', ',', '-']).any(|word| word == step);
-                let mut loops = template
-                    .split("for ")
-                    .skip(1)
-                    .filter_map(|rest| rest.split(" in ").next());
-                let is_of_loop = index == 0 && loops.any(in_loop);
-                let known = || keys.iter().map(String::as_str);
-                let what = match is_of_loop {
-                    true => return Some(format!("`{found}` is undefined")),
-                    false => found.split('.').take(index + 1).collect::<Vec<_>>().join("."),
-                };
-                return Some(format!(
-                    "`{what}` is undefined{}: expected one of {}",
-                    suggestion(step, known()),
-                    listed(known())
-                ));
-            }
-            value = next;
+    // Of several expressions or names, it is not clear which one is meant.
+    let (expression, rest) = line.split_once("{{")?.1.split_once("}}")?;
+    if rest.contains("{{") || expression.contains(['"', '\'', '~', '+']) {
+        return None;
+    }
+    let found = NAME.find(expression)?.as_str();
+    let mut value = values.clone();
+    for (index, step) in found.split('.').enumerate() {
+        let keys: Vec<String> = value.try_iter().ok()?.map(|key| key.to_string()).collect();
+        let next = value.get_attr(step).ok()?;
+        if next.is_undefined() {
+            let in_loop = |defined: &str| defined.split([' ', ',', '-']).any(|word| word == step);
+            let mut loops = template
+                .split("for ")
+                .skip(1)
+                .filter_map(|rest| rest.split(" in ").next());
+            let is_of_loop = index == 0 && loops.any(in_loop);
+            let known = || keys.iter().map(String::as_str);
+            let what = match is_of_loop {
+                true => return Some(format!("`{found}` is undefined")),
+                false => found.split('.').take(index + 1).collect::<Vec<_>>().join("."),
+            };
+            return Some(format!(
+                "`{what}` is undefined{}: expected one of {}",
+                suggestion(step, known()),
+                listed(known())
+            ));
         }
-        None
-    })
+        value = next;
+    }
+    None
 }
 
 impl NeutralList {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::{closest, counted, listed, quotable};
+use crate::text::{counted, listed, quotable};
 use crate::wire::Usage;
 use crate::wire::answer::content_deltas;
 use crate::wire::error_reply::ERROR_TYPES;
@@ -133,7 +133,8 @@ impl Resolver<'_> {
 
     /// Reports a mistyped error type. A provider may have types of its own, so an unlike name may be right.
     fn error_type(&mut self, path: &KeyPath, kind: &str) {
-        if ERROR_TYPES.contains(&kind) || closest(kind, ERROR_TYPES).is_none() {
+        let is_like = |name: &&str| strsim::damerau_levenshtein(kind, name) <= 2;
+        if ERROR_TYPES.contains(&kind) || !ERROR_TYPES.iter().any(is_like) {
             return;
         }
         let message = format!("the Messages API has no error type `{}`", quotable(kind));

@@ -110,7 +110,7 @@ fn of_text(text: &str) -> String {
                 "${1}redacted",
             ),
             (
-                r#"(?i)\b((?:in|for|of|on|from|to|resource|consumer) project[:\s]\s*[`'"\\]*)[a-z0-9][a-z0-9:.-]{4,}[a-z0-9]"#,
+                r#"(?i)\b((?:in|for|of|on|from|to|resource|consumer) project[:\s]\s*[`'"\\]*)[a-z][a-z0-9.]{0,29}[0-9:-][a-z0-9:.-]*[a-z0-9]"#,
                 "${1}project-redacted",
             ),
             // https://learn.microsoft.com/azure/azure-resource-manager/management/overview
@@ -350,6 +350,7 @@ mod tests {
                 "for consumer 'project_number:redacted'",
             ),
             ("in project 12", "in project 12"),
+            ("for project planning", "for project planning"),
             (
                 "/subscriptions/7f-1/resourceGroups/my-shop/providers/Microsoft.CognitiveServices/accounts/shop-ai/x",
                 "/subscriptions/redacted/resourceGroups/redacted/providers/Microsoft.CognitiveServices/accounts/redacted/x",

@@ -98,10 +98,6 @@ fn transcript(evidence: &Evidence) -> Vec<Deviation> {
 /// Claude Code neither reduced nor repeated a request: the answer that follows would hide it. A request that the provider
 /// itself refused, or whose reply it broke off, may be repeated.
 fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
-    let has_failed = |exchange: &ProviderExchange| {
-        let is_broken = exchange.operation == Operation::Messages && exchange.reply.message.is_none();
-        exchange.reply.status >= 400 || is_broken
-    };
     let provider_failed = evidence.is_simulated() && evidence.exchanges.iter().any(has_failed);
     let reduced = evidence.transcript.workarounds().into_iter();
     let reduced = reduced.filter(|(_, text)| !provider_failed || !text.contains(STREAM_REPEATED));
@@ -129,7 +125,13 @@ fn workarounds(evidence: &Evidence) -> Vec<Deviation> {
     found
 }
 
-/// The gateway itself refused a request, and Claude Code sent another one without a word in its debug log.
+/// Whether the provider refused the request, or broke its reply off.
+fn has_failed(exchange: &ProviderExchange) -> bool {
+    let is_broken = exchange.operation == Operation::Messages && exchange.reply.message.is_none();
+    exchange.reply.status >= 400 || is_broken
+}
+
+/// The gateway itself refused a request, and Claude Code sent another one, without an entry in its debug log.
 fn repaired(evidence: &Evidence) -> Option<Deviation> {
     if !evidence.has_both_sides() || evidence.transcript.results().iter().any(|result| result.is_error) {
         return None;
@@ -140,7 +142,7 @@ fn repaired(evidence: &Evidence) -> Option<Deviation> {
             && passage.reply.as_ref().is_some_and(|reply| reply.status >= 400)
             && wire_diff::forwarded(passage, &evidence.sent, &evidence.exchanges)
                 .iter()
-                .all(|exchange| exchange.reply.status < 400)
+                .all(|exchange| !has_failed(exchange))
     };
     let passage = evidence.sent.iter().find(|passage| is_refused_here(passage))?;
     let reply = passage.reply.as_ref()?;

@@ -128,8 +128,8 @@ impl GatewayComparison {
     fn differences(&self) -> Vec<(Vec<&TrialName>, &[ComparedResult])> {
         let mut groups: Vec<(Vec<&TrialName>, &[ComparedResult])> = Vec::new();
         let is_unjudged = |result: &ComparedResult| result.mark() == CellMark::Unjudged;
-        let is_told = |trial: &&ComparedTrial| trial.differs || trial.results.iter().any(is_unjudged);
-        for trial in self.trials.iter().filter(is_told) {
+        let is_listed = |trial: &&ComparedTrial| trial.differs || trial.results.iter().any(is_unjudged);
+        for trial in self.trials.iter().filter(is_listed) {
             let lines = |results: &[ComparedResult]| -> Vec<String> {
                 results.iter().map(ComparedResult::line).collect()
             };

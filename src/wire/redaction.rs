@@ -60,7 +60,8 @@ pub fn header_value(name: &str, value: &[u8]) -> String {
     }
     let length = value.len();
     match text
-        .trim_start_matches("Bearer ")
+        .split_once(' ')
+        .map_or(&*text, |(_, token)| token)
         .starts_with(SUBSCRIPTION_PREFIX)
     {
         true => format!("[redacted, {length} bytes, {SUBSCRIPTION_PREFIX}…]"),

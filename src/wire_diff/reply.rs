@@ -170,11 +170,11 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     found
 }
 
-/// The type that Claude Code should get. In a form of Bedrock or Google, the status tells it; a server's error may have several.
+/// The type that Claude Code should get. In a form of Bedrock or Google, the status tells it, if only one type has it.
 fn kind<'a>(given: &ProviderReply, error: &'a Value) -> Option<&'a str> {
     match is_messages_error(error) {
         true => error["error"]["type"].as_str(),
-        false => (400..500)
+        false => [400, 401, 402, 403, 404, 413, 429]
             .contains(&given.status)
             .then(|| error_reply::kind_of(given.status)),
     }
@@ -374,7 +374,7 @@ fn pings(given: &[SentEvent], came: &[SentEvent]) -> Option<Difference> {
     };
     let has_silence = given.windows(2).any(|pair| pair.iter().all(is_ping));
     let (sent, came) = (in_silence(given), in_silence(came));
-    (has_silence && came == 0)
+    (has_silence && sent > 0 && came == 0)
         .then(|| Difference::of(Part::Event, "pings of a silence", sent, came).with_fate(Fate::Dropped))
 }
 

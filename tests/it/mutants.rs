@@ -103,6 +103,11 @@ fn each_mistake_in_a_mutant_has_its_line() {
             4,
         ),
         (
+            format!("reply:\n  events: [{{ name: content_block_dleta, drop: true }}]\n{killed}"),
+            "a stream has no event `content_block_dleta`",
+            4,
+        ),
+        (
             format!("reply:\n  events: [{{ name: ping, drop: true, duplicate: true }}]\n{killed}"),
             "it is not clear what happens to these events",
             4,

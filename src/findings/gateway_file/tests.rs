@@ -210,7 +210,7 @@ fn each_mistake_of_an_entry_has_its_place() {
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {X: '{{ key }} {{ port }}'}}}\n",
-            "3:50: the template cannot be filled: `key` is undefined",
+            "3:50: the template cannot be filled: undefined value in `{{ key }} {{ port }}`",
         ),
         (
             "install: {tool: litellm}\nconfigurations: {a: {about: A., environment: {'A B=': x}}}\n",

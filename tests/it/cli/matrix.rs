@@ -38,6 +38,9 @@ fn regressed() -> String {
 #[test]
 fn build_writes_the_matrix_and_its_details_beside_it() {
     let folder = Folder::with(&[("compat-results.json", RESULTS)]);
+    let missing = folder.compat(&["matrix", "show"]);
+    missing.err_has("there is no matrix in `compatibility-matrix.json`: `");
+    missing.err_has("matrix build` writes one from the last results");
     let output = folder.compat(&["matrix", "build", "--matrix", "v0", "--manifest", &manifest()]);
     output.exits(0);
     assert_eq!(output.out, "");
