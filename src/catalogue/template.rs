@@ -105,15 +105,11 @@ fn filled(text: &str, values: &Value) -> Result<String, TemplateError> {
     filled.map_err(|error| {
         let line = error.line().unwrap_or(1);
         let source = text.lines().nth(line - 1).unwrap_or_default();
-        let undefined =
-            (error.kind() == ErrorKind::UndefinedError).then(|| undefined_name(text, source, values));
-        let message = match (undefined.flatten(), error.detail()) {
-            (Some(undefined), _) => undefined,
-            (None, _) if error.kind() == ErrorKind::UndefinedError => {
-                format!("undefined value in `{}`", source.trim())
-            }
-            (None, None) => error.kind().to_string(),
-            (None, Some(detail)) => format!("{}: {detail}", error.kind()),
+        let message = match (error.kind(), error.detail()) {
+            (ErrorKind::UndefinedError, _) => undefined_name(text, source, values)
+                .unwrap_or_else(|| format!("undefined value in `{}`", source.trim())),
+            (kind, None) => kind.to_string(),
+            (kind, Some(detail)) => format!("{kind}: {detail}"),
         };
         TemplateError { line, message }
     })

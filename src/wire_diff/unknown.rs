@@ -113,20 +113,26 @@ fn collect_documents<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
     }
 }
 
+/// Compares only `keys`.
 fn selected(part: Part, label: &str, sent: &Value, arrived: &Value, keys: &[&str]) -> Vec<Difference> {
-    let only = |value: &Value| -> Value {
-        let mut all: Map<String, Value> = value.as_object().cloned().unwrap_or_default();
-        all.retain(|name, value| keys.contains(&name.as_str()) && !value.is_null());
-        all.into()
-    };
-    values::differences(part, label, &only(sent), &only(arrived))
+    filtered(part, label, [sent, arrived], |name| keys.contains(&name))
 }
 
+/// Compares all keys but the `known` ones.
 fn differences(part: Part, label: &str, sent: &Value, arrived: &Value, known: &[&str]) -> Vec<Difference> {
-    let without = |value: &Value| -> Value {
+    filtered(part, label, [sent, arrived], |name| !known.contains(&name))
+}
+
+fn filtered(
+    part: Part,
+    label: &str,
+    sides: [&Value; 2],
+    is_compared: impl Fn(&str) -> bool,
+) -> Vec<Difference> {
+    let [sent, arrived] = sides.map(|value| -> Value {
         let mut keys: Map<String, Value> = value.as_object().cloned().unwrap_or_default();
-        keys.retain(|name, _| !known.contains(&name.as_str()));
+        keys.retain(|name, _| is_compared(name));
         keys.into()
-    };
-    values::differences(part, label, &without(sent), &without(arrived))
+    });
+    values::differences(part, label, &sent, &arrived)
 }
