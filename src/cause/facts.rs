@@ -8,16 +8,21 @@ use crate::judge::{Evaluation, UnofferedTool};
 use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
+use crate::wire::Direction;
+use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
 use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire_diff;
 
-const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
+pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
 
 /// The rule of an answer that the provider gave to another trial.
 pub(super) const OF_ANOTHER_TRIAL: &str = "answer_of_another_trial";
+
+/// The rule of a request that the provider refused.
+pub(super) const REJECTED_REQUEST: &str = "rejected_request";
 
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
@@ -182,7 +187,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let asked = asked(evidence);
     let error = reported_error(evidence);
     let Some(last) = asked.last() else {
-        return nothing_arrived(evidence, error);
+        return asked_elsewhere(evidence).unwrap_or_else(|| nothing_arrived(evidence, error));
     };
     let sent = last.reply.status;
     match &last.matched {
@@ -280,10 +285,23 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
             "see which model the gateway's configuration gives this alias: if it is this one, correct it there; else report it to the gateway",
         );
     }
+    let betas = match (exchange.route, &exchange.message) {
+        (Some(route), Some(message)) if rule == KNOWN_BETAS => {
+            unknown_betas(route, &message.betas).join(", ")
+        }
+        _ => String::new(),
+    };
+    let what = match betas.as_str() {
+        "" => String::new(),
+        betas => format!(", with the beta {betas}"),
+    };
     Diagnosis::proven(
         Cause::Gateway,
-        "rejected_request",
-        format!("the provider refused the request as the gateway sent it (`{rule}`, HTTP {status})"),
+        REJECTED_REQUEST,
+        format!(
+            "the provider refused request {} as the gateway sent it{what} (`{rule}`, HTTP {status})",
+            exchange.turn.unwrap_or(exchange.number)
+        ),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
     )
 }
@@ -303,6 +321,23 @@ fn changed_status(sent: u16, seen: u16) -> Diagnosis {
         format!("the provider answered with HTTP {sent}, the gateway returned HTTP {seen}"),
         "report to the gateway that it changes its provider's errors",
     )
+}
+
+/// The gateway sent the request to a path that the provider does not have. A run that configures the gateway gives it the
+/// provider's base, so the path is the gateway's own.
+fn asked_elsewhere(evidence: &Evidence) -> Option<Diagnosis> {
+    let stray = wire_diff::strays(&evidence.exchanges).next()?;
+    (!evidence.attached).then(|| {
+        Diagnosis::proven(
+            Cause::Gateway,
+            "asked_elsewhere",
+            format!(
+                "the gateway sent the request to a path that the provider does not have: {} {}",
+                stray.request.method, stray.request.path
+            ),
+            "see the path in `exchanges.jsonl`; does this version of the gateway have the provider's Messages API? If it does, report it to the gateway",
+        )
+    })
 }
 
 fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnosis {
@@ -414,6 +449,16 @@ fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
 /// What both sides of a run with an answer prove about the gateway.
 fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
+    // Claude Code did without what was refused. A later reply that changed is another fault.
+    let later = judgement.first_divergence().filter(|change| {
+        let is_later = |number: &usize| change.exchange.is_some_and(|other| other > *number);
+        change.direction == Direction::Reply && judgement.overcome.first().is_some_and(is_later)
+    });
+    if later.is_some()
+        && let Some(fault) = traces::diverged(evidence, judgement)
+    {
+        return Some(fault);
+    }
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
             let as_sent = traces::refused_as_sent(judgement, exchange, rule);
@@ -443,6 +488,13 @@ fn refused_by_rule(evidence: &Evidence, exchange: &ProviderExchange) -> Option<D
 /// An error that Claude Code saw and the provider did not give.
 fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
     let error = reported_error(evidence)?;
+    let is_within = |words: &str| !words.is_empty() && error.text.contains(words);
+    if asked
+        .iter()
+        .any(|exchange| is_within(wire_diff::error_within(&exchange.reply)))
+    {
+        return None;
+    }
     let given = |status| asked.iter().any(|exchange| exchange.reply.status == status);
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
     match error.status {

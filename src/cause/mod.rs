@@ -6,9 +6,11 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::evidence::Evidence;
+use crate::expectation::REFUSED;
 use crate::judge::Evaluation;
-use crate::outcome::{Cause, Failure};
+use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
+use crate::wire::Direction;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::model;
 use crate::wire_diff::Change;
@@ -52,20 +54,35 @@ impl Diagnosis {
 /// The failure of a trial with mismatches.
 pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure {
     let diagnosis = of_trial(evidence, judgement);
-    let divergence = judgement.first_divergence();
+    let divergence = judgement
+        .first_divergence()
+        .filter(|_| diagnosis.cause == Cause::Gateway);
+    let is_of_request = divergence.is_some_and(|change| change.direction == Direction::Request);
+    let (headline, explained) = match diagnosis.rule {
+        facts::OF_ANOTHER_TRIAL => (Some("the reply is the answer to another trial".to_owned()), None),
+        facts::REJECTED_REQUEST if !is_of_request => (Some(diagnosis.why.clone()), Some(REFUSED)),
+        _ => (
+            divergence.map(Change::line),
+            divergence.and_then(|change| judgement.explained_by(change)),
+        ),
+    };
     Failure {
         cause: diagnosis.cause,
         why: diagnosis.why,
-        headline: match diagnosis.rule {
-            facts::OF_ANOTHER_TRIAL => Some("the reply is the answer to another trial".to_owned()),
-            _ => divergence
-                .filter(|_| diagnosis.cause == Cause::Gateway)
-                .map(Change::line),
-        },
+        headline,
         next: evidence.hint(&diagnosis.next),
         wire: judgement.wire_lines(),
-        mismatches: judgement.mismatches.clone(),
+        mismatches: put_first(judgement.mismatches.clone(), explained),
     }
+}
+
+/// `mismatches`, with the one that the headline explains first.
+fn put_first(mut mismatches: Vec<Mismatch>, explained: Option<&str>) -> Vec<Mismatch> {
+    mismatches.sort_by_key(|mismatch| {
+        let is_explained = explained.is_some_and(|name| name == mismatch.expectation);
+        (mismatch.status, !is_explained)
+    });
+    mismatches
 }
 
 /// The provider refused `exchange`, because the gateway's configuration gives `alias` a model that it does not have.

@@ -1,6 +1,7 @@
 //! Finds the cause of a broken expectation from the differences between both sides of the gateway.
 
 use super::Diagnosis;
+use super::facts::SEE_LOG;
 use crate::evidence::Evidence;
 use crate::expectation::Trace;
 use crate::judge::Evaluation;
@@ -8,7 +9,7 @@ use crate::outcome::Cause;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Operation, Route};
-use crate::wire_diff::{Change, Fate, Part, WireDiff};
+use crate::wire_diff::{Change, Fate, Part, SECOND_HEADER, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
 pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
@@ -55,9 +56,6 @@ pub(super) fn diverged(evidence: &Evidence, judgement: &Evaluation) -> Option<Di
 pub(super) fn without_key(judgement: &Evaluation) -> Option<Diagnosis> {
     let diff = judgement.diff.as_ref()?;
     let change = diff.without_key()?;
-    let of_request = diff.changes.iter().filter(|other| {
-        other.direction == Direction::Request && other.sent == change.sent && other.what.part != Part::Request
-    });
     let what = match change.exchange {
         Some(_) => "the gateway forwarded the request in a changed form, without the trial's key",
         None => {
@@ -68,7 +66,7 @@ pub(super) fn without_key(judgement: &Evaluation) -> Option<Diagnosis> {
     Some(Diagnosis::proven(
         Cause::Gateway,
         "forwarded_without_key",
-        with_change(what, of_request.min_by_key(|other| other.what.part)),
+        with_change(what, diff.lost_with_the_key(change)),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; compare it with the requests in \
          `ambiguous.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
     ))
@@ -155,7 +153,10 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
     }
     let nearest = trace.interest.of_diff(diff).first().copied();
     match (trace.interest.direction, trace.held_before) {
-        (Direction::Request, Some(true)) => Some(lost(evidence, nearest)),
+        (Direction::Request, Some(true)) => Some(match nearest {
+            Some(change) => lost(evidence, Some(change)),
+            None => lost_by_name(&trace.interest.names),
+        }),
         (Direction::Request, Some(false)) => Some(never_sent(diff)),
         (Direction::Request, None) => nearest.map(|change| lost(evidence, Some(change))),
         (Direction::Reply, held) => match nearest {
@@ -177,12 +178,30 @@ fn other_model() -> Diagnosis {
     )
 }
 
+/// What an expectation looks for, and no change that is compared shows: a header that a gateway may drop.
+fn lost_by_name(names: &[String]) -> Diagnosis {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let names = match names.as_slice() {
+        [] => String::new(),
+        names => format!(": {}", names.join(", ")),
+    };
+    Diagnosis::proven(
+        Cause::Gateway,
+        "lost_on_the_way",
+        format!("sent by claude, absent or changed at the provider{names}"),
+        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
+    )
+}
+
 fn credential_passed_on(change: &Change) -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         "credential_passed_on",
         with_change(
-            "the gateway sends a credential to a side that must not get it",
+            match change.what.path.as_str() {
+                SECOND_HEADER => "the gateway sends the provider a credential in two headers",
+                _ => "the gateway sends a credential to a side that must not get it",
+            },
             Some(change),
         ),
         "compare the headers in `sent.jsonl` with those in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
@@ -201,11 +220,17 @@ fn answered_otherwise() -> Diagnosis {
 
 /// In a request to the gateway, absent or changed at the provider.
 fn lost(evidence: &Evidence, change: Option<&Change>) -> Diagnosis {
+    let is_missing = |change: &Change| (change.what.part, change.what.fate) == (Part::Request, Fate::Dropped);
     Diagnosis::proven(
         Cause::Gateway,
         "lost_on_the_way",
         with_change(&loss_in_words(evidence, change), change),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
+        match change.is_some_and(is_missing) {
+            true => SEE_LOG,
+            false => {
+                "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway"
+            }
+        },
     )
 }
 

@@ -161,6 +161,20 @@ const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 const MAX_RETRIES: &str = "2";
 
 impl Invocation {
+    /// The flags that each trial may have, whatever its cell.
+    pub const FLAGS: [&str; 10] = [
+        "--print",
+        "--output-format",
+        "--verbose",
+        "--include-partial-messages",
+        "--input-format",
+        "--model",
+        "--session-id",
+        "--debug-file",
+        "--strict-mcp-config",
+        "--mcp-config",
+    ];
+
     /// The arguments, without the program's name.
     pub fn argv(&self) -> Vec<OsString> {
         let printing = "-p --output-format stream-json --verbose --include-partial-messages";

@@ -1,5 +1,6 @@
 //! Helpers for kinds that are judged on the requests at the provider.
 
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -155,21 +156,26 @@ pub(super) fn noun(operation: Operation) -> &'static str {
     }
 }
 
-/// The requests that reached the provider, in short.
-pub(super) fn arrivals(exchanges: &[ProviderExchange]) -> String {
-    if exchanges.is_empty() {
+/// The requests that reached the provider, in short: equal ones once, with their number.
+pub(super) fn arrivals<'a>(exchanges: impl IntoIterator<Item = &'a ProviderExchange>) -> String {
+    let mut times: IndexMap<String, usize> = IndexMap::new();
+    for exchange in exchanges {
+        let (request, status) = (&exchange.request, exchange.reply.status);
+        let line = format!("{} {} → {status}", request.method, request.path);
+        *times.entry(line).or_default() += 1;
+    }
+    let total: usize = times.values().sum();
+    if total == 0 {
         return "no request of this trial reached the provider".into();
     }
-    let lines: Vec<String> = exchanges
-        .iter()
-        .map(|exchange| {
-            format!(
-                "{} {} → {}",
-                exchange.request.method, exchange.request.path, exchange.reply.status
-            )
-        })
-        .collect();
-    clipped(&format!("{} requests: {}", lines.len(), lines.join(", ")))
+    let lines = times.into_iter().map(|(line, count)| match count {
+        1 => line,
+        count => format!("{line} ({count} times)"),
+    });
+    clipped(&format!(
+        "{total} requests: {}",
+        lines.collect::<Vec<_>>().join(", ")
+    ))
 }
 
 pub(super) fn messages(exchange: &ProviderExchange) -> &[Message] {

@@ -12,7 +12,7 @@ use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
 use crate::expectation::{
-    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, WORKAROUNDS,
+    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, UNMATCHED, WORKAROUNDS,
 };
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
@@ -20,7 +20,7 @@ use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
 use crate::wire::exchange::Matched;
 use crate::wire::script::{Reply, ReplyBlock};
 use crate::wire::{Direction, Operation};
-use crate::wire_diff::{self, Change, Fate, Part, WireDiff};
+use crate::wire_diff::{self, Change, Fate, Part, SECOND_HEADER, WireDiff};
 
 /// The evaluation of one attempt at a trial.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Evaluation {
     pub diff: Option<WireDiff>,
     /// All changes, with the known ones: for the evidence.
     pub whole_diff: Option<WireDiff>,
+    /// The numbers of the requests that the provider refused by a rule of its own, before it answered a later one.
+    pub overcome: Vec<usize>,
 }
 
 /// A tool that a reply of the cell calls in vain.
@@ -78,10 +80,24 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
     }
     let mut evaluation = judge.evaluation;
     evaluation.unoffered_tool = unoffered_tool(test, evidence);
+    evaluation.overcome = overcome(evidence);
     evaluation.diff.clone_from(&diff);
     evaluation.whole_diff = diff;
     evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
+}
+
+/// The refused requests before the last answered one: Claude Code or the gateway did without something, and went on.
+fn overcome(evidence: &Evidence) -> Vec<usize> {
+    let exchanges = evidence.exchanges.iter();
+    let answered = exchanges
+        .clone()
+        .rev()
+        .find(|exchange| exchange.reply.status < 400);
+    let answered = answered.map_or(0, |exchange| exchange.number);
+    let refused = exchanges.filter(|exchange| matches!(exchange.matched, Matched::Rejected { .. }));
+    let numbers = refused.map(|exchange| exchange.number);
+    numbers.filter(|number| *number < answered).collect()
 }
 
 /// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool. The token count is the
@@ -133,7 +149,8 @@ impl Evaluation {
         let mut mismatches = std::mem::take(&mut self.mismatches);
         mismatches.sort_by_key(|mismatch| {
             let name = &mismatch.expectation;
-            (mismatch.status, !self.is_about_model(name), level(name))
+            let follows = name == UNMATCHED;
+            (mismatch.status, !self.is_about_model(name), level(name), follows)
         });
         self.mismatches = mismatches;
         let place = |name: &str| self.mismatches.iter().position(|one| one.expectation == name);
@@ -399,7 +416,7 @@ impl Evaluation {
         let mut changes = self.diff.as_ref()?.changes.iter();
         changes.find(|change| {
             change.what.part == Part::Request
-                && change.what.fate == Fate::Dropped
+                && matches!(change.what.fate, Fate::Dropped | Fate::Moved)
                 && change.operation == operation
                 && match trace.interest.turn {
                     Some(turn) => change.turn == turn,
@@ -414,6 +431,7 @@ impl Evaluation {
     fn gravest<'a>(&'a self, diff: &'a WireDiff) -> Option<&'a Change> {
         let explained = self.new_traces().flat_map(|trace| trace.interest.of_diff(diff));
         let grave = explained.filter_map(|change| Some((gravity(change)?, change)));
+        let grave = grave.filter(|(_, change)| !self.is_overcome(change));
         let gravest = grave.min_by_key(|(gravity, change)| (*gravity, change.sent == 0, change.sent));
         gravest.map(|(_, change)| change)
     }
@@ -430,7 +448,7 @@ impl Evaluation {
     pub fn first_divergence(&self) -> Option<&Change> {
         let diff = self.diff.as_ref()?;
         if let Some(change) = diff.without_key() {
-            return Some(change);
+            return diff.lost_with_the_key(change).or(Some(change));
         }
         // A body that cannot be read: all else follows.
         if let Some(change) = diff.changes.iter().find(|change| change.is_unreadable_body()) {
@@ -444,7 +462,12 @@ impl Evaluation {
             return None;
         }
         let first = self.first_explained(diff);
-        let is_light = |change: &&Change| matches!(change.what.part, Part::Header | Part::Beta | Part::Query);
+        let is_light = |change: &&Change| match change.what.part {
+            Part::Header | Part::Beta | Part::Query => true,
+            // An error in other words matters less than an answer that became an error.
+            Part::Error => true,
+            _ => false,
+        };
         let change = match self.gravest(diff) {
             Some(gravest) if gravest.what.part == Part::Credential => Some(gravest),
             Some(gravest) if first.is_none_or(|first| is_light(&first) && !gravest.may_follow(first)) => {
@@ -452,7 +475,8 @@ impl Evaluation {
             }
             _ => first,
         }?;
-        Some(diff.other_form(change).unwrap_or(change))
+        let earlier = diff.other_form(change).or_else(|| diff.echoed(change));
+        Some(earlier.unwrap_or(change))
     }
 
     /// The change that explains the first mismatch that one can explain.
@@ -463,15 +487,37 @@ impl Evaluation {
                 .iter()
                 .filter(|trace| trace.expectation == mismatch.expectation);
             let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
-            changes.min_by_key(|change| (change.sent == 0, change.sent, change.direction))
+            changes.min_by_key(|change| {
+                let is_overcome = self.is_overcome(change);
+                (is_overcome, change.sent == 0, change.sent, change.direction)
+            })
         })
+    }
+
+    /// Whether it is about the reply to a refused request that Claude Code did without.
+    fn is_overcome(&self, change: &Change) -> bool {
+        let is_reply = change.direction == Direction::Reply;
+        is_reply
+            && change
+                .exchange
+                .is_some_and(|number| self.overcome.contains(&number))
+    }
+
+    /// The first new mismatch that `change` can explain.
+    pub fn explained_by(&self, change: &Change) -> Option<&str> {
+        let mut mismatches = self.mismatches.iter().filter(|mismatch| mismatch.status.is_new());
+        let explained = mismatches.find(|mismatch| {
+            let mut traces = self.traces.iter();
+            traces.any(|trace| trace.expectation == mismatch.expectation && trace.interest.takes(change))
+        });
+        explained.map(|mismatch| mismatch.expectation.as_str())
     }
 }
 /// How grave a change is, the gravest first; `None` for all others.
 fn gravity(change: &Change) -> Option<u8> {
     let is_lost = change.what.fate == Fate::Dropped;
     match (change.direction, change.what.part) {
-        (_, Part::Credential) => Some(0),
+        (_, Part::Credential) if change.what.path != SECOND_HEADER => Some(0),
         (Direction::Reply, Part::Status) => Some(1),
         (Direction::Reply, Part::Event | Part::Block | Part::StopReason) if is_lost => Some(1),
         _ => None,

@@ -37,6 +37,22 @@ impl ReplyHead {
             compress: false,
         }
     }
+
+    /// The content encoding of the body, which its head no longer names: the caller decodes it.
+    pub fn take_encoding(&mut self) -> Option<String> {
+        let at = self
+            .headers
+            .iter()
+            .position(|(name, _)| name == "content-encoding")?;
+        String::from_utf8(self.headers.remove(at).1).ok()
+    }
+}
+
+impl ReplyChange {
+    /// Whether it reads the content of a body, which may be compressed.
+    pub fn edits_content(&self) -> bool {
+        !self.body.is_empty() || !self.events.is_empty()
+    }
 }
 
 impl SideChange {

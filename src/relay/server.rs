@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{TryStreamExt as _, stream};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -25,6 +25,7 @@ use crate::env::Secret;
 use crate::http;
 use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
+use crate::wire::encoding::ContentDecoder;
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
 use crate::wire::framing::Framing;
 use crate::wire::sigv4::{Authorization, SignedParts};
@@ -282,6 +283,10 @@ impl Return<'_> {
             mutation.count(1);
             return self.made_up(answer).await;
         }
+        let mut decoder = match change.reply.edits_content() {
+            true => ContentDecoder::new(head.take_encoding().as_deref()),
+            false => ContentDecoder::new(None),
+        };
         if change.change_reply_head(&mut head) {
             mutation.count(1);
         }
@@ -295,11 +300,13 @@ impl Return<'_> {
             let Ok(body) = reply.bytes().await else {
                 return hang_up();
             };
+            let body = Bytes::from(decoder.push(&body));
             let changed = change.change_reply_body(&body);
             mutation.count(usize::from(changed.is_some()));
             Box::pin(stream::iter([Ok(changed.unwrap_or(body))]))
         } else {
-            Box::pin(reply.bytes_stream())
+            let decoded = move |part: Bytes| decoder.push(&part).into();
+            Box::pin(reply.bytes_stream().map_ok(decoded))
         };
         let (mutation, compress) = (mutation.clone(), head.compress);
         self.answer(&head, framing, |recorder| {

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use indexmap::IndexSet;
+
 use super::paint::{BAD, DIM, HEADING, LEAD, Paint};
 use crate::commands;
 use crate::expectation::RUN;
+use crate::findings::FindingStatus;
 use crate::ids::TrialName;
 use crate::outcome::{Cause, EvidenceLine, Failure, Mismatch};
 use crate::text::{one_line, printable};
@@ -52,17 +55,18 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
         true => mismatches.split_off(MOST_EXPLAINED),
         false => Vec::new(),
     };
+    let shown: Vec<&str> = mismatches.iter().map(|one| one.expectation.as_str()).collect();
     let mut headline = failure.headline.as_deref();
     for mismatch in mismatches {
         lines.mismatch(failure, mismatch, headline.take(), evidence);
     }
-    if !others.is_empty() {
-        let mut names: Vec<&str> = others.iter().map(|other| other.expectation.as_str()).collect();
-        names.dedup();
-        lines.note("failed too", &names.join(", "));
-    }
-    if !consequences.is_empty() {
-        lines.note("failed as a consequence", &consequences.join(", "));
+    let others = others.iter().map(|other| other.expectation.as_str());
+    let names: IndexSet<&str> = others
+        .chain(consequences)
+        .filter(|name| !shown.contains(name))
+        .collect();
+    if !names.is_empty() {
+        lines.note("failed too", &names.into_iter().collect::<Vec<_>>().join(", "));
     }
     if !failure.wire.is_empty() {
         lines.note("wire", &failure.wire.join("\n      "));
@@ -71,7 +75,7 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
     lines.text
 }
 
-/// The mismatches to show. Where the run itself failed, the others follow from it, and only their names are returned; but not
+/// The mismatches to show. Where the run itself failed, most others follow from it, and only their names are returned; but not
 /// the new ones beside a run that the gateway is known to break.
 fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
     let mut mismatches = failure.mismatches.iter();
@@ -139,9 +143,10 @@ impl Lines {
         headline: Option<&str>,
         evidence: Option<&Path>,
     ) {
-        let head = match mismatch.status.is_new() {
-            true => (BAD, "error:"),
-            false => (DIM, "known:"),
+        let head = match mismatch.status {
+            FindingStatus::New => (BAD, "error:"),
+            FindingStatus::OutsideRange => (DIM, "noted, as known of other versions:"),
+            FindingStatus::Known => (DIM, "known:"),
         };
         let [error, arrow] = [head, (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
         let summary = first_line(&mismatch.summary, headline);
@@ -209,8 +214,11 @@ fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     }
 }
 
+/// The cause, and the fact that decided it. The first line has the headline already.
 fn cause(failure: &Failure) -> String {
-    match failure.why.trim() {
+    let headline = failure.headline.as_deref().unwrap_or_default();
+    let why = failure.why.strip_suffix(headline).unwrap_or(&failure.why);
+    match why.trim().trim_end_matches(':') {
         "" => failure.cause.as_str().to_owned(),
         why => format!("{} ({why})", failure.cause.as_str()),
     }

@@ -24,7 +24,9 @@ pub fn of_trial(record: &TrialRecord, failure: &Failure) -> String {
         _ if subjects.is_empty() || !failure.cause.is_judged() => report::failure_in_short(failure),
         Some(headline) => {
             subjects.retain(|subject| !is_expectation(subject));
-            format!("{cause}: {headline}: {}", subjects.join("; "))
+            // The cause is the headline, in its own words.
+            let why = if why.contains(headline.as_str()) { "" } else { why };
+            format!("{cause}: {why}: {headline}: {}", subjects.join("; "))
         }
         None if mismatches.any(is_run) => format!("{cause}: {why}"),
         // An expectation can fail in several ways, a change on the wire in one.

@@ -75,7 +75,7 @@ use start::{
     mismatch_of_fault, not_applicable, read_baseline, record,
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
-use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width};
+use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width, with_level};
 use trial::{TrialTask, not_run};
 
 /// A run that has started. Its trials may run in parallel.
@@ -371,6 +371,7 @@ impl MatrixRun {
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
                 let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
+                let text = with_level(text, &record);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }
             (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),

@@ -4,7 +4,7 @@ use crate::evidence::Behind;
 use crate::ids::TrialName;
 use crate::matrix::baseline::BaselineComparison;
 use crate::outcome::Cause;
-use crate::results::{Results, RunRecord, TrialRecord};
+use crate::results::{Results, RunRecord, TrialRecord, TrialResult};
 
 /// Exit status of a run that could not start, or whose session failed.
 pub const BROKEN: u8 = 2;
@@ -36,6 +36,16 @@ pub struct RunEnd {
     pub comparison: Option<String>,
     /// An error if no trial could run, or if the matrix is incomplete.
     pub status: anyhow::Result<u8>,
+}
+
+/// The report of a trial that fails the run. If the feature works, it says so.
+pub(super) fn with_level(report: String, record: &TrialRecord) -> String {
+    match record.result {
+        TrialResult::Pass {} => format!(
+            "{report}hint: the feature works, and only the contract is broken: the trial fails the run because the finding is new\n"
+        ),
+        _ => report,
+    }
 }
 
 /// The exit status of the trials that are this run's own.

@@ -63,6 +63,9 @@ impl TrialTask<'_> {
     pub async fn run(self, session: &Session) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
+        if let Some(reason) = session.lacks(&self.test.flags) {
+            return not_run(self.name, self.alias, &Outcome::NotApplicable(reason));
+        }
         let mut record = not_run(self.name, self.alias, &Outcome::Pass);
         // The evidence of an earlier run must not look like this one's.
         let _ = std::fs::remove_dir_all(self.root.join(&folder));

@@ -1,5 +1,6 @@
 //! Starts the parts of a session: the watchdog, the gateway, the simulator behind it, and the `claude` to run.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use super::{SessionOptions, machine};
 use crate::catalogue::{BuiltIn, Install, OwnTool};
+use crate::claude::Invocation;
 use crate::env::{self, ClaudeChoice, Environment, Secret};
 use crate::files::private_folder;
 use crate::files::project::{PROXY_CONFIG, tier_models};
@@ -425,6 +427,28 @@ pub(super) async fn claude_program(
         .await
         .ok();
     Ok((path, version))
+}
+
+/// The flags of another version of Claude Code than the pinned one; `None` for the pinned one and for the environment's own.
+/// Fails if it lacks a flag that each trial needs.
+pub(super) async fn claude_flags(
+    options: &SessionOptions,
+    run: RunId,
+    claude: &Path,
+) -> anyhow::Result<Option<BTreeSet<String>>> {
+    let Some(version) = &options.wanted.claude else {
+        return Ok(None);
+    };
+    let tools = ToolEnvironment::new(options.environment.clone(), run);
+    let flags = toolchain::claude_flags(claude, &tools, options.watchdog.as_deref()).await?;
+    let missing = Invocation::FLAGS.iter().find(|flag| !flags.contains(**flag));
+    if let Some(flag) = missing {
+        bail!(
+            "Claude Code {} has no `{flag}`, which each trial needs: run a later version",
+            version.as_str()
+        );
+    }
+    Ok(Some(flags))
 }
 
 /// The Claude Code that the environment names.

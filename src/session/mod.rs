@@ -11,7 +11,7 @@ pub mod preflight;
 mod recorded;
 pub mod schedule;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
@@ -89,6 +89,8 @@ pub struct Session {
     pub claude: PathBuf,
     /// `None` if `claude` is not the pinned one and does not report a version.
     pub claude_version: Option<String>,
+    /// Its flags, if it is another version than the pinned one.
+    claude_flags: Option<BTreeSet<String>>,
     pub run: RunId,
     /// The executable of the watchdog, the keeper and the servers of tools.
     pub own_program: PathBuf,
@@ -135,6 +137,7 @@ impl Session {
             boot::claude_program(options, run, progress),
             boot::backend(options, run, guard.scratch(), progress)
         )?;
+        let claude_flags = boot::claude_flags(options, run, &claude).await?;
         let Backend {
             provider,
             back,
@@ -167,6 +170,7 @@ impl Session {
             claude,
             own_program,
             claude_version,
+            claude_flags,
             run,
             client_format: options.client_format,
             inherited: options.environment.inherited(),
@@ -178,6 +182,19 @@ impl Session {
             guard,
             lease,
         })
+    }
+
+    /// Why this Claude Code cannot run a cell with these `flags`, if it has not all of them.
+    pub fn lacks(&self, flags: &[String]) -> Option<String> {
+        let own = self.claude_flags.as_ref()?;
+        let names = flags
+            .iter()
+            .map(|flag| flag.split('=').next().unwrap_or_default());
+        let missing = names
+            .filter(|name| name.starts_with("--"))
+            .find(|name| !own.contains(*name))?;
+        let version = self.claude_version.as_deref().unwrap_or("of this run");
+        Some(format!("Claude Code {version} has no `{missing}`."))
     }
 
     /// How strongly each `claude` is confined.

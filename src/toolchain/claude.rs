@@ -2,6 +2,7 @@
 //!
 //! This needs neither Node nor an install script. Nothing is unpacked before its digest matches the lock.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -104,13 +105,37 @@ pub async fn version_of(
     tools: &ToolEnvironment,
     keeper: Option<&Path>,
 ) -> anyhow::Result<String> {
-    printed_version(path, tools, keeper)
+    let version = async || {
+        let text = printed(path, "--version", tools, keeper).await?;
+        let word = text.split_whitespace().next().unwrap_or_default();
+        match semver::Version::parse(word) {
+            Ok(_) => Ok(word.to_owned()),
+            Err(_) => bail!("it printed `{}`", text.trim()),
+        }
+    };
+    version()
         .await
         .with_context(|| format!("`{} --version` does not print a version", path.display()))
 }
 
-async fn printed_version(
+/// The flags that the help of the program at `path` names: `--model`, `--effort`, …. It runs as in [`version_of`].
+pub async fn flags_of(
     path: &Path,
+    tools: &ToolEnvironment,
+    keeper: Option<&Path>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let text = printed(path, "--help", tools, keeper)
+        .await
+        .with_context(|| format!("`{} --help` fails", path.display()))?;
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
+    let flags = words.filter(|word| word.strip_prefix("--").is_some_and(|name| !name.is_empty()));
+    Ok(flags.map(str::to_owned).collect())
+}
+
+/// What the program prints to standard output, if it ends well within a minute.
+async fn printed(
+    path: &Path,
+    argument: &str,
     tools: &ToolEnvironment,
     keeper: Option<&Path>,
 ) -> anyhow::Result<String> {
@@ -118,21 +143,20 @@ async fn printed_version(
     let layers = confinement::layers(&tools.environment);
     let cage = confinement::cage(&tools.environment, layers, None, keeper, None)?;
     let launch = Launch::new(path, ProcessTag::run(tools.run))
-        .arguments(["--version"])
+        .arguments([argument])
         .environment(tools.environment.inherited())
         .environment([(env::HOME, home.path()), (env::TMPDIR, home.path())])
         .directory(home.path())
         .confined(cage.as_ref(), home.path());
     let output = process::output(&launch, b"", Duration::from_secs(60)).await?;
     let text = output.stdout_text();
-    let word = text.split_whitespace().next().unwrap_or_default();
     if output.timed_out {
         bail!("it did not end within a minute");
     }
-    if !output.is_success() || semver::Version::parse(word).is_err() {
+    if !output.is_success() {
         bail!("{}, printed `{}`", output.ended, text.trim());
     }
-    Ok(word.to_owned())
+    Ok(text)
 }
 
 /// Unpacks `package/claude` from the archive, makes it executable, and deletes the archive.

@@ -24,7 +24,7 @@ pub mod verify;
 use std::path::PathBuf;
 
 pub use self::cache::Cache;
-pub use self::claude::version_of as claude_version;
+pub use self::claude::{flags_of as claude_flags, version_of as claude_version};
 pub use self::lock::{ClaudePin, Lock, PythonPin};
 pub use self::packages::PackagePin;
 pub use self::published::ToolVersion;

@@ -78,6 +78,15 @@ pub fn is_accepted(route: Route, beta: &str) -> bool {
         .any(|list| list.contains(&beta))
 }
 
+/// The name of the rule by which a provider refuses a beta.
+pub const KNOWN_BETAS: &str = "known_betas";
+
+/// Those of `betas` that the provider does not accept, in backticks.
+pub fn unknown_betas(route: Route, betas: &[String]) -> Vec<String> {
+    let unknown = betas.iter().filter(|beta| !is_accepted(route, beta));
+    unknown.map(|beta| format!("`{beta}`")).collect()
+}
+
 /// Whether a request loses something without `beta`: the provider accepts it, and it changes the answer.
 pub fn has_effect(route: Route, beta: &str) -> bool {
     let is_anthropics = matches!(route, Route::Anthropic | Route::Azure);

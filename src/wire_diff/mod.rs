@@ -32,8 +32,9 @@ pub const LOST_ANSWER: &str = "HTTP status of an answer";
 
 pub use delay::{DELAYS, DeltaDelay};
 pub use names::{STATUS, names};
-pub use pairing::{as_sent, forwarded};
-pub use request::arrived_betas;
+pub use pairing::{as_sent, forwarded, strays};
+pub use reply::error_within;
+pub use request::{SECOND_HEADER, arrived_betas};
 
 /// The differences of a trial's requests and replies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -165,6 +166,11 @@ pub fn of_trial(evidence: &Evidence) -> Option<WireDiff> {
     let is_missing =
         |change: &&mut Change| change.what.part == Part::Request && change.what.fate == Fate::Dropped;
     for change in diff.changes.iter_mut().filter(is_missing) {
+        let passage = evidence.sent.iter().find(|passage| passage.number == change.sent);
+        if let Some(moved) = passage.and_then(|passage| pairing::moved(passage, &evidence.exchanges)) {
+            change.what = moved;
+            continue;
+        }
         let mut operations = evidence.ambiguous.iter().map(|exchange| exchange.operation);
         if operations.any(|operation| operation == change.operation) {
             change.what = request::without_key("this request, or a like one of another trial,");
@@ -224,6 +230,30 @@ impl WireDiff {
     pub fn without_key(&self) -> Option<&Change> {
         let mut changes = self.changes.iter();
         changes.find(|change| change.what.part == Part::Request && change.what.fate == Fate::Changed)
+    }
+
+    /// Claude Code sends back the reply that it got. So a change of the assistant's own words in a request follows from the first
+    /// change of an earlier reply.
+    pub fn echoed(&self, change: &Change) -> Option<&Change> {
+        let is_echo = change.direction == Direction::Request && change.what.path.contains("assistant block");
+        let of_content = [Part::Block, Part::Signature, Part::Event];
+        self.changes.iter().find(|earlier| {
+            is_echo
+                && earlier.direction == Direction::Reply
+                && earlier.operation == change.operation
+                && earlier.sent < change.sent
+                && of_content.contains(&earlier.what.part)
+        })
+    }
+
+    /// What else the gateway changed in a request that it forwarded without its trial's key.
+    pub fn lost_with_the_key(&self, without_key: &Change) -> Option<&Change> {
+        let changes = self.changes.iter().filter(|other| {
+            other.direction == Direction::Request
+                && other.sent == without_key.sent
+                && other.what.part != Part::Request
+        });
+        changes.min_by_key(|other| other.what.part)
     }
 
     /// The gateway asked for a reply in another form, and `change` is what became of that reply.

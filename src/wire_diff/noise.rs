@@ -44,6 +44,9 @@ const TOOL_SEARCH: &[Route] = &[
 const BEDROCK: &[Route] = &[Route::BedrockInvoke, Route::BedrockConverse];
 const CONVERSE: &[Route] = &[Route::BedrockConverse];
 
+/// The beginning of the headers that name the session, the subagent and the kind of a request.
+const ATTRIBUTION_HEADERS: &str = "x-claude-code-";
+
 /// The first rule that filters `change`.
 pub fn rule_for(change: &Change) -> Option<&'static NoiseRule> {
     RULES.iter().find(|rule| rule.filters(change))
@@ -61,10 +64,16 @@ pub const RULES: &[NoiseRule] = &[
     NoiseRule {
         name: "free_header",
         clause: "llm-gateway-protocol#request-headers",
-        reason: "only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add other headers",
+        reason: "only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add other \
+                 headers; another value in one that names session, agent or kind of request (`x-claude-code-…`) would be false",
         direction: Direction::Request,
         routes: EVERY,
-        is_noise: |change| change.what.part == Part::Header && change.what.path != "anthropic-version",
+        is_noise: |change| {
+            let is_attribution = change.what.path.starts_with(ATTRIBUTION_HEADERS);
+            change.what.part == Part::Header
+                && change.what.path != "anthropic-version"
+                && !(is_attribution && change.what.fate == Fate::Changed)
+        },
     },
     NoiseRule {
         name: "model_id",

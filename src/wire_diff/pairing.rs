@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Change, Difference, Part};
+use super::{Change, Difference, Fate, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, MessageRequest};
 use crate::wire::place::ProcessingPlace;
@@ -73,6 +73,25 @@ pub(super) fn orphans(pairs: &[Pair], exchanges: &[ProviderExchange]) -> Vec<Cha
         [] => Vec::new(),
         _ => orphans.map(change).collect(),
     }
+}
+
+/// The requests to paths that no provider has. A gateway's own requests to unknown paths, such as a health check, have no body.
+pub fn strays(exchanges: &[ProviderExchange]) -> impl Iterator<Item = &ProviderExchange> {
+    exchanges
+        .iter()
+        .filter(|exchange| exchange.operation == Operation::Unknown && exchange.request.body.json().is_some())
+}
+
+/// The gateway sent `passage` to a path that the provider does not have.
+pub(super) fn moved(passage: &GatewayExchange, exchanges: &[ProviderExchange]) -> Option<Difference> {
+    let open = passage.request.at_ms..=ended_at(passage);
+    let stray = strays(exchanges).find(|stray| open.contains(&stray.request.at_ms))?;
+    let what = match passage.operation {
+        Operation::CountTokens => "the token count",
+        _ => "the request",
+    };
+    let (from, to) = (passage.request.path.as_str(), stray.request.path.as_str());
+    Some(Difference::of(Part::Request, what, from, to).with_fate(Fate::Moved))
 }
 
 /// The requests at the provider for `passage`, which is one of `sent`: none, one, or one per attempt of the gateway.

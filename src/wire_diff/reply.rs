@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::conversation::within_block;
 use super::pairing::Pair;
 use super::{Difference, Fate, LOST_ANSWER, Part, delay, frame, values};
+use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
@@ -150,8 +151,11 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     };
     let mut found = Vec::new();
     if given.status >= 400 && !is_messages_error(after) {
-        let shape = json!({"type": "error", "error": {"type": "…", "message": "…"}});
-        found.push(changed("the shape of error", shape, after.clone()));
+        found.push(changed(
+            "the shape of error",
+            Value::Null,
+            missing_of_error(after).into(),
+        ));
     }
     let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
@@ -178,6 +182,22 @@ fn kind<'a>(given: &ProviderReply, error: &'a Value) -> Option<&'a str> {
             .contains(&given.status)
             .then(|| error_reply::kind_of(given.status)),
     }
+}
+
+/// What a body lacks of an error of the Messages API, in words.
+fn missing_of_error(body: &Value) -> String {
+    let error = &body["error"];
+    let parts = [
+        ("`type: error`", body["type"] == "error"),
+        ("`error.type`", error["type"].is_string()),
+        ("`error.message`", error["message"].is_string()),
+    ];
+    let missing: Vec<&str> = parts
+        .iter()
+        .filter(|(_, has)| !has)
+        .map(|(name, _)| *name)
+        .collect();
+    format!("it has no {}", missing.join(", "))
 }
 
 fn is_messages_error(body: &Value) -> bool {
@@ -211,24 +231,41 @@ fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> 
     Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
 }
 
-/// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end.
-fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let is_error = |event: &SentEvent| event.data["type"] == "error";
-    let words = given
+/// The words of the error with which the provider ends a stream; empty if it ends otherwise.
+pub fn error_within(given: &ProviderReply) -> &str {
+    given
         .events
         .last()
         .map_or("", |event| match exception(&event.data) {
             Some(exception) => error_reply::message_of(exception),
             None if is_error(event) => error_reply::message_of(&event.data),
             None => "",
-        });
+        })
+}
+
+fn is_error(event: &SentEvent) -> bool {
+    event.data["type"] == "error"
+}
+
+/// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end.
+fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+    let words = error_within(given);
     if !words.is_empty() {
         let has_arrived = back.events.iter().any(|event| holds(&event.data, words));
         return (!has_arrived).then(|| Difference::of(Part::Error, "the stream's error", words, Value::Null));
     }
     let is_broken = back.cut_off || back.events.iter().any(is_error);
     (!is_broken).then(|| {
-        let difference = Difference::of(Part::Event, "the end of the stream", "cut off", "complete");
+        let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
+        let came = match back.events.last() {
+            _ if back.events.iter().any(is_stop) => "complete".to_owned(),
+            Some(last) => format!(
+                "ended without `message_stop`, by {}",
+                clipped(&last.data.to_string())
+            ),
+            None => "ended without an event".to_owned(),
+        };
+        let difference = Difference::of(Part::Event, "the end of the stream", "cut off", came);
         difference.with_fate(Fate::Changed)
     })
 }

@@ -127,6 +127,9 @@ fn credential_headers(arrived: &ProviderExchange) -> &'static [&'static str] {
     }
 }
 
+/// The name of a second header with a credential, where a provider needs one.
+pub const SECOND_HEADER: &str = "a second header";
+
 /// A provider needs one credential, in a header of its route. Any other one is the caller's or the gateway's own, which the
 /// gateway must not forward (<https://github.com/BerriAI/litellm/pull/37905>).
 fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
@@ -148,7 +151,13 @@ fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
     let has_key = ["x-api-key", "api-key"].into_iter().any(has);
     let has_many = matches!(arrived.route, Some(Route::Anthropic | Route::Azure));
     if has_many && has_key && has("authorization") {
-        found.push(added("a second header".to_owned()));
+        let second = Difference::of(
+            Part::Credential,
+            SECOND_HEADER,
+            Value::Null,
+            "authorization beside a key",
+        );
+        found.push(second);
     }
     let by_value = arrived.caller_credential.iter();
     found.extend(by_value.map(|place| added(format!("the caller's key in the {place}"))));

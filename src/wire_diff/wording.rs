@@ -10,6 +10,8 @@ use crate::wire::{Direction, Operation};
 
 /// The most lines of a diff in a report, without the last one, which counts the others.
 const LINES: usize = 11;
+/// The fewest numbers in a row that are shown as a range.
+const RANGE: usize = 4;
 /// The most characters of a value in a line.
 const SHOWN: usize = 48;
 /// The most equal characters before the first different one.
@@ -90,8 +92,17 @@ fn place(turns: &[usize], change: &Change) -> String {
         Direction::Reply => ("reply", "replies"),
     };
     let noun = if turns.len() == 1 { one } else { many };
-    let numbers: Vec<String> = turns.iter().map(usize::to_string).collect();
-    format!("{operation}{noun} {}", numbers.join(", "))
+    format!("{operation}{noun} {}", numbers(turns))
+}
+
+/// Sorted numbers in words. From [`RANGE`] numbers on, those in a row are a range: `1, 6 to 21`.
+fn numbers(sorted: &[usize]) -> String {
+    let rows = sorted.chunk_by(|one, next| one + 1 == *next);
+    let words = rows.flat_map(|row| match row {
+        [first, .., last] if row.len() >= RANGE => vec![format!("{first} to {last}")],
+        _ => row.iter().map(usize::to_string).collect(),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 impl Change {
@@ -133,6 +144,7 @@ impl Change {
             (Part::Request, Fate::Dropped) => "was never forwarded",
             (Part::Request, Fate::Added) => "reached the provider",
             (Part::Request, Fate::Changed) => "was forwarded in a changed form, without the trial's key",
+            (Part::Request, Fate::Moved) => "went to a path that the provider does not have",
             (Part::Request, Fate::Repeated) => "was forwarded more than once",
             (_, Fate::Dropped) => "dropped",
             (_, Fate::Added) => "added",

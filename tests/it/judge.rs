@@ -251,7 +251,7 @@ fn a_known_broken_run_does_not_hide_what_a_request_shows() {
     let text = report::findings(&failure, None, report::Paint::Plain);
     assert_starts(&text, "error: the request is for another model\n");
     assert_has(&text, "\nknown: Claude Code ended with an error\n");
-    assert_has(&text, "= failed as a consequence: check\n");
+    assert_has(&text, "= failed too: check\n");
 }
 
 #[test]

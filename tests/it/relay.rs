@@ -450,6 +450,41 @@ async fn a_compressed_reply_is_recorded_as_claude_code_reads_it() {
 }
 
 #[tokio::test]
+async fn a_mutant_edits_what_a_compressed_reply_says() {
+    let json = r#"{"content":[{"text":"one"}]}"#;
+    for (content_type, body, yaml) in [
+        (
+            "application/json",
+            json.into(),
+            "reply: { body: [{ replace_text: { path: '$..text', find: one, with: two } }] }",
+        ),
+        (
+            "text/event-stream",
+            event("one"),
+            "reply: { events: [{ name: content_block_delta, edit: [{ replace_text: { path: '$..text', find: one, with: two } }] }] }",
+        ),
+    ] {
+        let sent = gzipped(&body);
+        let address = upstream(move |_| {
+            let mut reply = streamed(stream::iter([Ok(sent.clone())]));
+            let headers = reply.headers_mut();
+            headers.insert("content-type", content_type.parse().unwrap());
+            headers.insert("content-encoding", "gzip".parse().unwrap());
+            async move { reply }
+        })
+        .await;
+        let relay = relay(RelayPosition::Front, &address).await;
+        let key = new_key();
+        let mutation = mutation(yaml);
+        relay.register(key, Some(&mutation), None);
+        let reply = messages(&relay, key).send().await.unwrap();
+        assert_eq!(reply.headers().get("content-encoding"), None, "{yaml}");
+        let came = String::from_utf8(reply.bytes().await.unwrap().to_vec()).unwrap();
+        assert!(came.contains("two") && !came.contains("one"), "{yaml}: {came}");
+    }
+}
+
+#[tokio::test]
 async fn empty_lines_after_the_last_event_are_no_event() {
     let address = upstream(|_| async { streamed(stream::iter([Ok(event("one")), Ok("\n".into())])) }).await;
     let relay = relay(RelayPosition::Front, &address).await;

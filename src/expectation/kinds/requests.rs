@@ -64,7 +64,10 @@ impl Kind for RequestsCheck {
                 self.count
             ),
             expected: self.count.to_string(),
-            actual: arrivals(exchanges),
+            actual: match found {
+                0 => arrivals(exchanges.iter()),
+                _ => arrivals(counted.clone()),
+            },
             evidence: counted.next_back().map(at),
         }])
     }

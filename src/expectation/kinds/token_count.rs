@@ -71,7 +71,9 @@ impl Kind for TokenCountCheck {
             return Ruling::Judged(Vec::new());
         }
         let expected = match counted {
-            None if wants_providers => "the number that the provider counts, and it was not asked".to_owned(),
+            None if wants_providers => {
+                "the number that the provider counts (the gateway did not ask it)".to_owned()
+            }
             _ => self.0.in_words(counted.filter(|_| wants_providers)),
         };
         deviation(

@@ -11,7 +11,7 @@ use crate::evidence::file;
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::{Level, Subject};
 use crate::text::clipped;
-use crate::wire::Direction;
+use crate::wire::{Direction, Operation};
 use crate::wire_diff::{Change, DELAYS, Part};
 
 /// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
@@ -85,7 +85,11 @@ const EVERY: &[Part] = &[
 impl UnchangedCheck {
     /// One deviation for each thing that changed, however often it did.
     fn deviations(&self, changes: &[&Change]) -> Vec<(Subject, Deviation)> {
+        let is_count = |change: &&Change| change.operation == Operation::CountTokens;
         let summary = match self.0 {
+            Direction::Request if changes.iter().all(is_count) => {
+                "the request for a token count did not reach the provider as it was sent"
+            }
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",
             Direction::Reply => "the provider's reply did not come back to Claude Code as it was sent",
         };

@@ -2,7 +2,7 @@
 
 use super::{Rule, Subject};
 use crate::wire::Route;
-use crate::wire::betas::is_accepted;
+use crate::wire::betas::unknown_betas;
 use crate::wire::error_reply::ErrorReply;
 
 pub(super) const RULES: &[Rule] = rules![known_betas,];
@@ -11,13 +11,7 @@ pub(super) const RULES: &[Rule] = rules![known_betas,];
 /// (Vertex AI): their replies to an unknown flag
 fn known_betas(subject: &Subject) -> Option<ErrorReply> {
     let route = subject.route();
-    let unknown: Vec<String> = subject
-        .message()?
-        .betas
-        .iter()
-        .filter(|beta| !is_accepted(route, beta))
-        .map(|beta| format!("`{beta}`"))
-        .collect();
+    let unknown = unknown_betas(route, &subject.message()?.betas);
     if unknown.is_empty() {
         return None;
     }

@@ -8,15 +8,16 @@ use compat_matrix::expectation::kinds::{
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::FindingStatus;
 use compat_matrix::outcome::{Cause, Verdict};
-use compat_matrix::wire::exchange::{Body, HARNESS_AGENT, SentEvent};
-use compat_matrix::wire::{Direction, Operation};
+use compat_matrix::report::failure_in_short;
+use compat_matrix::wire::exchange::{Body, HARNESS_AGENT, Matched, SentEvent};
+use compat_matrix::wire::{Direction, Operation, Route};
 use serde_json::json;
 
 use super::{Wire, remove};
 use crate::support::evidence::{
     Builder, equals, expectation, judge, judge_known, nothing, query, refused, test, text_message,
 };
-use crate::support::text::assert_starts;
+use crate::support::text::{assert_has, assert_starts};
 
 /// The cause that a broken `check` has.
 fn cause_of(check: Check, wire: Wire, evidence: Evidence) -> (Cause, &'static str, String) {
@@ -354,4 +355,159 @@ fn a_swallowed_token_count_asked_for_no_other_model() {
         );
         assert_eq!((cause, found), (Cause::Gateway, rule), "{why}");
     }
+}
+
+/// The report's first line, cause and rule, of a trial that should answer `a b c` without a change of its reply.
+fn report_of(wire: Wire, evidence: Evidence) -> (String, String, &'static str) {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..evidence
+    };
+    let mut test = test(Check::Text(TextCheck(equals("a b c"))));
+    let unchanged = Check::Unchanged(UnchangedCheck(Direction::Reply));
+    test.expectations.push(expectation("reply_unchanged", unchanged));
+    let judgement = judge(&test, &evidence);
+    let failure = cause::failure_of_trial(&evidence, &judgement);
+    let text = failure_in_short(&failure);
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    let rule = cause::of_trial(&evidence, &judgement).rule;
+    (
+        first,
+        format!("{}: {}", failure.cause.as_str(), failure.why),
+        rule,
+    )
+}
+
+fn gone_astray() -> Wire {
+    let mut wire = Wire::one();
+    let exchange = &mut wire.exchanges[0];
+    (exchange.operation, exchange.turn, exchange.route) = (Operation::Unknown, None, None);
+    exchange.request.path = "/chat/completions".into();
+    exchange.reply.status = 404;
+    wire.sent[0].reply.as_mut().unwrap().status = 404;
+    wire
+}
+
+#[test]
+fn a_path_that_no_provider_has_is_the_gateways_own() {
+    let failed = || {
+        let words = r#"404 {"type":"error","error":{"type":"not_found_error","message":"Not Found"}}"#;
+        nothing()
+            .logged(&format!("API error (attempt 1/3): 404 {words}"))
+            .ended_with_error(Some(404), words)
+    };
+    let (first, cause, rule) = report_of(gone_astray(), failed());
+    let change = r#"request 1: the request went to a path that the provider does not have: "/v1/messages" → "/chat/completions""#;
+    assert_has(&first, change);
+    assert_eq!(rule, "asked_elsewhere");
+    assert_eq!(
+        cause,
+        "gateway: the gateway sent the request to a path that the provider does not have: POST /chat/completions"
+    );
+    // The base of an attached gateway may be wrong.
+    let attached = Evidence {
+        attached: true,
+        ..failed()
+    };
+    let (_, cause, _) = report_of(gone_astray(), attached);
+    assert_starts(&cause, "config");
+}
+
+#[test]
+fn an_error_within_a_stream_is_the_providers_own() {
+    let broken = |words: &str| {
+        let mut wire = Wire::one();
+        let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "overloaded by herons"}});
+        let given = &mut wire.exchanges[0].reply;
+        given.message = None;
+        given.events.truncate(4);
+        given.events.push(SentEvent {
+            at_ms: 30,
+            data: error,
+        });
+        wire.sent[0].reply.as_mut().unwrap().events = given.events.clone();
+        let evidence = nothing()
+            .logged(&format!("API error (attempt 1/3): 529 {words}"))
+            .ended("x");
+        report_of(wire, evidence).2
+    };
+    assert_ne!(broken("529 overloaded by herons"), "refused_once");
+    assert_eq!(broken("529 no capacity"), "refused_once");
+}
+
+/// A request that the provider refuses because of its beta, and then the request without it.
+fn refused_then_answered() -> Wire {
+    let turns = [
+        (super::body(), json!([{"type": "text", "text": "a"}])),
+        (super::body(), json!([{"type": "text", "text": "a b c"}])),
+    ];
+    let mut wire = Wire::of(&turns);
+    for exchange in &mut wire.exchanges {
+        exchange.route = Some(Route::BedrockInvoke);
+    }
+    let exchange = &mut wire.exchanges[0];
+    exchange.matched = Matched::Rejected {
+        rule: "known_betas".into(),
+    };
+    exchange.message.as_mut().unwrap().betas =
+        vec!["effort-2025-11-24".into(), "a-new-one-2026-01-01".into()];
+    (exchange.reply.status, exchange.reply.message) = (400, None);
+    exchange.reply.events = vec![SentEvent {
+        at_ms: 20,
+        data: json!({"message": "invalid beta flag"}),
+    }];
+    let reply = wire.sent[0].reply.as_mut().unwrap();
+    (reply.status, reply.stream) = (400, false);
+    reply.events = vec![SentEvent {
+        at_ms: 20,
+        data: json!({"message": "rejected"}),
+    }];
+    wire
+}
+
+#[test]
+fn a_refusal_heads_the_report_with_the_beta_at_fault() {
+    let answered = || nothing().answered(text_message("a b c")).ended("a b c");
+    let (first, _, rule) = report_of(refused_then_answered(), answered());
+    let refusal = "the provider refused request 1 as the gateway sent it, with the beta `a-new-one-2026-01-01` (`known_betas`, HTTP 400)";
+    assert_starts(
+        &first,
+        "the provider refused a request by its rule `known_betas`: ",
+    );
+    assert_has(&first, refusal);
+    assert_eq!(rule, "rejected_request");
+    // Claude Code did without the beta, so the refusal explains no later reply.
+    let lost = refused_then_answered().comes_back(|events| {
+        events[3].data["delta"]["text"] = json!("x");
+        events.drain(4..6);
+    });
+    let (first, _, rule) = report_of(lost, nothing().answered(text_message("x")).ended("x"));
+    assert_has(&first, "reply 2: ");
+    assert_eq!(rule, "changed_on_the_way_back");
+}
+
+#[test]
+fn a_lost_answer_comes_before_an_error_in_other_words() {
+    let turns = [
+        (super::body(), json!([])),
+        (super::body(), json!([{"type": "text", "text": "a b c"}])),
+    ];
+    let mut wire = Wire::of(&turns);
+    let exchange = &mut wire.exchanges[0];
+    (exchange.reply.status, exchange.reply.message) = (400, None);
+    exchange.reply.events = vec![SentEvent {
+        at_ms: 20,
+        data: json!({"type": "error", "error": {"type": "invalid_request_error", "message": "no herons"}}),
+    }];
+    let reply = wire.sent[0].reply.as_mut().unwrap();
+    (reply.status, reply.stream) = (400, false);
+    reply.events = vec![SentEvent {
+        at_ms: 20,
+        data: json!({"error": {"message": "no herons"}}),
+    }];
+    let lost = wire.sent[1].reply.as_mut().unwrap();
+    (lost.status, lost.events) = (500, Vec::new());
+    let (first, ..) = report_of(wire, nothing().ended("x"));
+    assert_has(&first, "reply 2: the status changed: 200 → 500");
 }

@@ -50,6 +50,11 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
         ),
         (
             "free_header",
+            change(Anthropic, Header, "x-claude-code-agent-id", some("a"), None),
+            change(Anthropic, Header, "x-claude-code-agent-id", some("a"), some("b")),
+        ),
+        (
+            "free_header",
             change(Anthropic, Header, "x-datadog-trace-id", None, some("1")),
             replied(change(Anthropic, Header, "retry-after", some("1"), None)),
         ),
