@@ -451,8 +451,11 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     let asked = asked(evidence);
     // Claude Code did without what was refused. A later reply that changed is another fault.
     let later = judgement.first_divergence().filter(|change| {
-        let is_later = |number: &usize| change.exchange.is_some_and(|other| other > *number);
-        change.direction == Direction::Reply && judgement.overcome.first().is_some_and(is_later)
+        let first = judgement.refused.first();
+        let is_later = change
+            .exchange
+            .is_some_and(|number| first.is_some_and(|first| number > *first));
+        change.direction == Direction::Reply && is_later && !judgement.is_of_refusal(change)
     });
     if later.is_some()
         && let Some(fault) = traces::diverged(evidence, judgement)

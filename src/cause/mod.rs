@@ -10,7 +10,6 @@ use crate::expectation::REFUSED;
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
-use crate::wire::Direction;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::model;
 use crate::wire_diff::Change;
@@ -57,10 +56,10 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     let divergence = judgement
         .first_divergence()
         .filter(|_| diagnosis.cause == Cause::Gateway);
-    let is_of_request = divergence.is_some_and(|change| change.direction == Direction::Request);
+    let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change));
     let (headline, explained) = match diagnosis.rule {
         facts::OF_ANOTHER_TRIAL => (Some("the reply is the answer to another trial".to_owned()), None),
-        facts::REJECTED_REQUEST if !is_of_request => (Some(diagnosis.why.clone()), Some(REFUSED)),
+        facts::REJECTED_REQUEST if is_of_refusal => (Some(diagnosis.why.clone()), Some(REFUSED)),
         _ => (
             divergence.map(Change::line),
             divergence.and_then(|change| judgement.explained_by(change)),

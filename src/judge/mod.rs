@@ -43,8 +43,10 @@ pub struct Evaluation {
     pub diff: Option<WireDiff>,
     /// All changes, with the known ones: for the evidence.
     pub whole_diff: Option<WireDiff>,
-    /// The numbers of the requests that the provider refused by a rule of its own, before it answered a later one.
-    pub overcome: Vec<usize>,
+    /// The numbers of the requests that the provider refused by a rule of its own.
+    pub refused: Vec<usize>,
+    /// The number of the last request that it answered; 0 if it answered none.
+    pub answered: usize,
 }
 
 /// A tool that a reply of the cell calls in vain.
@@ -80,24 +82,17 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
     }
     let mut evaluation = judge.evaluation;
     evaluation.unoffered_tool = unoffered_tool(test, evidence);
-    evaluation.overcome = overcome(evidence);
+    let exchanges = evidence.exchanges.iter();
+    let refused = exchanges
+        .clone()
+        .filter(|one| matches!(one.matched, Matched::Rejected { .. }));
+    evaluation.refused = refused.map(|exchange| exchange.number).collect();
+    let answered = exchanges.rev().find(|exchange| exchange.reply.status < 400);
+    evaluation.answered = answered.map_or(0, |exchange| exchange.number);
     evaluation.diff.clone_from(&diff);
     evaluation.whole_diff = diff;
     evaluation.put_new_first(|change| known.status(&Subject::of_change(change), name).0);
     evaluation
-}
-
-/// The refused requests before the last answered one: Claude Code or the gateway did without something, and went on.
-fn overcome(evidence: &Evidence) -> Vec<usize> {
-    let exchanges = evidence.exchanges.iter();
-    let answered = exchanges
-        .clone()
-        .rev()
-        .find(|exchange| exchange.reply.status < 400);
-    let answered = answered.map_or(0, |exchange| exchange.number);
-    let refused = exchanges.filter(|exchange| matches!(exchange.matched, Matched::Rejected { .. }));
-    let numbers = refused.map(|exchange| exchange.number);
-    numbers.filter(|number| *number < answered).collect()
 }
 
 /// Claude Code's own requests tell what it offers: no gateway could deliver a call of another tool. The token count is the
@@ -494,13 +489,18 @@ impl Evaluation {
         })
     }
 
-    /// Whether it is about the reply to a refused request that Claude Code did without.
-    fn is_overcome(&self, change: &Change) -> bool {
+    /// Whether it is about the reply to a request that the provider refused.
+    pub fn is_of_refusal(&self, change: &Change) -> bool {
         let is_reply = change.direction == Direction::Reply;
         is_reply
             && change
                 .exchange
-                .is_some_and(|number| self.overcome.contains(&number))
+                .is_some_and(|number| self.refused.contains(&number))
+    }
+
+    /// Whether it is about the reply to a refused request, after which Claude Code or the gateway went on without something.
+    fn is_overcome(&self, change: &Change) -> bool {
+        self.is_of_refusal(change) && change.exchange.is_some_and(|number| number < self.answered)
     }
 
     /// The first new mismatch that `change` can explain.
