@@ -59,7 +59,10 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change));
     let (headline, explained) = match diagnosis.rule {
         facts::OF_ANOTHER_TRIAL => (Some("the reply is the answer to another trial".to_owned()), None),
-        facts::REJECTED_REQUEST if is_of_refusal => (Some(diagnosis.why.clone()), Some(REFUSED)),
+        facts::REJECTED_REQUEST if is_of_refusal => (
+            Some(diagnosis.why.replace("the provider refused ", "")),
+            Some(REFUSED),
+        ),
         _ => (
             divergence.map(Change::line),
             divergence.and_then(|change| judgement.explained_by(change)),

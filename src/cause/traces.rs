@@ -37,7 +37,10 @@ pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagn
         return Some(credential_passed_on(change));
     }
     let of_gateway = found.iter().find(|diagnosis| diagnosis.cause == Cause::Gateway);
-    of_gateway.or(found.first()).cloned()
+    let is_change = of_gateway.is_some_and(|one| [LOST, CHANGED_BACK].contains(&one.rule));
+    // The headline and the cause name the same change.
+    let headline = is_change.then(|| diverged(evidence, judgement)).flatten();
+    headline.or_else(|| of_gateway.or(found.first()).cloned())
 }
 
 /// The gateway's first change that explains the failure.
@@ -166,6 +169,11 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
     }
 }
 
+/// The rule of a part of a request that did not arrive.
+const LOST: &str = "lost_on_the_way";
+/// The rule of a reply that changed.
+const CHANGED_BACK: &str = "changed_on_the_way_back";
+
 /// The rule of a request for another model.
 const OTHER_MODEL: &str = "other_model";
 
@@ -187,7 +195,7 @@ fn lost_by_name(names: &[String]) -> Diagnosis {
     };
     Diagnosis::proven(
         Cause::Gateway,
-        "lost_on_the_way",
+        LOST,
         format!("sent by claude, absent or changed at the provider{names}"),
         "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
     )
@@ -223,7 +231,7 @@ fn lost(evidence: &Evidence, change: Option<&Change>) -> Diagnosis {
     let is_missing = |change: &Change| (change.what.part, change.what.fate) == (Part::Request, Fate::Dropped);
     Diagnosis::proven(
         Cause::Gateway,
-        "lost_on_the_way",
+        LOST,
         with_change(&loss_in_words(evidence, change), change),
         match change.is_some_and(is_missing) {
             true => SEE_LOG,
@@ -259,7 +267,7 @@ fn never_sent(diff: &WireDiff) -> Diagnosis {
 fn changed_on_the_way_back(change: &Change) -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
-        "changed_on_the_way_back",
+        CHANGED_BACK,
         with_change(
             "the provider's reply changed on its way back to claude",
             Some(change),

@@ -396,9 +396,14 @@ impl Judge<'_> {
 
 impl Evaluation {
     fn is_about_model(&self, expectation: &str) -> bool {
+        // At a path that the provider does not have, nobody reads the model.
+        let mut changes = self.diff.iter().flat_map(|diff| &diff.changes);
+        let is_astray =
+            changes.any(|change| (change.what.part, change.what.fate) == (Part::Request, Fate::Moved));
         let mut traces = self.traces.iter();
         traces.any(|trace| {
-            trace.expectation == expectation
+            !is_astray
+                && trace.expectation == expectation
                 && trace.interest.is_of_model()
                 && trace.held_before == Some(true)
                 && self.never_arrived(trace).is_none()
@@ -505,11 +510,13 @@ impl Evaluation {
 
     /// The first new mismatch that `change` can explain.
     pub fn explained_by(&self, change: &Change) -> Option<&str> {
-        let mut mismatches = self.mismatches.iter().filter(|mismatch| mismatch.status.is_new());
-        let explained = mismatches.find(|mismatch| {
+        let mismatches = self.mismatches.iter().filter(|mismatch| mismatch.status.is_new());
+        let explained = mismatches.filter(|mismatch| {
             let mut traces = self.traces.iter();
             traces.any(|trace| trace.expectation == mismatch.expectation && trace.interest.takes(change))
         });
+        // What Claude Code does after a fault says less than the fault.
+        let explained = explained.min_by_key(|mismatch| mismatch.expectation == UNMATCHED);
         explained.map(|mismatch| mismatch.expectation.as_str())
     }
 }

@@ -217,8 +217,9 @@ fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
 /// The cause, and the fact that decided it. The first line has the headline already.
 fn cause(failure: &Failure) -> String {
     let headline = failure.headline.as_deref().unwrap_or_default();
-    let why = failure.why.strip_suffix(headline).unwrap_or(&failure.why);
-    match why.trim().trim_end_matches(':') {
+    let repeated = format!(": {headline}");
+    let why = failure.why.strip_suffix(&repeated).unwrap_or(&failure.why);
+    match why.trim() {
         "" => failure.cause.as_str().to_owned(),
         why => format!("{} ({why})", failure.cause.as_str()),
     }

@@ -470,7 +470,8 @@ fn refused_then_answered() -> Wire {
 fn a_refusal_heads_the_report_with_the_beta_at_fault() {
     let answered = || nothing().answered(text_message("a b c")).ended("a b c");
     let (first, _, rule) = report_of(refused_then_answered(), answered());
-    let refusal = "the provider refused request 1 as the gateway sent it, with the beta `a-new-one-2026-01-01` (`known_betas`, HTTP 400)";
+    let refusal =
+        "request 1 as the gateway sent it, with the beta `a-new-one-2026-01-01` (`known_betas`, HTTP 400)";
     assert_starts(
         &first,
         "the provider refused a request by its rule `known_betas`: ",
