@@ -302,7 +302,12 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
             "the provider refused request {} as the gateway sent it{what} (`{rule}`, HTTP {status})",
             exchange.turn.unwrap_or(exchange.number)
         ),
-        "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway",
+        match betas.as_str() {
+            "" => {
+                "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway"
+            }
+            _ => "the gateway should not send this beta to this provider: report it to the gateway",
+        },
     )
 }
 
@@ -450,16 +455,15 @@ fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
 fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
     // Claude Code did without what was refused. A later reply that changed is another fault.
-    let later = judgement.first_divergence().filter(|change| {
-        let first = judgement.refused.first();
-        let is_later = change
-            .exchange
-            .is_some_and(|number| first.is_some_and(|first| number > *first));
-        change.direction == Direction::Reply && is_later && !judgement.is_of_refusal(change)
+    let is_later = judgement.first_divergence().is_some_and(|change| {
+        let is_reply = change.direction == Direction::Reply && !judgement.is_of_refusal(change);
+        is_reply
+            && judgement
+                .refused
+                .first()
+                .is_some_and(|first| change.exchange > Some(*first))
     });
-    if later.is_some()
-        && let Some(fault) = traces::diverged(evidence, judgement)
-    {
+    if is_later && let Some(fault) = traces::diverged(evidence, judgement) {
         return Some(fault);
     }
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {

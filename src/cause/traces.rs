@@ -158,6 +158,7 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
     match (trace.interest.direction, trace.held_before) {
         (Direction::Request, Some(true)) => Some(match nearest {
             Some(change) => lost(evidence, Some(change)),
+            None if operation == Operation::CountTokens => count_not_forwarded(),
             None => lost_by_name(&trace.interest.names),
         }),
         (Direction::Request, Some(false)) => Some(never_sent(diff)),
@@ -183,6 +184,15 @@ fn other_model() -> Diagnosis {
         OTHER_MODEL,
         "the gateway asked the provider for another model than claude had asked for",
         "compare the model in `sent.jsonl` with that in `exchanges.jsonl`; see which model the gateway's configuration gives this alias",
+    )
+}
+
+fn count_not_forwarded() -> Diagnosis {
+    Diagnosis::proven(
+        Cause::Gateway,
+        LOST,
+        "the request for a token count did not reach the provider as it was sent",
+        SEE_LOG,
     )
 }
 

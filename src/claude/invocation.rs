@@ -1,6 +1,6 @@
 //! The start of `claude`: argv, environment and standard input, made from a trial's data. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -161,7 +161,10 @@ const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 const MAX_RETRIES: &str = "2";
 
 impl Invocation {
-    /// The flags that each trial may have, whatever its cell.
+    /// Flags of Claude Code that its `--help` does not name (version 2.1.327).
+    const HIDDEN_FLAGS: [&str; 3] = ["--max-turns", "--max-thinking-tokens", "--system-prompt-file"];
+
+    /// The flags of the harness itself.
     pub const FLAGS: [&str; 10] = [
         "--print",
         "--output-format",
@@ -174,6 +177,15 @@ impl Invocation {
         "--strict-mcp-config",
         "--mcp-config",
     ];
+
+    /// The first of a cell's `flags` that a `claude` with the flags `own` does not have.
+    pub fn missing_flag<'a>(flags: &'a [String], own: &BTreeSet<String>) -> Option<&'a str> {
+        let names = flags
+            .iter()
+            .map(|flag| flag.split('=').next().unwrap_or_default());
+        let mut names = names.filter(|name| name.starts_with("--") && !Self::HIDDEN_FLAGS.contains(name));
+        names.find(|name| !own.contains(*name))
+    }
 
     /// The arguments, without the program's name.
     pub fn argv(&self) -> Vec<OsString> {

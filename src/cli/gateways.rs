@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::print::{TextOrJson, output};
+use super::print::{TextOrJson, output, output_wrapped};
 use super::project::{InvalidFiles, RootFlag};
 use crate::catalogue::{Install, OwnTool};
 use crate::env::Environment;
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for gateway in &listed {
-        gateway.print();
+        output_wrapped(&gateway.text());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -156,29 +156,27 @@ impl ListedGateway {
         })
     }
 
-    fn print(&self) {
+    fn text(&self) -> String {
         let version = self.version.as_deref().unwrap_or("no pinned version");
         let installed = if self.installed {
             "installed"
         } else {
             "not installed"
         };
-        output!(
-            "{}  {} ({}), {version}, {installed}, {} known findings",
-            self.name,
-            self.title,
-            self.kind,
-            self.known_findings
-        );
-        output!("    columns: {}", self.columns.join(", "));
-        for configuration in &self.configurations {
-            output!("    --config {}: {}", configuration.name, configuration.about);
-        }
+        let mut lines = vec![
+            format!(
+                "{}  {} ({}), {version}, {installed}, {} known findings",
+                self.name, self.title, self.kind, self.known_findings
+            ),
+            format!("    columns: {}", self.columns.join(", ")),
+        ];
+        let configurations = self.configurations.iter();
+        lines.extend(configurations.map(|one| format!("    --config {}: {}", one.name, one.about)));
         if !self.needs.is_empty() {
-            output!("    needs: {}", self.needs.join("; "));
+            lines.push(format!("    needs: {}", self.needs.join("; ")));
         }
-        for lack in &self.lacks {
-            output!("    lacks {}: {}", lack.what, lack.reason);
-        }
+        let lacks = self.lacks.iter();
+        lines.extend(lacks.map(|lack| format!("    lacks {}: {}", lack.what, lack.reason)));
+        lines.join("\n")
     }
 }

@@ -7,6 +7,9 @@ use std::io::{ErrorKind, Result, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::progress;
+use crate::report::wrap;
+
 /// The formats of a command's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum TextOrJson {
@@ -34,6 +37,14 @@ pub(super) fn status_of_output(code: ExitCode) -> ExitCode {
     match FAILED.load(Ordering::Relaxed) {
         true => ExitCode::from(LOST_OUTPUT),
         false => code,
+    }
+}
+
+/// Prints `text` on standard output, with its lines wrapped at the width of a terminal.
+pub(super) fn output_wrapped(text: &str) {
+    match progress::columns_of_output() {
+        Some(width) => output_line(format_args!("{}", wrap::wrapped(text, width))),
+        None => output_line(format_args!("{text}")),
     }
 }
 

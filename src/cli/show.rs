@@ -9,13 +9,12 @@ use serde_json::json;
 
 use super::evidence::{self, RecordedTrial, RunFlag};
 use super::files::Output;
-use super::print::output;
+use super::print::{output, output_wrapped};
 use super::project::RootFlag;
 use crate::commands;
-use crate::progress;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
-use crate::report::{self, Paint, wrap};
+use crate::report::{self, Paint};
 use crate::results::{TrialRecord, TrialResult};
 use crate::wire::Route;
 use crate::{env, wire_diff};
@@ -80,11 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
         );
     } else {
-        let text = timeline_of(&recorded);
-        Output::Standard.write(&match progress::columns_of_output() {
-            Some(width) => wrap::wrapped(&text, width),
-            None => text,
-        })?;
+        output_wrapped(timeline_of(&recorded).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Deviation, Ruling, Scene};
 use crate::evidence::file;
-use crate::text::clipped;
+use crate::text::{clipped, counted};
 use crate::wire::Operation;
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::message::Message;
@@ -172,10 +172,8 @@ pub(super) fn arrivals<'a>(exchanges: impl IntoIterator<Item = &'a ProviderExcha
         1 => line,
         count => format!("{line} ({count} times)"),
     });
-    clipped(&format!(
-        "{total} requests: {}",
-        lines.collect::<Vec<_>>().join(", ")
-    ))
+    let lines = lines.collect::<Vec<_>>().join(", ");
+    clipped(&format!("{}: {lines}", counted(total, "request")))
 }
 
 pub(super) fn messages(exchange: &ProviderExchange) -> &[Message] {

@@ -40,6 +40,13 @@ pub fn read(project: &Project) -> (Vec<Arc<Mutant>>, Vec<Diagnostic>) {
 
 /// The errors in the mutants at or below `paths` (relative to the root); in all mutants if there are no paths.
 pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
+    // Mutants name expectations of every cell, so each would repeat this fault.
+    if project.root.join(MUTANTS).is_dir()
+        && let Some(missing) = project.missing_shared()
+    {
+        let is_selected = project::is_selected(paths, &missing.place.file);
+        return is_selected.then_some(missing).into_iter().collect();
+    }
     let (_, mut errors) = read(project);
     errors.retain(|error| project::is_selected(paths, &error.place.file));
     errors

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::built_in;
 use super::gateway_files;
 use super::layout::Layout;
+use super::mutant_files::MUTANTS;
 use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
 use crate::catalogue::Configuration;
 use crate::cells::manifest::Tier;
@@ -408,6 +409,17 @@ impl Project {
         cells
     }
 
+    /// The fault of a project without the file that all cells share.
+    pub fn missing_shared(&self) -> Option<Diagnostic> {
+        let file = Path::new(CELLS).join(SHARED);
+        let message = format!("{NO_SHARED}, so no expectation holds in every cell");
+        self.layer(&file).is_none().then(|| {
+            Diagnostic::of_file(&file, message).hint(
+                "restore it, or write `expect` with what must hold in every cell, such as `unchanged: request`",
+            )
+        })
+    }
+
     /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
@@ -442,13 +454,10 @@ impl Project {
                     .note()
             })
         });
-        let of_all = Path::new(CELLS).join(SHARED);
-        let shared = (is_selected(paths, &of_all) && self.layer(&of_all).is_none()).then(|| {
-            let message = format!("{NO_SHARED}, so no expectation holds in every cell");
-            Diagnostic::of_file(&of_all, message)
-                .hint("restore it, or write `expect` with what must hold in every cell, such as `unchanged: request`")
-                .note()
-        });
+        let shared = self.missing_shared();
+        let shared = shared.filter(|missing| is_selected(paths, &missing.place.file));
+        // With mutants it is an error.
+        let shared = shared.filter(|_| !self.root.join(MUTANTS).is_dir());
         let cells = self.selected(paths);
         let unwritten = cells
             .iter()
@@ -461,7 +470,7 @@ impl Project {
             unwritten
                 .chain(missing)
                 .chain(providers)
-                .chain(shared)
+                .chain(shared.map(Diagnostic::note))
                 .chain(outside.map(Diagnostic::note))
                 .collect(),
         )

@@ -8,6 +8,8 @@ mod implied;
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
@@ -130,7 +132,12 @@ impl Evaluation {
     /// The lines of the wire diff for a report: the changes that can explain the broken expectations first.
     pub fn wire_lines(&self) -> Vec<String> {
         let interests: Vec<Interest> = self.traces.iter().map(|trace| trace.interest.clone()).collect();
-        let lines = |diff: &WireDiff| diff.lines(Interest::in_order(&interests, diff));
+        let lines = |diff: &WireDiff| {
+            let mut changes = Interest::in_order(&interests, diff);
+            let first = self.first_divergence();
+            changes.sort_by_key(|change| !first.is_some_and(|first| std::ptr::eq(first, *change)));
+            diff.lines(changes)
+        };
         self.diff.as_ref().map_or_else(Vec::new, lines)
     }
 
@@ -475,7 +482,10 @@ impl Evaluation {
             }
             _ => first,
         }?;
-        let earlier = diff.other_form(change).or_else(|| diff.echoed(change));
+        let earlier = diff
+            .other_form(change)
+            .or_else(|| diff.echoed(change))
+            .or_else(|| diff.answered_twice(change));
         Some(earlier.unwrap_or(change))
     }
 
@@ -488,8 +498,9 @@ impl Evaluation {
                 .filter(|trace| trace.expectation == mismatch.expectation);
             let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
             changes.min_by_key(|change| {
-                let is_overcome = self.is_overcome(change);
-                (is_overcome, change.sent == 0, change.sent, change.direction)
+                // What Claude Code did without explains the workaround itself, and no later failure.
+                let is_later = mismatch.expectation != WORKAROUNDS && self.is_overcome(change);
+                (is_later, change.sent == 0, change.sent, change.direction)
             })
         })
     }
@@ -516,16 +527,27 @@ impl Evaluation {
             traces.any(|trace| trace.expectation == mismatch.expectation && trace.interest.takes(change))
         });
         // What Claude Code does after a fault says less than the fault.
-        let explained = explained.min_by_key(|mismatch| mismatch.expectation == UNMATCHED);
+        let is_lost = is_lost_answer(change);
+        let explained = explained.min_by_key(|mismatch| {
+            let is_there = is_lost && !mismatch.actual.starts_with("nothing");
+            (mismatch.expectation == UNMATCHED, is_there)
+        });
         explained.map(|mismatch| mismatch.expectation.as_str())
     }
 }
+
+/// Whether an answer became an error.
+fn is_lost_answer(change: &Change) -> bool {
+    let status = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64).unwrap_or_default();
+    change.what.part == Part::Status && status(&change.what.before) < 400 && status(&change.what.after) >= 400
+}
+
 /// How grave a change is, the gravest first; `None` for all others.
 fn gravity(change: &Change) -> Option<u8> {
     let is_lost = change.what.fate == Fate::Dropped;
     match (change.direction, change.what.part) {
         (_, Part::Credential) if change.what.path != SECOND_HEADER => Some(0),
-        (Direction::Reply, Part::Status) => Some(1),
+        (Direction::Reply, Part::Status) if is_lost_answer(change) => Some(1),
         (Direction::Reply, Part::Event | Part::Block | Part::StopReason) if is_lost => Some(1),
         _ => None,
     }

@@ -145,7 +145,7 @@ impl Lines {
     ) {
         let head = match mismatch.status {
             FindingStatus::New => (BAD, "error:"),
-            FindingStatus::OutsideRange => (DIM, "noted, as known of other versions:"),
+            FindingStatus::OutsideRange => (DIM, "known in other versions:"),
             FindingStatus::Known => (DIM, "known:"),
         };
         let [error, arrow] = [head, (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::cells::limits::Limits;
-use crate::claude::{ClientFormat, Endpoint};
+use crate::claude::{ClientFormat, Endpoint, Invocation};
 use crate::clock::WaitClock;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::{Behind, Evidence};
@@ -186,15 +186,11 @@ impl Session {
 
     /// Why this Claude Code cannot run a cell with these `flags`, if it has not all of them.
     pub fn lacks(&self, flags: &[String]) -> Option<String> {
-        let own = self.claude_flags.as_ref()?;
-        let names = flags
-            .iter()
-            .map(|flag| flag.split('=').next().unwrap_or_default());
-        let missing = names
-            .filter(|name| name.starts_with("--"))
-            .find(|name| !own.contains(*name))?;
+        let missing = Invocation::missing_flag(flags, self.claude_flags.as_ref()?)?;
         let version = self.claude_version.as_deref().unwrap_or("of this run");
-        Some(format!("Claude Code {version} has no `{missing}`."))
+        Some(format!(
+            "The help of Claude Code {version} does not name `{missing}`."
+        ))
     }
 
     /// How strongly each `claude` is confined.

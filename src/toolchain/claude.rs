@@ -127,9 +127,13 @@ pub async fn flags_of(
     let text = printed(path, "--help", tools, keeper)
         .await
         .with_context(|| format!("`{} --help` fails", path.display()))?;
-    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
+    Ok(flags_in(&text))
+}
+
+fn flags_in(help: &str) -> BTreeSet<String> {
+    let words = help.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
     let flags = words.filter(|word| word.strip_prefix("--").is_some_and(|name| !name.is_empty()));
-    Ok(flags.map(str::to_owned).collect())
+    flags.map(str::to_owned).collect()
 }
 
 /// What the program prints to standard output, if it ends well within a minute.
@@ -190,4 +194,32 @@ fn write_executable(source: impl Read, path: &Path) -> io::Result<InstalledFile>
         bytes,
         sha512: stamp::digest_of(path)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claude::Invocation;
+
+    #[test]
+    fn a_cell_may_have_the_flags_that_the_help_names() {
+        let help = "Options:\n  --allowedTools, --allowed-tools <tools...>  Tools (see --tools)\n  -p, --print  Print -- and exit\n";
+        let own = flags_in(help);
+        assert_eq!(
+            Vec::from_iter(&own),
+            ["--allowed-tools", "--allowedTools", "--print", "--tools"]
+        );
+        let missing = |flags: &[&str]| {
+            let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+            Invocation::missing_flag(&flags, &own).map(str::to_owned)
+        };
+        assert_eq!(
+            missing(&["--allowed-tools", "Bash", "-p", "--max-turns", "3"]),
+            None
+        );
+        assert_eq!(
+            missing(&["--print", "--effort=high"]).as_deref(),
+            Some("--effort")
+        );
+    }
 }

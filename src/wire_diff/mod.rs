@@ -34,6 +34,7 @@ pub use delay::{DELAYS, DeltaDelay};
 pub use names::{STATUS, names};
 pub use pairing::{as_sent, forwarded, strays};
 pub use reply::error_within;
+use request::ANSWERED_REQUEST;
 pub use request::{SECOND_HEADER, arrived_betas};
 
 /// The differences of a trial's requests and replies.
@@ -243,6 +244,18 @@ impl WireDiff {
                 && earlier.operation == change.operation
                 && earlier.sent < change.sent
                 && of_content.contains(&earlier.what.part)
+        })
+    }
+
+    /// The provider answered a request twice, and `change` is about the second answer.
+    pub fn answered_twice(&self, change: &Change) -> Option<&Change> {
+        let is_reply = change.direction == Direction::Reply;
+        self.changes.iter().find(|earlier| {
+            is_reply
+                && (earlier.operation, earlier.what.part, earlier.what.fate)
+                    == (change.operation, Part::Request, Fate::Repeated)
+                && earlier.what.path == ANSWERED_REQUEST
+                && earlier.sent <= change.sent
         })
     }
 

@@ -251,8 +251,18 @@ fn is_error(event: &SentEvent) -> bool {
 fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let words = error_within(given);
     if !words.is_empty() {
-        let has_arrived = back.events.iter().any(|event| holds(&event.data, words));
-        return (!has_arrived).then(|| Difference::of(Part::Error, "the stream's error", words, Value::Null));
+        let is_read = |event: &&SentEvent| is_error(event) || exception(&event.data).is_some();
+        let mut errors = back.events.iter().filter(is_read);
+        let has_arrived = errors.clone().any(|event| holds(&event.data, words));
+        let came = match (errors.next_back(), back.events.last()) {
+            (Some(error), _) => clipped(error_reply::message_of(&error.data)).into(),
+            (None, Some(last)) if holds(&last.data, words) => {
+                format!("no error event: {}", clipped(&last.data.to_string())).into()
+            }
+            _ => Value::Null,
+        };
+        let difference = || Difference::of(Part::Error, "the stream's error", words, came);
+        return (!has_arrived).then(|| difference().with_fate(Fate::Dropped));
     }
     let is_broken = back.cut_off || back.events.iter().any(is_error);
     (!is_broken).then(|| {

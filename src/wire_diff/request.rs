@@ -102,7 +102,7 @@ fn repeated(pair: &Pair) -> Option<Difference> {
         .map(|exchange| &exchange.reply)
         .any(ProviderReply::is_answer)
     {
-        true => "the answered request",
+        true => ANSWERED_REQUEST,
         false => "the request",
     };
     let difference = || Difference::of(Part::Request, what, 1, times);
@@ -126,6 +126,9 @@ fn credential_headers(arrived: &ProviderExchange) -> &'static [&'static str] {
         Some(Route::VertexAi) => &["authorization"],
     }
 }
+
+/// The name of a request that the provider answered before it came again.
+pub(super) const ANSWERED_REQUEST: &str = "the answered request";
 
 /// The name of a second header with a credential, where a provider needs one.
 pub const SECOND_HEADER: &str = "a second header";

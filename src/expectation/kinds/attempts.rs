@@ -50,7 +50,7 @@ impl Kind for AttemptsCheck {
                 .map(|exchange| exchange.reply.status.to_string())
                 .collect();
             vec![Deviation {
-                summary: "the gateway asked the provider another number of times".into(),
+                summary: "the gateway sent the provider the request another number of times".into(),
                 expected: error.expected,
                 actual: match statuses.is_empty() {
                     true => error.actual,

@@ -8,6 +8,7 @@ use super::{JudgedSide, Kind};
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
+use crate::expectation::matcher::MatchError;
 use crate::expectation::{Checker, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::wire_diff::Part;
 
@@ -48,10 +49,13 @@ impl Kind for EventCheck {
             .unzip();
         let events = Value::Array(events);
         let first = value_tree::first_index(&self.path, &events).and_then(|index| lines.get(index));
-        let path = &self.path.text;
+        let at_path = |error: MatchError| MatchError {
+            expected: format!("{} at `{}`", error.expected, self.path.text),
+            ..error
+        };
         Ruling::Judged(deviations(
-            value_tree::check(&self.path, &self.value, &events),
-            format!("`{path}` of the events that Claude Code printed does not match"),
+            value_tree::check(&self.path, &self.value, &events).map_err(at_path),
+            "what Claude Code printed does not match",
             first.copied().map(line_of_transcript),
         ))
     }

@@ -356,6 +356,19 @@ fn a_missing_shared_file_is_one_fault() {
     // The shared file of all cells.
     let note = "note: there is no such file, so no expectation holds in every cell\n--> cells/_shared.yaml\nhint: restore it";
     assert_eq!(text.matches(note).count(), 1, "{text}");
+    // Mutants name expectations of every cell.
+    folder.write(
+        "mutants/body/one.yaml",
+        "description: D.\nrequest: { headers: [{ drop: x-app }] }\nkilled_by: { gone: [first] }\n",
+    );
+    let text = checked(&folder);
+    assert_eq!(
+        text.matches(&note.replace("note:", "error:")).count(),
+        1,
+        "{text}"
+    );
+    assert!(!text.contains("--> mutants/"), "{text}");
+    std::fs::remove_dir_all(folder.path("mutants")).unwrap();
     folder.write("cells/_shared.yaml", "expect:\n  ends:\n    exit: 0\n");
     assert!(!checked(&folder).contains("so no expectation holds"));
 }
