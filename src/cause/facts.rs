@@ -331,18 +331,15 @@ fn changed_status(sent: u16, seen: u16) -> Diagnosis {
 /// The gateway sent the request to a path that the provider does not have. A run that configures the gateway gives it the
 /// provider's base, so the path is the gateway's own.
 fn asked_elsewhere(evidence: &Evidence) -> Option<Diagnosis> {
-    let stray = wire_diff::strays(&evidence.exchanges).next()?;
-    (!evidence.attached).then(|| {
-        Diagnosis::proven(
-            Cause::Gateway,
-            "asked_elsewhere",
-            format!(
-                "the gateway sent the request to a path that the provider does not have: {} {}",
-                stray.request.method, stray.request.path
-            ),
-            "see the path in `exchanges.jsonl`; does this version of the gateway have the provider's Messages API? If it does, report it to the gateway",
-        )
-    })
+    let mut strays = wire_diff::strays(&evidence.exchanges);
+    let stray = strays.next().filter(|_| !evidence.attached)?;
+    let (method, path) = (&stray.request.method, &stray.request.path);
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        "asked_elsewhere",
+        format!("the gateway sent the request to a path that the provider does not have: {method} {path}"),
+        "see the path in `exchanges.jsonl`; does this version of the gateway have the provider's Messages API? If it does, report it to the gateway",
+    ))
 }
 
 fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnosis {

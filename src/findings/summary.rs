@@ -197,6 +197,9 @@ pub fn loses(subject: &Subject) -> &'static str {
             "The provider answered, and Claude Code gets an error instead."
         }
         (Part::Status | Part::Error, _) => "Claude Code cannot react to the error that the provider gave.",
+        (Part::Event, _) if path == "pings of a silence" => {
+            "A proxy may end a long silence, because nothing fills it."
+        }
         (Part::Block | Part::Event, _) => "The conversation is not the one that was sent.",
         (Part::Signature, _) => "The provider refuses the conversation's thinking in a later turn.",
         (Part::Tool, _) => "The model sees other tools than Claude Code offers.",
