@@ -8,6 +8,9 @@ use crate::findings::{Finding, FindingStatus, Level};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The beginning of the reason why a version of Claude Code does not run a cell: it lacks one of the cell's flags.
+pub const WITHOUT_FLAG: &str = "The help of Claude Code";
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// Every expectation held.

@@ -8,7 +8,6 @@ use crate::judge::{Evaluation, UnofferedTool};
 use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock, ErrorSource};
-use crate::wire::Direction;
 use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
@@ -187,7 +186,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let asked = asked(evidence);
     let error = reported_error(evidence);
     let Some(last) = asked.last() else {
-        return asked_elsewhere(evidence).unwrap_or_else(|| nothing_arrived(evidence, error));
+        return nothing_arrived(evidence, error);
     };
     let sent = last.reply.status;
     match &last.matched {
@@ -328,20 +327,6 @@ fn changed_status(sent: u16, seen: u16) -> Diagnosis {
     )
 }
 
-/// The gateway sent the request to a path that the provider does not have. A run that configures the gateway gives it the
-/// provider's base, so the path is the gateway's own.
-fn asked_elsewhere(evidence: &Evidence) -> Option<Diagnosis> {
-    let mut strays = wire_diff::strays(&evidence.exchanges);
-    let stray = strays.next().filter(|_| !evidence.attached)?;
-    let (method, path) = (&stray.request.method, &stray.request.path);
-    Some(Diagnosis::proven(
-        Cause::Gateway,
-        "asked_elsewhere",
-        format!("the gateway sent the request to a path that the provider does not have: {method} {path}"),
-        "see the path in `exchanges.jsonl`; does this version of the gateway have the provider's Messages API? If it does, report it to the gateway",
-    ))
-}
-
 fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnosis {
     match error {
         Some(error) => {
@@ -354,7 +339,9 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
                         .to_owned(),
                     ..words
                 },
-                Cause::Config | Cause::Auth | Cause::Account | Cause::RateLimit => words,
+                Cause::Auth | Cause::Account | Cause::RateLimit => words,
+                _ if let Some(elsewhere) = traces::asked_elsewhere(evidence) => elsewhere,
+                Cause::Config => words,
                 _ => Diagnosis::proven(
                     Cause::Gateway,
                     "never_forwarded",
@@ -451,15 +438,7 @@ fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
 /// What both sides of a run with an answer prove about the gateway.
 fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
-    // Claude Code did without what was refused. A later reply that changed is another fault.
-    let is_later = judgement.first_divergence().is_some_and(|change| {
-        let is_reply = change.direction == Direction::Reply && !judgement.is_of_refusal(change);
-        is_reply
-            && judgement
-                .refused
-                .first()
-                .is_some_and(|first| change.exchange > Some(*first))
-    });
+    let is_later = traces::is_after_refusal(judgement);
     if is_later && let Some(fault) = traces::diverged(evidence, judgement) {
         return Some(fault);
     }
@@ -471,7 +450,12 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
         _ => None,
     });
     refused
-        .or_else(|| asked.is_empty().then(|| asked_elsewhere(evidence)).flatten())
+        .or_else(|| {
+            asked
+                .is_empty()
+                .then(|| traces::asked_elsewhere(evidence))
+                .flatten()
+        })
         .or_else(|| error_of_its_own(evidence, &asked))
         .or_else(|| traces::fault(evidence, judgement))
         .or_else(|| held_back(evidence, &asked))

@@ -6,7 +6,7 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::evidence::Evidence;
-use crate::expectation::REFUSED;
+use crate::expectation::{REFUSED, RUN};
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
@@ -56,7 +56,11 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     let divergence = judgement
         .first_divergence()
         .filter(|_| diagnosis.cause == Cause::Gateway);
-    let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change));
+    let is_new = |name: &str| {
+        let mut mismatches = judgement.mismatches.iter();
+        mismatches.any(|mismatch| mismatch.expectation == name && mismatch.status.is_new())
+    };
+    let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change)) && is_new(REFUSED);
     let (headline, explained) = match diagnosis.rule {
         facts::OF_ANOTHER_TRIAL => (Some("the reply is the answer to another trial".to_owned()), None),
         facts::REJECTED_REQUEST if is_of_refusal => (
@@ -65,7 +69,11 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         ),
         _ => (
             divergence.map(Change::line),
-            divergence.and_then(|change| judgement.explained_by(change)),
+            match is_new(RUN) {
+                // The other mismatches follow from it.
+                true => Some(RUN),
+                false => divergence.and_then(|change| judgement.explained_by(change)),
+            },
         ),
     };
     Failure {

@@ -3,13 +3,13 @@
 use super::Diagnosis;
 use super::facts::SEE_LOG;
 use crate::evidence::Evidence;
-use crate::expectation::Trace;
+use crate::expectation::{REFUSED, Trace};
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Operation, Route};
-use crate::wire_diff::{Change, Fate, Part, SECOND_HEADER, WireDiff};
+use crate::wire_diff::{self, Change, Fate, Part, SECOND_HEADER, WireDiff};
 
 /// What the wire proves about the broken expectations; faults of the gateway come first.
 pub(super) fn fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
@@ -108,6 +108,35 @@ pub(super) fn refused_as_sent(
             "see the request in `sent.jsonl`: does this model allow what the cell requests?",
         ),
     })
+}
+
+/// Whether what explains the failure comes after a refusal that Claude Code or the gateway did without, and matters more.
+pub(super) fn is_after_refusal(judgement: &Evaluation) -> bool {
+    let place = |name: &str| {
+        let mut mismatches = judgement.mismatches.iter();
+        mismatches.position(|mismatch| mismatch.expectation == name)
+    };
+    judgement.first_divergence().is_some_and(|change| {
+        let is_later = |first: &usize| change.exchange > Some(*first);
+        let explained = judgement.explained_by(change).and_then(place);
+        judgement.refused.first().is_some_and(is_later)
+            && !judgement.is_of_refusal(change)
+            && place(REFUSED).is_none_or(|refused| explained.is_some_and(|explained| explained < refused))
+    })
+}
+
+/// The gateway sent the request to a path that the provider does not have. A run that configures the gateway gives it the
+/// provider's base, so the path is the gateway's own.
+pub(super) fn asked_elsewhere(evidence: &Evidence) -> Option<Diagnosis> {
+    let mut strays = wire_diff::strays(&evidence.exchanges);
+    let stray = strays.next().filter(|_| !evidence.attached)?;
+    let (method, path) = (&stray.request.method, &stray.request.path);
+    Some(Diagnosis::proven(
+        Cause::Gateway,
+        "asked_elsewhere",
+        format!("the gateway sent the request to a path that the provider does not have: {method} {path}"),
+        "see the path in `exchanges.jsonl`; does this version of the gateway have the provider's Messages API? If it does, report it to the gateway",
+    ))
 }
 
 /// The expectation looks for a name that no API documents and no request of Claude Code has.

@@ -162,7 +162,14 @@ const MAX_RETRIES: &str = "2";
 
 impl Invocation {
     /// Flags of Claude Code that its `--help` does not name (version 2.1.327).
-    const HIDDEN_FLAGS: [&str; 3] = ["--max-turns", "--max-thinking-tokens", "--system-prompt-file"];
+    const HIDDEN_FLAGS: [&str; 6] = [
+        "--append-system-prompt-file",
+        "--max-thinking-tokens",
+        "--max-turns",
+        "--permission-prompt-tool",
+        "--system-prompt-file",
+        "--thinking",
+    ];
 
     /// The flags of the harness itself.
     pub const FLAGS: [&str; 10] = [

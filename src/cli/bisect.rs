@@ -14,7 +14,7 @@ use super::versioned::VersionedFlags;
 use crate::commands;
 use crate::evidence::file;
 use crate::ids::TrialName;
-use crate::outcome::Cause;
+use crate::outcome::{Cause, WITHOUT_FLAG};
 use crate::plan::selection::{Axes, Names};
 use crate::progress::{self, Silent};
 use crate::report::{self, Paint};
@@ -160,6 +160,9 @@ impl Search<'_> {
             bail!("the run of `{}` has no result", self.arguments.trial);
         };
         Ok(match (&record.result, record.cause) {
+            (TrialResult::NotApplicable { reason }, _) if reason.starts_with(WITHOUT_FLAG) => {
+                Probe::Unusable(reason.clone())
+            }
             (TrialResult::NotApplicable { reason }, _) => {
                 bail!("`{}` is not applicable: {reason}", self.arguments.trial)
             }

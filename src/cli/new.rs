@@ -12,7 +12,7 @@ use crate::authoring::manifest_text::{self, Edited, NewTier};
 use crate::authoring::{proxy_text, stub};
 use crate::commands;
 use crate::files::atomic_write;
-use crate::files::project::{CELLS, MANIFEST, PROVIDERS, PROXY_CONFIG, Project, SHARED};
+use crate::files::project::{CELLS, MANIFEST, PRICES, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
 use crate::wire::Route;
 
@@ -239,6 +239,10 @@ impl NewModel {
         for (alias, name) in &deployments.added {
             status!("  - check that `{name}` is the provider's name of the model, for `{alias}`");
         }
+        status!(
+            "  - {PRICES}  add what `{}` costs, for the estimate of a live run",
+            self.model
+        );
         for provider in &deployments.left_out {
             status!(
                 "  - {PROXY_CONFIG}  add a deployment for `{}`: there is none to copy; or say in {MANIFEST} why `{provider}` lacks \

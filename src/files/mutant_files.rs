@@ -44,7 +44,8 @@ pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
     if project.root.join(MUTANTS).is_dir()
         && let Some(missing) = project.missing_shared()
     {
-        let is_selected = project::is_selected(paths, &missing.place.file);
+        let is_selected = project::is_selected(paths, &missing.place.file)
+            || paths.iter().any(|path| path.starts_with(MUTANTS));
         return is_selected.then_some(missing).into_iter().collect();
     }
     let (_, mut errors) = read(project);

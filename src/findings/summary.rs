@@ -221,6 +221,9 @@ pub fn loses(subject: &Subject) -> &'static str {
         (Part::Place, _) => {
             "The request is processed or paid for at another place than the gateway's configuration says."
         }
+        (Part::Header, Fate::Changed) if path.starts_with("x-claude-code-") => {
+            "Another session, agent or kind of request is named than Claude Code's."
+        }
         (Part::Header, Fate::Added) => "The other side gets a header that it must not get.",
         (Part::Header, _) => "The other side lacks a header that the contract asks for.",
     }

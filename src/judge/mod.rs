@@ -403,7 +403,7 @@ impl Judge<'_> {
 
 impl Evaluation {
     fn is_about_model(&self, expectation: &str) -> bool {
-        // At a path that the provider does not have, nobody reads the model.
+        // At a path that the provider does not have, the model is not the first fault.
         let mut changes = self.diff.iter().flat_map(|diff| &diff.changes);
         let is_astray =
             changes.any(|change| (change.what.part, change.what.fate) == (Part::Request, Fate::Moved));

@@ -182,7 +182,7 @@ pub struct ReplyChange {
     /// Reverse the order of its headers.
     pub reverse_headers: bool,
     /// Compress its body, and say so in `content-encoding`. The changes of its headers come later, so they can make that
-    /// header wrong. A body that is compressed already stays as it is.
+    /// header wrong. A body that is compressed already stays as it is, unless the mutant edits it.
     pub compress: Option<Compression>,
     /// Delay its beginning by this number of milliseconds.
     #[schemars(range(min = 1, max = 60_000))]

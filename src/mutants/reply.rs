@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::form::Replied;
 use super::headers::{self, Headers};
 use super::{MadeUpReply, ReplyChange, SideChange, edit};
+use crate::wire::encoding::ContentDecoder;
 
 impl MadeUpReply {
     pub fn content_type(&self) -> &'static str {
@@ -38,12 +39,14 @@ impl ReplyHead {
         }
     }
 
-    /// The content encoding of the body, which its head no longer names: the caller decodes it.
+    /// The content encoding of the body, which its head no longer names: the caller decodes it. `None` if nobody can.
     pub fn take_encoding(&mut self) -> Option<String> {
-        let at = self
-            .headers
-            .iter()
-            .position(|(name, _)| name == "content-encoding")?;
+        let is_readable = |value: &[u8]| {
+            let name = std::str::from_utf8(value).ok();
+            name.is_some_and(|name| ContentDecoder::new(Some(name)).problem().is_none())
+        };
+        let mut headers = self.headers.iter();
+        let at = headers.position(|(name, value)| name == "content-encoding" && is_readable(value))?;
         String::from_utf8(self.headers.remove(at).1).ok()
     }
 }

@@ -24,8 +24,8 @@ pub fn of_trial(record: &TrialRecord, failure: &Failure) -> String {
         _ if subjects.is_empty() || !failure.cause.is_judged() => report::failure_in_short(failure),
         Some(headline) => {
             subjects.retain(|subject| !is_expectation(subject));
-            // The cause is the headline, in its own words.
-            let why = if why.contains(headline.as_str()) { "" } else { why };
+            // What follows may name this trial alone.
+            let why = why.split([':', '(', '`']).next().unwrap_or_default();
             format!("{cause}: {why}: {headline}: {}", subjects.join("; "))
         }
         None if mismatches.any(is_run) => format!("{cause}: {why}"),

@@ -11,7 +11,7 @@ use crate::evidence::Behind;
 use crate::expectation::RUN;
 use crate::findings::{Finding, KnownFinding, KnownFindings, Subject, SubjectPattern};
 use crate::ids::{ProviderId, TierId, TrialName};
-use crate::outcome::{CheckResult, Verdict};
+use crate::outcome::{CheckResult, Verdict, WITHOUT_FLAG};
 
 /// A declaration, or one of its subjects, that no longer shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +144,8 @@ fn is_run(trial: &&TrialRecord) -> bool {
 fn can_show_findings(trial: &TrialRecord) -> bool {
     let is_known = |finding: &Finding| finding.expectation == RUN && !finding.status.is_new();
     match trial.result {
-        TrialResult::NotApplicable { .. } => true,
+        // Another Claude Code than the pinned one may lack a flag.
+        TrialResult::NotApplicable { ref reason } => !reason.starts_with(WITHOUT_FLAG),
         _ => trial.verdict.is_some() && (!trial.ended_early() || trial.findings.iter().any(is_known)),
     }
 }

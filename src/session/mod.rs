@@ -32,6 +32,7 @@ use crate::gateway::{self, GatewayKind, RunningGateway, WantedTools};
 use crate::http;
 use crate::ids::{ProviderId, TrialKey, TrialName};
 use crate::isolation::IsolationLevel;
+use crate::outcome::WITHOUT_FLAG;
 use crate::process::{Cage, CpuWaits, RunId};
 use crate::progress::ProgressSink;
 use crate::provider::{Provider, Simulator};
@@ -188,9 +189,7 @@ impl Session {
     pub fn lacks(&self, flags: &[String]) -> Option<String> {
         let missing = Invocation::missing_flag(flags, self.claude_flags.as_ref()?)?;
         let version = self.claude_version.as_deref().unwrap_or("of this run");
-        Some(format!(
-            "The help of Claude Code {version} does not name `{missing}`."
-        ))
+        Some(format!("{WITHOUT_FLAG} {version} does not name `{missing}`."))
     }
 
     /// How strongly each `claude` is confined.

@@ -234,12 +234,17 @@ impl WireDiff {
     }
 
     /// Claude Code sends back the reply that it got. So a change of the assistant's own words in a request follows from the first
-    /// change of an earlier reply.
+    /// change of such a block in an earlier reply.
     pub fn echoed(&self, change: &Change) -> Option<&Change> {
+        fn kind(change: &Change) -> Option<&str> {
+            let (_, rest) = change.what.path.split_once('(')?;
+            rest.split_once(')').map(|(kind, _)| kind)
+        }
         let is_echo = change.direction == Direction::Request && change.what.path.contains("assistant block");
-        let of_content = [Part::Block, Part::Signature, Part::Event];
+        let of_content = [Part::Block, Part::Signature];
         self.changes.iter().find(|earlier| {
             is_echo
+                && kind(earlier) == kind(change)
                 && earlier.direction == Direction::Reply
                 && earlier.operation == change.operation
                 && earlier.sent < change.sent
@@ -255,7 +260,7 @@ impl WireDiff {
                 && (earlier.operation, earlier.what.part, earlier.what.fate)
                     == (change.operation, Part::Request, Fate::Repeated)
                 && earlier.what.path == ANSWERED_REQUEST
-                && earlier.sent <= change.sent
+                && earlier.sent == change.sent
         })
     }
 

@@ -368,6 +368,12 @@ fn a_missing_shared_file_is_one_fault() {
         "{text}"
     );
     assert!(!text.contains("--> mutants/"), "{text}");
+    let of_mutants = compat(folder.root(), &["check", "mutants"]);
+    assert!(
+        of_mutants.out.contains("--> cells/_shared.yaml"),
+        "{}",
+        of_mutants.out
+    );
     std::fs::remove_dir_all(folder.path("mutants")).unwrap();
     folder.write("cells/_shared.yaml", "expect:\n  ends:\n    exit: 0\n");
     assert!(!checked(&folder).contains("so no expectation holds"));

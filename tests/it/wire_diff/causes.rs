@@ -512,3 +512,47 @@ fn a_lost_answer_comes_before_an_error_in_other_words() {
     let (first, ..) = report_of(wire, nothing().ended("x"));
     assert_has(&first, "reply 2: the status changed: 200 → 500");
 }
+
+/// The headline of a trial in which nothing may change.
+fn headline_of(wire: Wire) -> String {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().answered(text_message("a b c")).ended("a b c")
+    };
+    let unchanged = |direction| Check::Unchanged(UnchangedCheck(direction));
+    let mut test = test(unchanged(Direction::Request));
+    let reply = expectation("reply", unchanged(Direction::Reply));
+    test.expectations.push(reply);
+    let failure = cause::failure_of_trial(&evidence, &judge(&test, &evidence));
+    failure.headline.unwrap_or_default()
+}
+
+#[test]
+fn a_changed_reply_explains_only_its_own_blocks_later() {
+    let thinking = json!([{"type": "thinking", "thinking": "hm", "signature": "signed"}]);
+    let turns = [
+        (super::body(), thinking),
+        (super::body(), json!([{"type": "text", "text": "a"}])),
+    ];
+    let without_thinking =
+        |wire: Wire| wire.arrives(|body| drop(super::list(body, "/messages/1/content").remove(0)));
+    // The gateway itself drops it.
+    let headline = headline_of(without_thinking(Wire::of(&turns)));
+    assert_starts(&headline, "request 2: ");
+    // Claude Code had it without a signature.
+    let mut wire = Wire::of(&turns);
+    for event in &mut wire.sent[0].reply.as_mut().unwrap().events {
+        if event.data["delta"]["type"] == "signature_delta" {
+            event.data["delta"]["signature"] = json!("");
+        }
+    }
+    let headline = headline_of(without_thinking(wire));
+    assert_starts(&headline, "reply 1: thinking signature ");
+    // A usage figure has nothing to do with it.
+    let mut wire = Wire::of(&turns);
+    let events = &mut wire.sent[0].reply.as_mut().unwrap().events;
+    events[0].data["message"]["usage"]["input_tokens"] = json!(1);
+    let headline = headline_of(without_thinking(wire));
+    assert_starts(&headline, "request 2: ");
+}

@@ -94,6 +94,16 @@ test('only a web address becomes a link', () => {
   }
 });
 
+test('the page of a finding is a link if the address of the tests is known', () => {
+  const link = 'docs/findings/session.md';
+  const findings = details.findings.map((finding) => ({...finding, known: {name: 'known', reason: 'Known.', link}}));
+  const links = {Tests: 'https://example.org/suite'};
+  const page = renderToStaticMarkup(
+    <MatrixFromFiles matrix={matrix} details={{...details, findings}} links={links} />,
+  );
+  assert.ok(page.includes(`<a href="https://example.org/suite/${link}">${link}</a>`));
+});
+
 test('a workaround stands beside the reason and the link of a finding, if one is known', () => {
   const withKnown = (more: object) => {
     const findings = details.findings.map((finding) => finding.known ? {...finding, known: {...finding.known, ...more}} : finding);

@@ -1,4 +1,4 @@
-import type {ReactElement, ReactNode} from 'react';
+import {createContext, useContext, type ReactElement, type ReactNode} from 'react';
 
 import {byChange, showsOn, type Change, type Finding, type FindingStatus, type Level, type TierDetails} from './data/details';
 import type {Matrix} from './data/matrix';
@@ -145,9 +145,17 @@ function FindingList({changes, since, children: places}: FindingListProps): Reac
   );
 }
 
-/** A web address as a link; the path of a page in the test suite's repository as text. */
+/** The address of the tests, if the page names it. */
+export const SuiteAddress = createContext<string | undefined>(undefined);
+
+/** A web address, or the path of a page beside the tests, as a link. Without the address of the tests, the path is text. */
 function Report({link}: {link: string}): ReactElement {
-  return /^https?:\/\//.test(link) ? <a href={link}>{link.replace(/^https?:\/\//, '')}</a> : <>{link}</>;
+  const suite = useContext(SuiteAddress);
+  if (/^https?:\/\//.test(link)) {
+    return <a href={link}>{link.replace(/^https?:\/\//, '')}</a>;
+  }
+  const isPage = suite && /^docs\/findings\/[\w.-]+\.md$/.test(link);
+  return isPage ? <a href={`${suite}/${link}`}>{link}</a> : <>{link}</>;
 }
 
 /** Longer lists of cells are folded. */

@@ -7,7 +7,7 @@ import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
 import {historyInShort, isOfRun, sinceVersion, testedTools, type ReadVersions} from './data/versions';
 import {Filters} from './Filters';
-import {Findings} from './Findings';
+import {Findings, SuiteAddress} from './Findings';
 import {applyFilter, filterOfQuery, NO_FILTER, withFilter, type Filter} from './filter';
 import {Grid} from './Grid';
 import {replaceHash, replaceQuery, useHash, useHydrated, useNarrow} from './hooks';
@@ -61,60 +61,62 @@ export function MatrixView({
   }, []);
 
   return (
-    <div className={styles.root} ref={root} data-live={hydrated || undefined}>
-      <Banner
-        matrix={matrix}
-        evidence={details?.evidence}
-        configuration={details?.configuration}
-        staleAfterDays={staleAfterDays}
-      />
-      <Sources links={links} />
-      {details && <RunFacts matrix={matrix} details={details} />}
-      <LeftOut name="details" file={readDetails} />
-      <LeftOut name="history" file={readHistory} />
-      <LeftOut name="versions" file={readVersions} />
-      {versions && run && !isOfRun(versions, run) && (
-        <p className={styles.leftOut}>
-          The version history is of another configuration than this run ({historyInShort(versions)}), so no finding shows since when it is
-          there.
-        </p>
-      )}
-      <Filters
-        matrix={matrix}
-        details={details}
-        shown={shown}
-        filter={filter}
-        onChange={setFilter}
-        oneProvider={oneProvider}
-        disabled={!hydrated}
-      />
-      {hydrated && unknown && (
-        <p className={styles.leftOut} role="status">
-          The address asks for the cell <code>{unknown}</code>, which this matrix does not have.
-        </p>
-      )}
-      <div onClick={openCell}>
-        <Grid matrix={matrix} shown={shown} details={details} hydrated={hydrated} />
-        <Findings matrix={matrix} findings={details?.findings ?? []} since={since} />
-      </div>
-      {versions && <Versions matrix={matrix} history={versions} disabled={!hydrated} />}
-      <InWords matrix={matrix} details={details} />
-      {hydrated && <Tooltip root={root} />}
-      {hydrated && opened && (
-        <CellPanel
+    <SuiteAddress.Provider value={links['Tests']}>
+      <div className={styles.root} ref={root} data-live={hydrated || undefined}>
+        <Banner
           matrix={matrix}
-          feature={opened.feature}
-          provider={opened.provider}
-          row={rowOf(details, opened.feature.id)}
-          tiers={tiersOf(details, opened.feature.id, opened.provider)}
-          findings={findingsOf(details, opened.feature.id, opened.provider)}
           evidence={details?.evidence}
-          since={since}
-          past={pastOf(snapshots, opened.feature.id, opened.provider)}
-          onClose={() => replaceHash('')}
+          configuration={details?.configuration}
+          staleAfterDays={staleAfterDays}
         />
-      )}
-    </div>
+        <Sources links={links} />
+        {details && <RunFacts matrix={matrix} details={details} />}
+        <LeftOut name="details" file={readDetails} />
+        <LeftOut name="history" file={readHistory} />
+        <LeftOut name="versions" file={readVersions} />
+        {versions && run && !isOfRun(versions, run) && (
+          <p className={styles.leftOut}>
+            The version history is of another configuration than this run ({historyInShort(versions)}), so no finding shows since when it is
+            there.
+          </p>
+        )}
+        <Filters
+          matrix={matrix}
+          details={details}
+          shown={shown}
+          filter={filter}
+          onChange={setFilter}
+          oneProvider={oneProvider}
+          disabled={!hydrated}
+        />
+        {hydrated && unknown && (
+          <p className={styles.leftOut} role="status">
+            The address asks for the cell <code>{unknown}</code>, which this matrix does not have.
+          </p>
+        )}
+        <div onClick={openCell}>
+          <Grid matrix={matrix} shown={shown} details={details} hydrated={hydrated} />
+          <Findings matrix={matrix} findings={details?.findings ?? []} since={since} />
+        </div>
+        {versions && <Versions matrix={matrix} history={versions} disabled={!hydrated} />}
+        <InWords matrix={matrix} details={details} />
+        {hydrated && <Tooltip root={root} />}
+        {hydrated && opened && (
+          <CellPanel
+            matrix={matrix}
+            feature={opened.feature}
+            provider={opened.provider}
+            row={rowOf(details, opened.feature.id)}
+            tiers={tiersOf(details, opened.feature.id, opened.provider)}
+            findings={findingsOf(details, opened.feature.id, opened.provider)}
+            evidence={details?.evidence}
+            since={since}
+            past={pastOf(snapshots, opened.feature.id, opened.provider)}
+            onClose={() => replaceHash('')}
+          />
+        )}
+      </div>
+    </SuiteAddress.Provider>
   );
 }
 
