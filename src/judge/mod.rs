@@ -405,8 +405,9 @@ impl Evaluation {
     fn is_about_model(&self, expectation: &str) -> bool {
         // At a path that the provider does not have, the model is not the first fault.
         let mut changes = self.diff.iter().flat_map(|diff| &diff.changes);
+        let astray = (Operation::Messages, Part::Request, Fate::Moved);
         let is_astray =
-            changes.any(|change| (change.what.part, change.what.fate) == (Part::Request, Fate::Moved));
+            changes.any(|change| (change.operation, change.what.part, change.what.fate) == astray);
         let mut traces = self.traces.iter();
         traces.any(|trace| {
             !is_astray
@@ -469,12 +470,9 @@ impl Evaluation {
             return None;
         }
         let first = self.first_explained(diff);
-        let is_light = |change: &&Change| match change.what.part {
-            Part::Header | Part::Beta | Part::Query => true,
-            // An error in other words matters less than an answer that became an error.
-            Part::Error => true,
-            _ => false,
-        };
+        // An error in other words matters less than an answer that became an error.
+        let light = [Part::Header, Part::Beta, Part::Query, Part::Error];
+        let is_light = |change: &&Change| light.contains(&change.what.part);
         let change = match self.gravest(diff) {
             Some(gravest) if gravest.what.part == Part::Credential => Some(gravest),
             Some(gravest) if first.is_none_or(|first| is_light(&first) && !gravest.may_follow(first)) => {
