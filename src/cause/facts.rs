@@ -450,12 +450,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
         _ => None,
     });
     refused
-        .or_else(|| {
-            asked
-                .is_empty()
-                .then(|| traces::asked_elsewhere(evidence))
-                .flatten()
-        })
+        .or_else(|| traces::asked_elsewhere(evidence).filter(|_| asked.is_empty()))
         .or_else(|| error_of_its_own(evidence, &asked))
         .or_else(|| traces::fault(evidence, judgement))
         .or_else(|| held_back(evidence, &asked))

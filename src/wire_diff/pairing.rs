@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::request::name_of;
 use super::{Change, Difference, Fate, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, MessageRequest};
@@ -86,12 +87,8 @@ pub fn strays(exchanges: &[ProviderExchange]) -> impl Iterator<Item = &ProviderE
 pub(super) fn moved(passage: &GatewayExchange, exchanges: &[ProviderExchange]) -> Option<Difference> {
     let open = passage.request.at_ms..=ended_at(passage);
     let stray = strays(exchanges).find(|stray| open.contains(&stray.request.at_ms))?;
-    let what = match passage.operation {
-        Operation::CountTokens => "the token count",
-        _ => "the request",
-    };
     let (from, to) = (passage.request.path.as_str(), stray.request.path.as_str());
-    Some(Difference::of(Part::Request, what, from, to).with_fate(Fate::Moved))
+    Some(Difference::of(Part::Request, name_of(passage.operation), from, to).with_fate(Fate::Moved))
 }
 
 /// The requests at the provider for `passage`, which is one of `sent`: none, one, or one per attempt of the gateway.

@@ -154,7 +154,7 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         found.push(changed(
             "the shape of error",
             Value::Null,
-            missing_of_error(after).into(),
+            format!("it has no {}", missing_of_error(after).join(", ")).into(),
         ));
     }
     let words = error_reply::message_of(before);
@@ -184,24 +184,20 @@ fn kind<'a>(given: &ProviderReply, error: &'a Value) -> Option<&'a str> {
     }
 }
 
-/// What a body lacks of an error of the Messages API, in words.
-fn missing_of_error(body: &Value) -> String {
+/// What a body lacks of an error of the Messages API.
+fn missing_of_error(body: &Value) -> Vec<&'static str> {
     let error = &body["error"];
     let parts = [
         ("`type: error`", body["type"] == "error"),
         ("`error.type`", error["type"].is_string()),
         ("`error.message`", error["message"].is_string()),
     ];
-    let missing: Vec<&str> = parts
-        .iter()
-        .filter(|(_, has)| !has)
-        .map(|(name, _)| *name)
-        .collect();
-    format!("it has no {}", missing.join(", "))
+    let missing = parts.into_iter().filter(|(_, has)| !has);
+    missing.map(|(name, _)| name).collect()
 }
 
 fn is_messages_error(body: &Value) -> bool {
-    body["type"] == "error" && body["error"]["type"].is_string() && body["error"]["message"].is_string()
+    missing_of_error(body).is_empty()
 }
 
 /// Whether any text in `value` contains `words`, as they are or with JSON escapes.

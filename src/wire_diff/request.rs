@@ -76,15 +76,19 @@ fn query(sent: &RecordedRequest, arrived: &RecordedRequest) -> Vec<Difference> {
     values::differences(Part::Query, "", &parameters(sent), &parameters(arrived))
 }
 
+/// The name of a whole request in a change.
+pub(super) fn name_of(operation: Operation) -> &'static str {
+    match operation {
+        Operation::CountTokens => "the token count",
+        _ => "the request",
+    }
+}
+
 fn never_forwarded(pair: &Pair) -> Difference {
     let status = pair.passage.reply.as_ref().map(|reply| reply.status);
     let answer = status.map(|status| format!("the gateway itself answered with HTTP {status}"));
     let path = pair.passage.request.path.as_str();
-    let what = match pair.passage.operation {
-        Operation::CountTokens => "the token count",
-        _ => "the request",
-    };
-    Difference::of(Part::Request, what, path, answer).with_fate(Fate::Dropped)
+    Difference::of(Part::Request, name_of(pair.passage.operation), path, answer).with_fate(Fate::Dropped)
 }
 
 /// The gateway forwarded `what` without the key of its trial.
