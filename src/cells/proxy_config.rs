@@ -31,6 +31,8 @@ pub struct ProxyConfig {
     fallbacks: Vec<(String, Vec<String>)>,
     /// Settings outside of `model_list` with which the gateway would not call the simulator.
     outside: Vec<Diagnostic>,
+    /// The switches and numbers of `general_settings`, `litellm_settings` and `router_settings`.
+    settings: BTreeMap<String, serde_json::Value>,
     /// What LiteLLM accepts, and what its author may not mean.
     notes: Vec<Diagnostic>,
     files: Vec<PathBuf>,
@@ -96,6 +98,7 @@ impl ProxyConfig {
             aliases,
             fallbacks: fallbacks(&merged),
             outside: providers::settings_outside(&merged, simulated.variables),
+            settings: settings(&merged),
             notes: [files.notes(), misnamed].concat(),
             files: files.names(),
         })
@@ -109,6 +112,12 @@ impl ProxyConfig {
     /// What LiteLLM accepts, and what its author may not mean.
     pub fn notes(&self) -> &[Diagnostic] {
         &self.notes
+    }
+
+    /// Its settings that are a switch or a number, by section and name: `litellm_settings.drop_params`. A text, or a number in
+    /// place of a key, may be secret.
+    pub fn settings(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.settings
     }
 
     /// The provider's name of the model behind `alias`: that of the first deployment, without LiteLLM's prefix. `None` also
@@ -331,6 +340,24 @@ fn deployment(
         google,
         outside,
     })
+}
+
+fn settings(merged: &Merged<'_>) -> BTreeMap<String, serde_json::Value> {
+    let mut found = BTreeMap::new();
+    for section in ["general_settings", "litellm_settings", "router_settings"] {
+        let entries = merged.value(section).and_then(Value::as_mapping);
+        for (name, value) in entries.into_iter().flatten() {
+            let Some(name) = name.as_str() else { continue };
+            let is_credential = ["key", "password", "secret", "token"]
+                .iter()
+                .any(|word| name.to_lowercase().contains(word));
+            if value.is_bool() || (value.is_number() && !is_credential) {
+                let value = serde_json::to_value(value).unwrap_or_default();
+                found.insert(format!("{section}.{name}"), value);
+            }
+        }
+    }
+    found
 }
 
 /// The alias and its group; the value is a text or a map with `model`. LiteLLM ignores other values.

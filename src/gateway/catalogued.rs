@@ -112,6 +112,14 @@ impl CatalogueGateway {
         })
     }
 
+    /// The provider's name of the model behind each of its aliases.
+    pub fn models_by_alias(&self) -> BTreeMap<String, String> {
+        let models = self.models.iter();
+        models
+            .map(|model| (model.alias.clone(), model.model.clone()))
+            .collect()
+    }
+
     /// Starts it and waits until it answers.
     pub async fn start(
         &self,

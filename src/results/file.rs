@@ -1,11 +1,12 @@
 //! `compat-results.json`: the results of a run, one record per finished trial, sorted by name.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::spending::Spending;
@@ -102,6 +103,14 @@ pub struct GatewayRecord {
     /// Its configuration, as `gateways/<name>.yaml` names it; absent for the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    /// The switches and numbers of its configuration, `litellm_settings.drop_params: true`. Texts are left out, since they may be
+    /// secret. Empty if the run did not configure it from `proxy_config.yaml`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, Value>,
+    /// The provider's name of the model behind each of its aliases, as far as it is known. An ARN is left out: it contains the
+    /// number of an account.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
 }
 
 /// A finished trial.
@@ -268,6 +277,13 @@ impl GatewayRecord {
     pub fn configuration_in_words(&self) -> String {
         let name = self.configuration.as_ref();
         name.map_or_else(String::new, |name| format!(" (configuration {name})"))
+    }
+
+    /// Its switches and numbers, `litellm_settings.drop_params: true`; `None` if they are not known.
+    pub fn settings_in_words(&self) -> Option<String> {
+        let settings = self.settings.iter();
+        let settings: Vec<String> = settings.map(|(name, value)| format!("{name}: {value}")).collect();
+        (!settings.is_empty()).then(|| settings.join(", "))
     }
 }
 

@@ -95,11 +95,12 @@ fn check_facts(parts: &[(String, Results)]) -> Result<(), MergeError> {
 }
 
 /// Facts that are the same in all parts of a run.
-const FACTS: [&str; 7] = [
+const FACTS: [&str; 8] = [
     "behind",
     "gateway.kind",
     "gateway.name",
     "gateway.configuration",
+    "gateway.settings",
     "trials",
     "gateway.version",
     "claude_code_version",
@@ -119,6 +120,7 @@ fn facts(part: &Results) -> [Option<String>; FACTS.len()] {
         Some(run.gateway.kind.clone()),
         Some(run.gateway.name.clone().unwrap_or_else(|| "unknown".into())),
         Some(run.gateway.configuration_name().to_owned()),
+        run.gateway.settings_in_words(),
         Some(run.trials.to_string()),
         version(&run.gateway.version),
         version(&run.claude_code_version),
@@ -138,6 +140,7 @@ pub fn differing_fact(then: &RunRecord, now: &RunRecord) -> Option<(&'static str
                 "gateway.configuration",
                 Some(run.gateway.configuration_name().to_owned()),
             ),
+            ("gateway.settings", run.gateway.settings_in_words()),
             ("client_format", format(run)),
             ("gateway.version", run.gateway.version.clone()),
             ("claude_code_version", run.claude_code_version.clone()),

@@ -173,10 +173,10 @@ impl MatrixRun {
             record(
                 &environment,
                 &options,
-                catalogue.is_some(),
+                &selected,
                 gateway,
-                configuration.map(|one| one.name.clone()),
-                selected.in_scope,
+                catalogue.as_ref(),
+                proxy_config.as_ref(),
             ),
             Vec::new(),
         );

@@ -1,12 +1,13 @@
 //! What a run reads and decides before its first trial.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::trial::not_run;
 use super::{RunOptions, SelectedTrials};
-use crate::cells::ProxyConfig;
+use crate::cells::{Manifest, ProxyConfig};
 use crate::claude::ClientFormat;
 use crate::document::Diagnostic;
 use crate::env::{self, Environment};
@@ -107,11 +108,12 @@ pub(super) fn aliases(
 pub(super) fn record(
     environment: &Environment,
     options: &RunOptions,
-    is_catalogued: bool,
-    name: Option<String>,
-    configuration: Option<String>,
-    trials: usize,
+    selected: &SelectedTrials,
+    gateway: Option<String>,
+    catalogue: Option<&CatalogueGateway>,
+    proxy_config: Option<&ProxyConfig>,
 ) -> RunRecord {
+    let proxy_config = proxy_config.filter(|_| !options.is_control());
     let now = chrono::Utc::now();
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
@@ -125,25 +127,47 @@ pub(super) fn record(
             kind: match (options.is_control(), is_attached) {
                 (true, _) => "none",
                 (false, true) => "attached",
-                (false, false) if is_catalogued => "catalogue",
+                (false, false) if catalogue.is_some() => "catalogue",
                 (false, false) => "litellm",
             }
             .to_owned(),
-            name,
+            name: gateway,
             version: None,
-            configuration,
+            configuration: selected.configuration.as_ref().map(|one| one.name.clone()),
+            settings: proxy_config.map_or_else(BTreeMap::new, |config| config.settings().clone()),
+            models: match (catalogue, proxy_config) {
+                (Some(gateway), _) => gateway.models_by_alias(),
+                (None, Some(config)) => models_by_alias(config, &selected.project.manifest),
+                (None, None) => BTreeMap::new(),
+            },
         },
         claude_code_version: None,
         isolation: None,
         started_at: now,
         written_at: now,
         ran_ms: None,
-        trials,
+        trials: selected.in_scope,
         selected: 0,
         complete: false,
         unfinished: Vec::new(),
         client_format: (format != ClientFormat::Messages).then(|| format.name().to_owned()),
     }
+}
+
+/// The provider's model behind each alias of the manifest, as far as the file names it. An ARN is left out: the results are
+/// published, and it contains the number of an account.
+fn models_by_alias(config: &ProxyConfig, manifest: &Manifest) -> BTreeMap<String, String> {
+    let columns = manifest.providers.iter();
+    let aliases = columns.flat_map(|provider| {
+        let tiers = manifest.tiers.iter();
+        tiers.filter_map(move |tier| manifest.alias(provider, &tier.id))
+    });
+    aliases
+        .filter_map(|alias| {
+            let model = config.model(&alias)?;
+            (!model.starts_with("arn:")).then_some((alias, model))
+        })
+        .collect()
 }
 
 /// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.

@@ -275,6 +275,8 @@ async fn a_configuration_changes_settings_and_variables() {
     assert_eq!(gateway.configuration.as_deref(), Some("bearer"));
     let started = small.read("started.yaml");
     assert_has(&started, "\"drop_params\": false");
+    assert_eq!(gateway.settings["litellm_settings.drop_params"], false);
+    assert_eq!(gateway.models["claude-haiku-4-5"], "claude-haiku-4-5");
     assert_has(&started, "\"model_name\": \"claude-haiku-4-5\"");
     assert_lacks(&started, "bearer <>");
     assert_has(&started, ">, key .");

@@ -509,6 +509,16 @@ fn parts_of_different_runs_are_not_merged() {
         "`claude_code_version` is `2.1.326` in the first and `2.1.327`",
     );
 
+    let mut settings = whole();
+    for ((_, part), value) in settings.iter_mut().zip([true, false]) {
+        let name = "litellm_settings.drop_params".to_owned();
+        part.run.gateway.settings.insert(name, value.into());
+    }
+    assert_has(
+        &error(settings, true),
+        "`gateway.settings` is `litellm_settings.drop_params: true` in the first and `litellm_settings.drop_params: false`",
+    );
+
     let mut broken_off = whole();
     broken_off[0].1.run.complete = false;
     let broken_off = error(broken_off, false);

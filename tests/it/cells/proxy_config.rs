@@ -65,6 +65,25 @@ fn model(text: &str) -> Option<String> {
 }
 
 #[test]
+fn settings_are_switches_and_numbers_but_no_credential() {
+    let settings = "general_settings: { master_key: 123456, store_model_in_db: false }\nlitellm_settings:\n  \
+                    { drop_params: true, request_timeout: 600, cache_params: { ttl: 1 }, default_team: red }\n";
+    let config = parse(&(one("a", "model: anthropic/claude-haiku-4-5") + settings)).unwrap();
+    let found = config
+        .settings()
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    assert_eq!(
+        found.collect::<Vec<_>>(),
+        [
+            "general_settings.store_model_in_db: false",
+            "litellm_settings.drop_params: true",
+            "litellm_settings.request_timeout: 600",
+        ]
+    );
+}
+
+#[test]
 fn models_are_found_as_litellm_finds_them() {
     let haiku = "model: anthropic/claude-haiku-4-5";
     let aliased = |alias: &str, name: &str| {

@@ -1,5 +1,7 @@
 //! An invented run with every kind of result.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use compat_matrix::document::Place;
 use compat_matrix::evidence::Behind;
@@ -60,6 +62,8 @@ pub fn run(selected: usize) -> RunRecord {
             name: Some("litellm".into()),
             version: Some("1.106.0".into()),
             configuration: None,
+            settings: BTreeMap::default(),
+            models: BTreeMap::default(),
         },
         claude_code_version: Some("2.1.326".into()),
         isolation: Some(IsolationLevel::Full),

@@ -198,10 +198,28 @@ fn a_refused_request_that_did_not_change_has_the_cause_cli() {
 
 #[test]
 fn another_model_comes_before_all_that_follows_from_it() {
-    let wire = Wire::one().arrives(|body| {
-        body["max_tokens"] = json!(1);
-        body["model"] = json!("claude-other");
-    });
+    let wire = || {
+        Wire::one().arrives(|body| {
+            body["max_tokens"] = json!(1);
+            body["model"] = json!("claude-other");
+        })
+    };
+    another_model_heads(wire());
+    let mut wire = wire();
+    let Wire {
+        mut sent,
+        mut exchanges,
+    } = gone_astray();
+    sent[0].operation = Operation::CountTokens;
+    sent[0].number += 1;
+    exchanges[0].number += 1;
+    wire.sent.append(&mut sent);
+    wire.exchanges.append(&mut exchanges);
+    // The token count went to a path that the provider does not have.
+    another_model_heads(wire);
+}
+
+fn another_model_heads(wire: Wire) {
     let evidence = Evidence {
         sent: wire.sent,
         exchanges: wire.exchanges,

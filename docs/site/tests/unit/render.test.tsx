@@ -125,6 +125,12 @@ test('the page names the models of each tier and provider', () => {
   assert.match(facts, /Earlier models.*<dt>Haiku 4\.5<\/dt>.*<dt>Opus 4\.7<\/dt>.*Current models.*<dt>Opus 5\.5<\/dt>/);
   assert.match(facts, /Bedrock \(Invoke\): <code>claude-haiku-5-5-bedrock-invoke<\/code>/);
   assert.equal(facts.match(/<li>/g)?.length, 36);
+  assert.match(facts, /Its settings say which model/);
+  const models = {'claude-haiku-5-5-bedrock-invoke': 'us.anthropic.claude-haiku-5-5'};
+  const named = render(sixColumns.matrix, {...sixColumns.details, gateway: {kind: 'litellm', models}});
+  assert.match(named, /Bedrock \(Invoke\): <code>us\.anthropic\.claude-haiku-5-5<\/code>/);
+  assert.match(named, /Azure \(Foundry\): <code>claude-haiku-5-5-azure<\/code>/);
+  assert.match(named, /by the providers’ own names/);
   // A tier that ran nowhere has no model.
   const untried = {...details, features: {extended_thinking: details.features.extended_thinking}, findings: undefined};
   assert.match(render(matrix, untried), /<dt>Haiku<\/dt><dd>Not known<\/dd>/);
@@ -141,6 +147,11 @@ test('the page says which settings the gateway had', () => {
   );
   assert.equal(settings({kind: 'catalogue', name: 'portkey'}), 'The usual ones of the tests, in gateways/portkey.yaml');
   assert.equal(settings({kind: 'attached'}), 'Its own: it ran before the tests began.');
+  const values = {'litellm_settings.drop_params': true, 'litellm_settings.request_timeout': 600};
+  const listed = settings({kind: 'litellm', name: 'litellm', settings: values}) ?? '';
+  assert.match(listed, /<li>litellm_settings\.drop_params: true<\/li><li>litellm_settings\.request_timeout: 600<\/li>/);
+  const wrong = render(matrix, {...details, gateway: {kind: 'litellm', settings: {master_key: 'sk-1'}}});
+  assert.match(wrong, /left out: <code>gateway\.settings\.master_key: expected a number/);
   assert.match(render(matrix, details), /<dt>Gateway<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/);
 });
 

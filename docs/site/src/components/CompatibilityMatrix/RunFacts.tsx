@@ -25,7 +25,9 @@ export function RunFacts({matrix, details}: {matrix: Matrix; details: Details}):
       </Facts>
       {tiers.length > 0 && (
         <p className={styles.note}>
-          Claude Code asked {toolName(gateway)} for the models below. The settings say which model of the provider each name stands for.
+          {namesProviderModels(details)
+            ? 'These are the models of each tier, by the providers’ own names.'
+            : `Claude Code asked ${toolName(gateway)} for the models below. Its settings say which model of the provider each name stands for.`}
         </p>
       )}
       {setsOf(tiers).map((set) => (
@@ -46,8 +48,27 @@ export function RunFacts({matrix, details}: {matrix: Matrix; details: Details}):
   );
 }
 
-/** Where the settings are: the details name a configuration only. */
-function Settings({details: {gateway, gatewayKind, configuration}}: {details: Details}): ReactElement {
+/** Where the settings are, and those that are a switch or a number. */
+function Settings({details}: {details: Details}): ReactElement {
+  return (
+    <>
+      <SettingsFile details={details} />
+      {details.settings.size > 0 && (
+        <ul className={styles.models}>
+          {[...details.settings].map(([name, value]) => (
+            <li key={name}>
+              <code>
+                {name}: {value}
+              </code>
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}
+
+function SettingsFile({details: {gateway, gatewayKind, configuration}}: {details: Details}): ReactElement {
   if (gatewayKind === 'attached') {
     return <>Its own: it ran before the tests began.</>;
   }
@@ -61,6 +82,11 @@ function Settings({details: {gateway, gatewayKind, configuration}}: {details: De
       {usual} of the tests, with the configuration <code>{configuration}</code> of {catalogue}
     </>
   );
+}
+
+function namesProviderModels({cells}: Details): boolean {
+  const tiers = [...cells.values()].flatMap((columns) => [...columns.values()].flat());
+  return tiers.some(({providerModel}) => providerModel !== undefined);
 }
 
 type ModelsOfTierProps = {matrix: Matrix; details: Details; tier: string};

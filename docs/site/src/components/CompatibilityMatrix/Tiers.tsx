@@ -59,6 +59,11 @@ function Tier({tier, isPaid}: {tier: TierDetails; isPaid: boolean}): ReactElemen
         {tier.model && (
           <p className={styles.model}>
             Model <code>{tier.model}</code>
+            {tier.providerModel && tier.providerModel !== tier.model && (
+              <>
+                , at the provider <code>{tier.providerModel}</code>
+              </>
+            )}
           </p>
         )}
         {tier.status === 'fail' && <Failure tier={tier} />}

@@ -95,7 +95,10 @@ export type TierDetails = {
   set?: string;
   /** The name that runs it alone: `vision::azure::haiku`. */
   trial: string;
+  /** The gateway's alias that Claude Code asked for. */
   model?: string;
+  /** The provider's name of the model behind it, if it is known. */
+  providerModel?: string;
   status: Status;
   /** Absent where nothing was judged, and in files without findings. */
   verdict?: TrialVerdict;
@@ -155,6 +158,8 @@ export type Details = {
   gatewayVersion?: string;
   /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
+  /** The switches and numbers of the gateway's settings, by name; empty where they are not known. */
+  settings: Map<string, string>;
   /** What the gateway breaks, once each; features first. */
   findings: Finding[];
   /** The tiers of the run, in the order of the file. */
@@ -187,12 +192,11 @@ export function tiersOf(details: Details | undefined, feature: string, provider:
   return details?.cells.get(feature)?.get(provider) ?? [];
 }
 
-/** The names by which Claude Code asked the gateway for the models of a tier, in a provider's column; usually one. */
+/** The models of a tier in a provider's column, usually one: the provider's name, or else the gateway's alias. */
 export function modelsOf(details: Details, tier: string, provider: string): string[] {
-  const models = [...details.cells.values()].flatMap((columns) =>
-    (columns.get(provider) ?? []).flatMap((cell) => (cell.tier === tier && cell.model ? [cell.model] : [])),
-  );
-  return [...new Set(models)];
+  const cells = [...details.cells.values()].flatMap((columns) => columns.get(provider) ?? []);
+  const models = cells.map((cell) => cell.tier === tier && (cell.providerModel ?? cell.model));
+  return [...new Set(models)].filter((model) => typeof model === 'string');
 }
 
 /** What readers learn about a row; nothing if the file does not say. */
@@ -256,9 +260,16 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
   const named = readList(details.tiers ?? [], 'tiers', readTierName);
   const nameOf = (id: string): string => named.find((tier) => tier.id === id)?.name ?? inWords(id);
   const setOf = (id: string): string | undefined => named.find((tier) => tier.id === id)?.set;
+  const gateway = readOptional(details.gateway, 'gateway', readObject);
+  const models = readMap(gateway?.models ?? {}, 'gateway.models', readText);
   const cells = readMap(details.features, 'features', (feature, where) =>
     readMap(feature, where, (tiers, place) =>
-      readList(tiers, place, readTier).map((tier) => ({...tier, name: nameOf(tier.tier), set: setOf(tier.tier)})),
+      readList(tiers, place, readTier).map((tier) => ({
+        ...tier,
+        name: nameOf(tier.tier),
+        set: setOf(tier.tier),
+        providerModel: tier.model && models.get(tier.model),
+      })),
     ),
   );
   checkSubjects(findings, cells);
@@ -271,7 +282,6 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     tierNames: inOrder(finding.tiers, tiers).map(nameOf),
   }));
   const rows = new Map(readList(details.rows ?? [], 'rows', readRow));
-  const gateway = readOptional(details.gateway, 'gateway', readObject);
   const configuration = readOptionalText(gateway?.configuration, 'gateway.configuration');
   const name = readOptionalText(gateway?.name, 'gateway.name') ?? 'litellm';
   return {
@@ -280,6 +290,7 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     gatewayKind: readOptionalText(gateway?.kind, 'gateway.kind'),
     gatewayVersion: readOptionalText(gateway?.version, 'gateway.version'),
     configuration,
+    settings: readMap(gateway?.settings ?? {}, 'gateway.settings', readSetting),
     findings: sorted,
     tiers: tiers.map((id) => ({id, name: nameOf(id), set: setOf(id)})),
     rows,
@@ -392,6 +403,10 @@ function readTier(item: unknown, where: string): TierDetails {
     costUsd: readOptional(tier.cost_usd, `${where}.cost_usd`, readNumber),
     evidencePath: readOptionalText(tier.evidence_path, `${where}.evidence_path`),
   };
+}
+
+function readSetting(value: unknown, where: string): string {
+  return typeof value === 'boolean' ? String(value) : String(readNumber(value, where));
 }
 
 function readTrialVerdict(value: unknown, where: string): TrialVerdict {
