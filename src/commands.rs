@@ -1,9 +1,13 @@
 //! The commands that hints name, as the user calls this program.
 //!
-//! Pure, but for one value: `main` sets it before anything else.
+//! Pure, but for two values: `main` sets how the user calls this program, and a run sets its flags.
 #![warn(clippy::disallowed_methods)]
 
 use std::sync::OnceLock;
+
+use parking_lot::RwLock;
+
+use crate::ids::TrialName;
 
 /// How the user calls this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,21 @@ static CALLED_AS: OnceLock<CalledAs> = OnceLock::new();
 /// Sets how the user calls this program. Without it, hints name cargo. The first call counts.
 pub fn call_as(called_as: CalledAs) {
     let _ = CALLED_AS.set(called_as);
+}
+
+/// The flags that a run had, and without which it would test something else.
+static RUN_FLAGS: RwLock<String> = RwLock::new(String::new());
+
+/// Sets the flags of the run whose reports follow: `--gateway portkey`.
+pub fn run_with(flags: &str) {
+    flags.clone_into(&mut RUN_FLAGS.write());
+}
+
+/// The command that runs one trial again, under the conditions of this process's run.
+pub fn run_alone(trial: &TrialName) -> String {
+    let flags = RUN_FLAGS.read();
+    let gap = if flags.is_empty() { "" } else { " " };
+    run(&format!("{flags}{gap}--exact {trial}"))
 }
 
 /// The command that runs the matrix with `arguments`: `compat run --list`.

@@ -157,7 +157,8 @@ impl Evidence {
         }
     }
 
-    /// The steps of `advice`, which `; ` separates, without those that name a file without content.
+    /// The steps of `advice`, which `; ` separates, without those that name a file without content. The gateway's own log is
+    /// named only if there is no `gateway.log`.
     pub fn hint(&self, advice: &str) -> Option<String> {
         let is_empty = |name: &&str| self.lines_of(name) == 0;
         let empty: Vec<String> = file::ALL
@@ -166,7 +167,10 @@ impl Evidence {
             .map(|name| format!("`{name}`"))
             .collect();
         let is_possible = |step: &&str| !empty.iter().any(|name| step.contains(name));
-        let steps: Vec<&str> = advice.split("; ").filter(is_possible).collect();
+        let mut steps: Vec<&str> = advice.split("; ").filter(is_possible).collect();
+        if steps.iter().any(|step| step.contains(file::GATEWAY_LOG)) {
+            steps.retain(|step| !step.starts_with("read the gateway's own log"));
+        }
         (!steps.is_empty()).then(|| steps.join("; "))
     }
 

@@ -15,7 +15,7 @@ use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire_diff;
 
-pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log around that time";
+pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log at the time of this trial";
 
 /// The rule of an answer that the provider gave to another trial.
 pub(super) const OF_ANOTHER_TRIAL: &str = "answer_of_another_trial";
@@ -191,7 +191,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
-            return traces::refused_as_sent(judgement, last, rule)
+            return traces::refused_as_sent(evidence, judgement, last, rule)
                 .unwrap_or_else(|| rejected(evidence, rule, last));
         }
         // A broken reply makes Claude Code ask again, so the later requests follow from it.
@@ -444,7 +444,7 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     }
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
-            let as_sent = traces::refused_as_sent(judgement, exchange, rule);
+            let as_sent = traces::refused_as_sent(evidence, judgement, exchange, rule);
             Some(as_sent.unwrap_or_else(|| rejected(evidence, rule, exchange)))
         }
         _ => None,

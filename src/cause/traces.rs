@@ -51,7 +51,7 @@ pub(super) fn diverged(evidence: &Evidence, judgement: &Evaluation) -> Option<Di
     Some(match change.direction {
         _ if change.what.part == Part::Credential => credential_passed_on(change),
         Direction::Request => lost(evidence, Some(change)),
-        Direction::Reply => changed_on_the_way_back(change),
+        Direction::Reply => changed_on_the_way_back(evidence, change),
     })
 }
 
@@ -78,6 +78,7 @@ pub(super) fn without_key(judgement: &Evaluation) -> Option<Diagnosis> {
 /// The provider refused `exchange` although it arrived as Claude Code had sent it. Only for a 400 on the Anthropic
 /// route: the gateway is responsible for keys, models and the forms of the other routes.
 pub(super) fn refused_as_sent(
+    evidence: &Evidence,
     judgement: &Evaluation,
     exchange: &ProviderExchange,
     rule: &str,
@@ -98,7 +99,7 @@ pub(super) fn refused_as_sent(
         change.direction == Direction::Reply && change.exchange.is_some_and(|other| other < exchange.number)
     });
     Some(match earlier.min_by_key(|change| change.exchange) {
-        Some(change) => changed_on_the_way_back(change),
+        Some(change) => changed_on_the_way_back(evidence, change),
         None => Diagnosis::proven(
             Cause::Cli,
             "refused_as_sent",
@@ -184,7 +185,9 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
         return Some(answered_otherwise());
     }
     let nearest = trace.interest.of_diff(diff).first().copied();
-    match (trace.interest.direction, trace.held_before) {
+    // What the cache holds depends on several requests: no request alone shows it.
+    let held_before = trace.held_before.filter(|_| !trace.interest.is_of_prefix());
+    match (trace.interest.direction, held_before) {
         (Direction::Request, Some(true)) => Some(match nearest {
             Some(change) => lost(evidence, Some(change)),
             None if operation == Operation::CountTokens => count_not_forwarded(),
@@ -193,7 +196,7 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
         (Direction::Request, Some(false)) => Some(never_sent(diff)),
         (Direction::Request, None) => nearest.map(|change| lost(evidence, Some(change))),
         (Direction::Reply, held) => match nearest {
-            Some(change) => Some(changed_on_the_way_back(change)),
+            Some(change) => Some(changed_on_the_way_back(evidence, change)),
             None => held.filter(|held| *held).map(|_| altered_by_claude()),
         },
     }
@@ -216,12 +219,20 @@ fn other_model() -> Diagnosis {
     )
 }
 
+/// What to do if the provider gets no request for a token count.
+fn no_count() -> String {
+    format!(
+        "report it to the gateway: Claude Code asks for token counts at `POST /v1/messages/count_tokens`, and only the provider \
+         knows them; {SEE_LOG}"
+    )
+}
+
 fn count_not_forwarded() -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         LOST,
         "the request for a token count did not reach the provider as it was sent",
-        SEE_LOG,
+        &no_count(),
     )
 }
 
@@ -272,10 +283,11 @@ fn lost(evidence: &Evidence, change: Option<&Change>) -> Diagnosis {
         Cause::Gateway,
         LOST,
         with_change(&loss_in_words(evidence, change), change),
-        match change.is_some_and(is_missing) {
-            true => SEE_LOG,
-            false => {
-                "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway"
+        &match change.filter(|change| is_missing(change)) {
+            Some(change) if change.operation == Operation::CountTokens => no_count(),
+            Some(_) => SEE_LOG.to_owned(),
+            None => {
+                "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway".to_owned()
             }
         },
     )
@@ -303,15 +315,20 @@ fn never_sent(diff: &WireDiff) -> Diagnosis {
     }
 }
 
-fn changed_on_the_way_back(change: &Change) -> Diagnosis {
+fn changed_on_the_way_back(evidence: &Evidence, change: &Change) -> Diagnosis {
+    let asked = asked_by(evidence, Some(change));
+    let compare = "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway";
     Diagnosis::proven(
         Cause::Gateway,
         CHANGED_BACK,
         with_change(
-            "the provider's reply changed on its way back to claude",
+            &format!("the provider's reply changed on its way back to {asked}"),
             Some(change),
         ),
-        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; see all changes in `wire-diff.txt`; report it to the gateway",
+        &match change.is_lost_answer() {
+            true => format!("{SEE_LOG}; {compare}"),
+            false => compare.to_owned(),
+        },
     )
 }
 
@@ -324,13 +341,17 @@ fn altered_by_claude() -> Diagnosis {
     )
 }
 
-fn loss_in_words(evidence: &Evidence, change: Option<&Change>) -> String {
+/// Whose request the change is about: a cell's direct request and its token count come from the harness.
+fn asked_by(evidence: &Evidence, change: Option<&Change>) -> &'static str {
     let sent = change.and_then(|change| evidence.sent.get(change.sent.checked_sub(1)?));
-    // A cell's direct request and its token count come from the harness.
-    let sender = match sent {
+    match sent {
         Some(sent) if sent.request.is_of_harness() => "the harness",
         _ => "claude",
-    };
+    }
+}
+
+fn loss_in_words(evidence: &Evidence, change: Option<&Change>) -> String {
+    let sender = asked_by(evidence, change);
     match change.map(|change| change.what.fate) {
         Some(Fate::Dropped) => format!("sent by {sender}, absent at the provider"),
         Some(Fate::Added) => format!("not sent by {sender}, present at the provider"),

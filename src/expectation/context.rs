@@ -117,6 +117,19 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Reports the number of a prompt that the cell does not have.
+    pub(super) fn prompt_exists(&mut self, path: &KeyPath, prompt: Option<usize>) {
+        let prompts = self.context.prompts.len();
+        if let Some(prompt) = prompt
+            && !(1..=prompts).contains(&prompt)
+            && self.context.whole
+        {
+            let message = format!("there is no prompt {prompt}: the cell has {prompts}");
+            let error = self.reader.at(path, message);
+            self.report_against("prompts", error.allowed(numbers_to(prompts)));
+        }
+    }
+
     pub(super) fn messages(&self) -> impl Iterator<Item = &'a ReplyMessage> + use<'a> {
         let replies = self.context.script.replies.iter();
         replies.filter_map(|reply| match reply {

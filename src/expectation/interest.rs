@@ -16,6 +16,8 @@ pub struct Interest {
     pub names: Vec<String>,
     /// Which request of its kind, from 1; `None` for any.
     pub turn: Option<usize>,
+    /// No request of its kind before this one, from 1.
+    pub first_turn: usize,
     /// `None` for any.
     pub operation: Option<Operation>,
 }
@@ -32,12 +34,18 @@ impl Interest {
         self.names == [MODEL]
     }
 
+    /// Whether it is about what the provider's cache has of the prompt, and nothing else.
+    pub fn is_of_prefix(&self) -> bool {
+        self.parts == [Part::Prefix]
+    }
+
     pub(super) fn reply(parts: &'static [Part], turn: Option<usize>) -> Self {
         Self {
             direction: Direction::Reply,
             parts,
             names: Vec::new(),
             turn,
+            first_turn: 1,
             operation: None,
         }
     }
@@ -102,6 +110,7 @@ impl Interest {
                 .operation
                 .is_none_or(|operation| change.operation == operation)
             && self.turn.is_none_or(|turn| change.turn == turn)
+            && change.turn >= self.first_turn
             && (self.names.is_empty() || self.names.iter().any(|name| is_about(change, name)))
     }
 

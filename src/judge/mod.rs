@@ -8,8 +8,6 @@ mod implied;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
@@ -525,7 +523,7 @@ impl Evaluation {
             traces.any(|trace| trace.expectation == mismatch.expectation && trace.interest.takes(change))
         });
         // What Claude Code does after a fault says less than the fault.
-        let is_lost = is_lost_answer(change);
+        let is_lost = change.is_lost_answer();
         let explained = explained.min_by_key(|mismatch| {
             let is_there = is_lost && !mismatch.actual.starts_with("nothing");
             (mismatch.expectation == UNMATCHED, is_there)
@@ -534,18 +532,12 @@ impl Evaluation {
     }
 }
 
-/// Whether an answer became an error.
-fn is_lost_answer(change: &Change) -> bool {
-    let status = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64).unwrap_or_default();
-    change.what.part == Part::Status && status(&change.what.before) < 400 && status(&change.what.after) >= 400
-}
-
 /// How grave a change is, the gravest first; `None` for all others.
 fn gravity(change: &Change) -> Option<u8> {
     let is_lost = change.what.fate == Fate::Dropped;
     match (change.direction, change.what.part) {
         (_, Part::Credential) if change.what.path != SECOND_HEADER => Some(0),
-        (Direction::Reply, Part::Status) if is_lost_answer(change) => Some(1),
+        (Direction::Reply, Part::Status) if change.is_lost_answer() => Some(1),
         (Direction::Reply, Part::Event | Part::Block | Part::StopReason) if is_lost => Some(1),
         _ => None,
     }

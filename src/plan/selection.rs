@@ -38,12 +38,12 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    /// Every N-th trial, starting with the K-th.
     /// The number of parts.
     pub fn parts(self) -> usize {
         self.of
     }
 
+    /// Every N-th of `names`, starting with the K-th.
     pub fn of(self, names: Vec<TrialName>) -> Vec<TrialName> {
         names.into_iter().skip(self.part - 1).step_by(self.of).collect()
     }

@@ -27,7 +27,7 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     if let Some(next) = &failure.next {
         lines.hint(&printable(next));
     }
-    let alone = commands::run(&format!("--exact {trial}"));
+    let alone = commands::run_alone(trial);
     lines.hint(&format!("run this trial alone with `{alone}`"));
     let replay = match evidence {
         Some(_) => format!(

@@ -128,6 +128,7 @@ impl MatrixRun {
         mut selected: SelectedTrials,
         progress: Arc<dyn ProgressSink>,
     ) -> anyhow::Result<Self> {
+        commands::run_with(&options.conditions());
         let project = &selected.project;
         let gateway = gateway_name(&options, &environment);
         let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();

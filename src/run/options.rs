@@ -21,7 +21,7 @@ use crate::toolchain::ToolVersion;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Matrix")]
 pub struct RunOptions {
-    /// Run one of N parts, from 1: every N-th trial, so that each part has trials of each feature and provider
+    /// Run one of N parts, from 1: every N-th of the selected trials
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
     /// Run only the trials that this file lists, one on each line, for services that split by timing
@@ -173,6 +173,31 @@ pub fn dollars(text: &str) -> Result<f64, String> {
 }
 
 impl RunOptions {
+    /// The flags that say what was tested, as the user gave them. A header may be a credential, so headers are not among them.
+    pub fn conditions(&self) -> String {
+        let mut flags = Vec::new();
+        if self.gateway != WantedGateway::pinned() {
+            flags.push(format!("--gateway {}", self.gateway));
+        }
+        if self.config != DEFAULT {
+            flags.push(format!("--config {}", self.config));
+        }
+        if let Some(version) = &self.claude {
+            flags.push(format!("--claude {version}"));
+        }
+        if let Some(file) = &self.overrides {
+            flags.push(format!("--override {}", file.display()));
+        }
+        let format = self.client_format();
+        if format != ClientFormat::Messages {
+            flags.push(format!("--client-format {}", format.name()));
+        }
+        if let Some(name) = &self.gateway_name {
+            flags.push(format!("--gateway-name {name}"));
+        }
+        flags.join(" ")
+    }
+
     /// Whether the run is a control run, without a gateway.
     pub fn is_control(&self) -> bool {
         self.gateway.is_none()

@@ -95,10 +95,7 @@ impl SelectedTrials {
             true => all.len(),
             false => scope.len(),
         };
-        let mut names = match options.shard {
-            Some(shard) => shard.of(listed),
-            None => listed,
-        };
+        let mut names = listed;
         let mut notes = Vec::new();
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
@@ -135,8 +132,7 @@ impl SelectedTrials {
                 format.name()
             ));
         }
-        let offered = names.len();
-        filter(&mut names, options, &project, &gateway);
+        let mut filtered_out = filter(&mut names, options, &project, &gateway);
         let is_unmatched = !has_match || (options.is_whole() && names.is_empty());
         let mut rerun = None;
         if options.last.is_set() {
@@ -145,13 +141,15 @@ impl SelectedTrials {
                 _ => results_path.clone(),
             };
             let results = last_results(&path)?;
+            filtered_out += names.len();
             names = options.last.select(&results, names);
+            filtered_out -= names.len();
             rerun = options.last.rerun().map(|_| results);
         }
         Ok(Self {
             rerun,
             is_unmatched,
-            filtered_out: offered - names.len(),
+            filtered_out,
             project,
             gateway,
             configuration,
@@ -345,16 +343,28 @@ fn not_applicable(
     found
 }
 
-fn filter(names: &mut Vec<TrialName>, options: &RunOptions, project: &Project, gateway: &GatewayDescription) {
+/// Keeps the trials that the filters select, and of them those of the part. Returns how many the filters left out; the trials of
+/// other parts are not among them.
+fn filter(
+    names: &mut Vec<TrialName>,
+    options: &RunOptions,
+    project: &Project,
+    gateway: &GatewayDescription,
+) -> usize {
     if options.bench {
-        names.clear();
-        return;
+        return std::mem::take(names).len();
     }
-    names.retain(|name| options.names.select(name) && options.axes.select(name));
+    let mut filtered_out = leave_out(names, |name| {
+        !(options.names.select(name) && options.axes.select(name))
+    });
+    if let Some(shard) = options.shard {
+        *names = shard.of(std::mem::take(names));
+    }
     if options.ignored {
         let not_applicable = not_applicable(names, project, gateway);
-        names.retain(|name| not_applicable.contains(name));
+        filtered_out += leave_out(names, |name| !not_applicable.contains(name));
     }
+    filtered_out
 }
 
 fn last_results(path: &Path) -> anyhow::Result<Results> {

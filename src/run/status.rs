@@ -42,7 +42,7 @@ pub struct RunEnd {
 pub(super) fn with_level(report: String, record: &TrialRecord) -> String {
     match record.result {
         TrialResult::Pass {} => format!(
-            "{report}hint: the feature works, and only the contract is broken: the trial fails the run because the finding is new\n"
+            "{report}hint: Claude Code got what it needs, and only the contract is broken: the trial fails the run because the finding is new\n"
         ),
         _ => report,
     }

@@ -25,7 +25,7 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
-use crate::wire::exchange::HARNESS_AGENT;
+use crate::wire::exchange::{HARNESS_AGENT, KEY_OF_COUNT};
 use crate::wire::{self, Usage};
 use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
@@ -345,7 +345,7 @@ impl TrialTask<'_> {
     /// Requests the cell's token count. This API has no `metadata`, so the system prompt begins with the key.
     async fn send_count(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
         let mut body = body.clone();
-        let with_key = format!("Session {key}.");
+        let with_key = format!("{KEY_OF_COUNT}{key}.");
         body["system"] = match body["system"].take() {
             Value::Array(mut blocks) => {
                 blocks.insert(0, json!({ "type": "text", "text": with_key }));

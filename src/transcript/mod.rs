@@ -85,7 +85,8 @@ pub struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn is(self, kind: &str) -> bool {
+    /// Whether the event has this `type`.
+    pub fn is(self, kind: &str) -> bool {
         text(self.event, "/type") == Some(kind)
     }
 

@@ -147,6 +147,9 @@ impl RecordedRequest {
     }
 }
 
+/// The beginning of the system prompt of a token count that the harness sends; the trial's key follows.
+pub const KEY_OF_COUNT: &str = "Session ";
+
 /// The `user-agent` of the harness's own requests.
 pub const HARNESS_AGENT: &str = "compat-matrix";
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::wire::exchange::{GatewayExchange, ProviderExchange};
+use crate::wire::exchange::{GatewayExchange, KEY_OF_COUNT, ProviderExchange};
 use crate::wire::{Direction, Operation, Route};
 
 /// The path of a status that changed from an answer to an error.
@@ -271,7 +271,16 @@ impl WireDiff {
                 && other.sent == without_key.sent
                 && other.what.part != Part::Request
         });
-        changes.min_by_key(|other| other.what.part)
+        // The text with the key is the harness's own.
+        let is_of_key = |other: &&Change| {
+            let text = other
+                .what
+                .before
+                .as_ref()
+                .and_then(|block| block["text"].as_str());
+            text.is_some_and(|text| text.starts_with(KEY_OF_COUNT))
+        };
+        changes.min_by_key(|other| (is_of_key(other), other.what.part))
     }
 
     /// The gateway asked for a reply in another form, and `change` is what became of that reply.

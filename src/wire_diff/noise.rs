@@ -64,8 +64,8 @@ pub const RULES: &[NoiseRule] = &[
     NoiseRule {
         name: "free_header",
         clause: "llm-gateway-protocol#request-headers",
-        reason: "only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add other \
-                 headers; another value in one that names session, agent or kind of request (`x-claude-code-…`) would be false",
+        reason: "in every row only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add \
+                 other headers; another value in one that names session, agent or kind of request (`x-claude-code-…`) would be false",
         direction: Direction::Request,
         routes: EVERY,
         is_noise: |change| {

@@ -150,12 +150,23 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         difference.with_fate(Fate::Changed)
     };
     let mut found = Vec::new();
-    if given.status >= 400 && !is_messages_error(after) {
-        found.push(changed(
+    match missing_of_error(after).as_slice() {
+        _ if given.status < 400 => {}
+        [] => {}
+        // Claude Code reads the message without it.
+        [name] if *name == TYPE_OF_BODY => {
+            found.push(Difference::of(
+                Part::Field,
+                "type",
+                "error",
+                after["type"].clone(),
+            ));
+        }
+        missing => found.push(changed(
             "the shape of error",
             Value::Null,
-            format!("it has no {}", missing_of_error(after).join(", ")).into(),
-        ));
+            format!("it has no {}", missing.join(", ")).into(),
+        )),
     }
     let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
@@ -184,11 +195,14 @@ fn kind<'a>(given: &ProviderReply, error: &'a Value) -> Option<&'a str> {
     }
 }
 
+/// The first field of an error's body.
+const TYPE_OF_BODY: &str = "`type: error`";
+
 /// What a body lacks of an error of the Messages API.
 fn missing_of_error(body: &Value) -> Vec<&'static str> {
     let error = &body["error"];
     let parts = [
-        ("`type: error`", body["type"] == "error"),
+        (TYPE_OF_BODY, body["type"] == "error"),
         ("`error.type`", error["type"].is_string()),
         ("`error.message`", error["message"].is_string()),
     ];
@@ -265,15 +279,26 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
         let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
         let came = match back.events.last() {
             _ if back.events.iter().any(is_stop) => "complete".to_owned(),
-            Some(last) => format!(
-                "ended without `message_stop`, by {}",
-                clipped(&last.data.to_string())
-            ),
+            Some(last) => match untyped_error(&last.data) {
+                Some(words) => format!("ended by an error: {}", clipped(&words)),
+                None => format!(
+                    "ended without `message_stop`, by {}",
+                    clipped(&last.data.to_string())
+                ),
+            },
             None => "ended without an event".to_owned(),
         };
         let difference = Difference::of(Part::Event, "the end of the stream", "cut off", came);
         difference.with_fate(Fate::Changed)
     })
+}
+
+/// The words of an error that came as a line of text, and not as an event.
+fn untyped_error(data: &Value) -> Option<String> {
+    let line = data.as_str()?.trim();
+    let body: Value = serde_json::from_str(line.strip_prefix("data:").unwrap_or(line)).ok()?;
+    let words = error_reply::message_of(&body);
+    (!words.is_empty()).then(|| words.to_owned())
 }
 
 /// The payload of an exception in Bedrock's stream, which is recorded as a map with its name.

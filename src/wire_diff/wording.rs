@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::delay::{LONGEST_MS, TYPICAL_MS};
-use super::{Change, Fate, Part, WireDiff};
+use super::{Change, Difference, Fate, Part, SECOND_HEADER, WireDiff};
 use crate::wire::{Direction, Operation};
 
 /// The most lines of a diff in a report, without the last one, which counts the others.
@@ -21,7 +21,7 @@ impl WireDiff {
     /// One line per difference, then the counts of the noise rules. Ends with a newline.
     pub fn text(&self) -> String {
         let mut text: String = match self.changes.as_slice() {
-            [] => "no difference but what every gateway may change\n".to_owned(),
+            [] => "no difference but what every gateway may change; a row can expect more\n".to_owned(),
             changes => grouped(changes).iter().map(|line| format!("{line}\n")).collect(),
         };
         if let Some(delay) = self.delay {
@@ -106,6 +106,13 @@ fn numbers(sorted: &[usize]) -> String {
 }
 
 impl Change {
+    /// Whether an answer became an error.
+    pub fn is_lost_answer(&self) -> bool {
+        let what = &self.what;
+        let status = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64).unwrap_or_default();
+        what.part == Part::Status && status(&what.before) < 400 && status(&what.after) >= 400
+    }
+
     /// Whether nobody could read a whole body: a request that is no JSON, or a reply in another encoding than its header says.
     pub fn is_unreadable_body(&self) -> bool {
         match self.direction {
@@ -134,9 +141,15 @@ impl Change {
     /// Without its place: ``header `x-app` dropped: "cli"``.
     pub fn sentence(&self) -> String {
         let what = &self.what;
+        if (what.part, what.path.as_str()) == (Part::Credential, SECOND_HEADER) {
+            return "the credential stands in two headers, `authorization` and the one for a key".to_owned();
+        }
         let subject = match what.part {
             Part::Request | Part::Error | Part::Pace => what.path.clone(),
             Part::Status => "the status".to_owned(),
+            Part::Prefix if what.is_about_thinking() => {
+                "`thinking`, on which the cached prefix depends,".to_owned()
+            }
             Part::Prefix => format!("the cached prefix, first at {},", what.path),
             part => format!("{} `{}`", noun(part), what.path),
         };
@@ -159,6 +172,14 @@ impl Change {
             Some(values) => format!("{subject} {verb}: {values}"),
             None => format!("{subject} {verb}"),
         }
+    }
+}
+
+impl Difference {
+    /// Whether two prompts differ only in the parameter `thinking`, which is part of the cache's key.
+    fn is_about_thinking(&self) -> bool {
+        let mut values = [&self.before, &self.after].into_iter().flatten();
+        values.all(|value| value.get("thinking").is_some_and(Value::is_object))
     }
 }
 

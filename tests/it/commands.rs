@@ -7,7 +7,7 @@ use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
 
 /// Arguments of `compat`, and the hint that it prints. `RUN` is the command that runs the matrix, `COMPAT` that of the program.
-const HINTS: [(&[&str], &str); 9] = [
+const HINTS: [(&[&str], &str); 10] = [
     (&["results", "list"], "`RUN` keeps each run"),
     (&["matrix", "build"], "`RUN` writes them"),
     (
@@ -23,6 +23,11 @@ const HINTS: [(&[&str], &str); 9] = [
     (
         &["run", "words::anthropic::haiku"],
         "alone with `RUN -- --exact words::anthropic::haiku`\nhint: `COMPAT show words::anthropic::haiku` replays it",
+    ),
+    // The conditions of the run belong to it.
+    (
+        &["run", "--gateway-name", "spotless", "words::anthropic::haiku"],
+        "alone with `RUN -- --gateway-name spotless --exact words::anthropic::haiku`",
     ),
     (
         &["show", "words::anthropic::haiku"],

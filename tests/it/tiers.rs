@@ -127,6 +127,9 @@ async fn a_list_of_trials_of_several_sets_counts_them_all() {
         (&["--trials", "first.txt"][..], 4, 4),
         (&["--trials", "all.txt"], 8, 8),
         (&["--trials", "all.txt", "--shard", "1/2"], 4, 8),
+        // Filters come first: each part has trials of the tier.
+        (&["--tier", "haiku", "--shard", "1/2"], 2, 8),
+        (&["--tier", "haiku", "--shard", "2/2"], 2, 8),
         (&exact, 8, 8),
     ] {
         small.run(arguments).await;

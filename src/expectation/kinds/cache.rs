@@ -8,7 +8,7 @@ use crate::document::KeyPath;
 use crate::expectation::matcher::shown;
 use crate::expectation::provider_side::{Turn, at, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
-use crate::wire::exchange::ProviderExchange;
+use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire_diff::Part;
 
 /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`), and the tokens that its cache wrote
@@ -49,6 +49,16 @@ impl Kind for CacheCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
+        // A refused request has no tokens, and Claude Code sends it again.
+        let mut accepted = scene.evidence.clone();
+        let is_refused = |exchange: &ProviderExchange| matches!(exchange.matched, Matched::Rejected { .. });
+        if !accepted.exchanges.iter().all(is_refused) {
+            accepted.exchanges.retain(|exchange| !is_refused(exchange));
+        }
+        let scene = &Scene {
+            evidence: &accepted,
+            ..scene.clone()
+        };
         on_each_message(self.turn, scene, |exchange| {
             let usage = exchange.reply.usage;
             let (created, read) = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens);

@@ -20,6 +20,9 @@ pub struct EventForm {
     /// A JSONPath (RFC 9535) into the array of all events.
     #[schemars(extend("examples" = ["$[?@.type == 'result'].subtype"]))]
     path: String,
+    /// Of which prompt's events, from 1: those up to its result. The array has these only. All events if not given.
+    #[schemars(range(min = 1))]
+    prompt: Option<usize>,
     /// What a value found must be.
     value: MatcherForm,
 }
@@ -27,6 +30,8 @@ pub struct EventForm {
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventCheck {
     pub path: Query,
+    /// From 1; `None` for the events of all prompts.
+    pub prompt: Option<usize>,
     pub value: Matcher,
 }
 
@@ -37,14 +42,22 @@ impl Kind for EventCheck {
     fn resolve(form: &EventForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let query = checker.reader.query(&path.then("path"), &form.path);
         let value = form.value.resolve(checker, &path.then("value"));
-        Some(Self { path: query?, value })
+        checker.prompt_exists(&path.then("prompt"), form.prompt);
+        Some(Self {
+            path: query?,
+            prompt: form.prompt,
+            value,
+        })
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        let (lines, events): (Vec<usize>, Vec<Value>) = scene
-            .evidence
-            .transcript
-            .placed()
+        let mut ended = 0;
+        let of_prompt = scene.evidence.transcript.placed().filter(|placed| {
+            let prompt = ended + 1;
+            ended += usize::from(placed.is("result"));
+            self.prompt.is_none_or(|wanted| wanted == prompt)
+        });
+        let (lines, events): (Vec<usize>, Vec<Value>) = of_prompt
             .map(|placed| (placed.line, placed.event.clone()))
             .unzip();
         let events = Value::Array(events);
@@ -61,7 +74,16 @@ impl Kind for EventCheck {
     }
 
     fn interests(&self) -> Vec<Interest> {
-        let parts = &[Part::Block, Part::Event, Part::Status, Part::Error, Part::Usage];
-        vec![Interest::reply(parts, None)]
+        let parts: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error, Part::Usage];
+        // Each prompt before it needed a request of its own, or more.
+        let first_turn = self.prompt.unwrap_or(1);
+        let of_answer = Interest {
+            first_turn,
+            ..Interest::reply(parts, None)
+        };
+        // Claude Code makes these events of the reply's headers.
+        let is_of_headers = self.path.text.contains("rate_limit");
+        let of_headers = is_of_headers.then(|| Interest::reply(&[Part::Header], None));
+        std::iter::once(of_answer).chain(of_headers).collect()
     }
 }

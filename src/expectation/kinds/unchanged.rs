@@ -12,7 +12,7 @@ use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
 use crate::findings::{Level, Subject};
 use crate::text::clipped;
 use crate::wire::{Direction, Operation};
-use crate::wire_diff::{Change, DELAYS, Part};
+use crate::wire_diff::{Change, DELAYS, Fate, Part};
 
 /// Both sides: the gateway passed everything on unchanged, except for what every gateway may change (`wire-diff.txt` in a
 /// trial's evidence lists both). `request`: from Claude Code to the provider.
@@ -41,7 +41,12 @@ impl Kind for UnchangedCheck {
             // Expectations about the stream know the provider's pace, but not how long each delta may take.
             .filter(|change| change.what.part != Part::Pace || DELAYS.contains(&change.what.path.as_str()))
             .collect();
-        Ruling::Changed(self.deviations(&changes))
+        let is_of_harness = |change: &&Change| {
+            let sent = scene.evidence.sent.iter().find(|sent| sent.number == change.sent);
+            sent.is_some_and(|sent| sent.request.is_of_harness())
+        };
+        let is_of_harness = !changes.is_empty() && changes.iter().all(is_of_harness);
+        Ruling::Changed(self.deviations(&changes, is_of_harness))
     }
 
     fn level(&self) -> Level {
@@ -84,13 +89,19 @@ const EVERY: &[Part] = &[
 
 impl UnchangedCheck {
     /// One deviation for each thing that changed, however often it did.
-    fn deviations(&self, changes: &[&Change]) -> Vec<(Subject, Deviation)> {
+    fn deviations(&self, changes: &[&Change], is_of_harness: bool) -> Vec<(Subject, Deviation)> {
         let is_count = |change: &&Change| change.operation == Operation::CountTokens;
         let summary = match self.0 {
             Direction::Request if changes.iter().all(is_count) => {
                 "the request for a token count did not reach the provider as it was sent"
             }
+            Direction::Request if is_of_harness => {
+                "the cell's own request did not reach the provider as it was sent"
+            }
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",
+            Direction::Reply if is_of_harness => {
+                "the provider's reply to the cell's own request did not come back as it was sent"
+            }
             Direction::Reply => "the provider's reply did not come back to Claude Code as it was sent",
         };
         let mut seen = HashSet::new();
@@ -100,7 +111,12 @@ impl UnchangedCheck {
                 summary: summary.into(),
                 expected: "no change except for those that every gateway may make".into(),
                 actual: clipped(&change.line()),
-                evidence: Some((file::GATEWAY_EXCHANGES.into(), change.sent)),
+                evidence: Some(match (self.0, change.what.fate, change.exchange) {
+                    (Direction::Request, Fate::Added, Some(exchange)) => {
+                        (file::PROVIDER_EXCHANGES.into(), exchange)
+                    }
+                    _ => (file::GATEWAY_EXCHANGES.into(), change.sent),
+                }),
             };
             seen.insert(subject.clone()).then_some((subject, deviation))
         };

@@ -135,7 +135,11 @@ impl Kind for UsageCheck {
     }
 
     fn interests(&self) -> Vec<Interest> {
-        vec![Interest::reply(&[Part::Usage], self.turn)]
+        // What the provider's cache holds depends on the beginning of the prompt.
+        vec![
+            Interest::reply(&[Part::Usage], self.turn),
+            Interest::request(&[Part::Prefix], self.turn),
+        ]
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

@@ -354,10 +354,38 @@ fn an_exit_status_counts_only_if_claude_ended_by_itself() {
 }
 
 #[test]
+fn an_event_check_of_a_prompt_searches_its_events_only() {
+    let two = || {
+        let result = |text: &str| json!({"type": "result", "result": text});
+        nothing().printed(result("one")).printed(result("two"))
+    };
+    let check = |prompt: usize, value: &str| {
+        Check::Event(EventCheck {
+            path: query("$[?@.type == 'result'].result"),
+            prompt: Some(prompt),
+            value: equals(value),
+        })
+    };
+    table(&[
+        ("the first", check(1, "one"), two(), HELD),
+        ("the second", check(2, "two"), two(), HELD),
+        ("of another prompt", check(1, "two"), two(), BROKEN),
+        ("of no prompt", check(3, "two"), two(), BROKEN),
+    ]);
+    let evaluation = judge(&test(check(2, "one")), &two());
+    let [mismatch] = &evaluation.mismatches[..] else {
+        panic!("{:?}", evaluation.mismatches)
+    };
+    assert_eq!(mismatch.actual, "\"two\"");
+    assert_eq!(mismatch.evidence.as_ref().unwrap().line, 2);
+}
+
+#[test]
 fn an_event_check_searches_all_printed_events() {
     let check = |path: &str, value: &str| {
         Check::Event(EventCheck {
             path: query(path),
+            prompt: None,
             value: equals(value),
         })
     };

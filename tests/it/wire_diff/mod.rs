@@ -1,6 +1,7 @@
 //! The wire diff: what a gateway changed between Claude Code and the provider.
 
 mod causes;
+mod headlines;
 mod noise;
 mod replies;
 mod requests;

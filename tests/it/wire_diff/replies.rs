@@ -176,6 +176,15 @@ fn a_changed_status_or_error_is_a_difference() {
     assert_has(&wire.changes()[1], "reply 1: the shape of error 529 changed: ");
     let words = "reply 1: the message of error 529 changed: \"Overloaded\" → \"it broke\"";
     assert_eq!(wire.changes()[2], words);
+
+    // Claude Code reads the message of such an error.
+    let back = wire.sent[0].reply.as_mut().unwrap();
+    back.status = 529;
+    back.events = timed(
+        0,
+        [json!({"error": {"type": "overloaded_error", "message": "it is Overloaded"}})],
+    );
+    assert_eq!(wire.changes(), ["reply 1: field `type` dropped: \"error\""]);
 }
 
 /// The status tells the type of an error in a cloud's own form.
