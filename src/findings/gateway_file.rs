@@ -399,28 +399,14 @@ impl Resolver<'_> {
 
     /// Reports an earlier declaration of the same subject, for a provider, a tier, a configuration and a version of both.
     fn declared_before(&mut self, path: &KeyPath, finding: &KnownFinding) {
-        let all = |one: &Option<VersionRange>, other: &Option<VersionRange>| {
-            one.zip(*other).is_none_or(|(one, other)| one.overlaps(&other))
-        };
-        let shares = |other: &&KnownFinding| {
-            let provider = finding.providers.iter().any(|one| other.providers.contains(one));
-            let tiers = match (&finding.tiers, &other.tiers) {
-                (Some(one), Some(other)) => one.iter().any(|tier| other.contains(tier)),
-                _ => true,
-            };
-            let configurations = match (&finding.configurations, &other.configurations) {
-                (Some(one), Some(other)) => one.iter().any(|name| other.contains(name)),
-                _ => true,
-            };
-            let versions = finding.versions.overlaps(&other.versions);
-            provider && tiers && configurations && versions && all(&finding.claude_code, &other.claude_code)
-        };
         let mut errors = Vec::new();
-        for other in self.findings.iter().filter(shares) {
-            let is_again = |one: &&SubjectPattern| other.shows.iter().any(|other| other.overlaps(one));
-            let Some(index) = finding.shows.iter().position(|one| is_again(&one)) else {
+        for other in &self.findings {
+            let Some(index) = finding.declared_by(other) else {
                 continue;
             };
+            if !finding.versions.overlaps(&other.versions) {
+                continue;
+            }
             let again = &finding.shows[index];
             let message = format!("`{}` declares the same finding for a version of both", other.name);
             let error = self.reader.at(&path.then("shows").then(index), message);

@@ -104,6 +104,21 @@ impl KnownFinding {
         self.providers.contains(provider) && self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
     }
 
+    /// The first of its subjects that `other` declares too, for a provider, a tier, a configuration and a Claude Code of both.
+    /// Their versions of the gateway may differ.
+    pub(super) fn declared_by(&self, other: &Self) -> Option<usize> {
+        fn share<T: PartialEq>(one: Option<&Vec<T>>, other: Option<&Vec<T>>) -> bool {
+            one.zip(other)
+                .is_none_or(|(one, other)| one.iter().any(|each| other.contains(each)))
+        }
+        let is_beside = share(Some(&self.providers), Some(&other.providers))
+            && share(self.tiers.as_ref(), other.tiers.as_ref())
+            && share(self.configurations.as_ref(), other.configurations.as_ref())
+            && (self.claude_code.zip(other.claude_code)).is_none_or(|(one, other)| one.overlaps(&other));
+        let is_again = |one: &SubjectPattern| other.shows.iter().any(|other| other.overlaps(one));
+        self.shows.iter().position(is_again).filter(|_| is_beside)
+    }
+
     /// Whether it is declared for `configuration`.
     pub fn is_of(&self, configuration: Option<&str>) -> bool {
         let name = configuration.unwrap_or(DEFAULT);

@@ -44,10 +44,16 @@ impl KnownFindings {
             if !all.iter().any(|version| matches!(of(version), Some(Some(_)))) {
                 continue;
             }
+            let is_of_another = |version: &str| {
+                let mut others = self.findings.iter().filter(|other| other.name != finding.name);
+                others.any(|other| other.versions.contains(version) && finding.declared_by(other).is_some())
+            };
             let shows = |version: &&String| {
+                let is_own = finding.versions.contains(version);
+                // What another finding declares for a version stays there.
                 of(version)
                     .flatten()
-                    .unwrap_or_else(|| finding.versions.contains(version))
+                    .map_or(is_own, |shows| shows && (is_own || !is_of_another(version)))
             };
             let shown: Vec<&String> = all.iter().filter(shows).collect();
             let is_declared = all
@@ -108,6 +114,7 @@ pub fn rewritten(text: &str, measured: &[String], proposals: &[RangeProposal]) -
 mod tests {
     use super::*;
     use crate::findings::known::KnownFinding;
+    use crate::ids::ProviderId;
 
     fn known(measured: &[&str], range: &str) -> KnownFindings {
         KnownFindings {
@@ -158,6 +165,28 @@ mod tests {
         }
         let gone = known.proposals(&measured(&[("1.0.0", Some(false)), ("1.2.0", Some(false))]));
         assert_eq!(gone[0].versions, None);
+    }
+
+    #[test]
+    fn a_range_stops_at_another_finding_of_the_same_subject() {
+        let mut known = known(&["1.0.0", "1.2.0"], "=1.2.0");
+        let [own] = &mut known.findings[..] else {
+            unreachable!()
+        };
+        own.shows = vec!["request beta * dropped".parse().unwrap()];
+        own.providers = vec![ProviderId::new("azure")];
+        let both_show = measured(&[("1.0.0", Some(true)), ("1.2.0", Some(true))]);
+        let versions =
+            |known: &KnownFindings| known.proposals(&both_show).pop().map(|one| one.versions.unwrap());
+        assert_eq!(versions(&known).as_deref(), Some(">=1.0.0, <=1.2.0"));
+        let other = KnownFinding {
+            name: "y".into(),
+            shows: vec!["request beta x dropped".parse().unwrap()],
+            versions: "=1.0.0".parse().unwrap(),
+            ..known.findings[0].clone()
+        };
+        known.findings.push(other);
+        assert_eq!(versions(&known), None);
     }
 
     #[test]
