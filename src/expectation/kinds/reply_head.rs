@@ -70,8 +70,18 @@ impl Kind for ReplyHeadCheck {
     }
 
     fn interests(&self) -> Vec<Interest> {
-        let parts = &[Part::Header, Part::Status, Part::Error];
-        vec![Interest::reply(parts, self.turn.number())]
+        let turn = self.turn.number();
+        let of_headers = Interest {
+            names: self.headers.iter().map(|(name, _)| name.clone()).collect(),
+            ..Interest::reply(&[Part::Header], turn)
+        };
+        let of_status = Interest::reply(&[Part::Status], turn);
+        let is_named = !of_headers.names.is_empty();
+        is_named
+            .then_some(of_headers)
+            .into_iter()
+            .chain([of_status])
+            .collect()
     }
 
     /// Whether the provider's own replies have this head.
