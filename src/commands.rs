@@ -1,11 +1,9 @@
 //! The commands that hints name, as the user calls this program.
 //!
-//! Pure, but for two values: `main` sets how the user calls this program, and a run sets its flags.
+//! Pure, but for one value: `main` sets it before anything else.
 #![warn(clippy::disallowed_methods)]
 
 use std::sync::OnceLock;
-
-use parking_lot::RwLock;
 
 use crate::ids::TrialName;
 
@@ -25,17 +23,8 @@ pub fn call_as(called_as: CalledAs) {
     let _ = CALLED_AS.set(called_as);
 }
 
-/// The flags that a run had, and without which it would test something else.
-static RUN_FLAGS: RwLock<String> = RwLock::new(String::new());
-
-/// Sets the flags of the run whose reports follow: `--gateway portkey`.
-pub fn run_with(flags: &str) {
-    flags.clone_into(&mut RUN_FLAGS.write());
-}
-
-/// The command that runs one trial again, under the conditions of this process's run.
-pub fn run_alone(trial: &TrialName) -> String {
-    let flags = RUN_FLAGS.read();
+/// The command that runs a trial alone again. `flags` are those of its run that say what was tested.
+pub fn run_alone(flags: &str, trial: &TrialName) -> String {
     let gap = if flags.is_empty() { "" } else { " " };
     run(&format!("{flags}{gap}--exact {trial}"))
 }

@@ -63,6 +63,15 @@ pub fn number_from_one<T: FromStr>(text: &str) -> Result<T, String> {
     number.ok_or_else(|| "expected a number from 1".to_owned())
 }
 
+/// `word`, quoted for a POSIX shell if necessary.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:@,+".contains(character);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// `1 trial`, `2 trials`.
 pub fn counted(count: usize, noun: &str) -> String {
     match count {

@@ -142,7 +142,7 @@ pub(super) fn asked_elsewhere(evidence: &Evidence) -> Option<Diagnosis> {
 
 /// The expectation looks for a name that no API documents and no request of Claude Code has.
 fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> Option<Diagnosis> {
-    if trace.held_before != Some(false) {
+    if trace.held_before != Some(false) || trace.interest.direction == Direction::Reply {
         return None;
     }
     let bodies = evidence.sent.iter().filter_map(|sent| sent.request.body.json());
@@ -197,6 +197,10 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
         (Direction::Request, None) => nearest.map(|change| lost(evidence, Some(change))),
         (Direction::Reply, held) => match nearest {
             Some(change) => Some(changed_on_the_way_back(evidence, change)),
+            // A reply's head is read before Claude Code gets it.
+            None if !trace.interest.names.is_empty() => held
+                .filter(|held| *held)
+                .map(|_| header_lost(&trace.interest.names)),
             None => held.filter(|held| *held).map(|_| altered_by_claude()),
         },
     }
@@ -329,6 +333,19 @@ fn changed_on_the_way_back(evidence: &Evidence, change: &Change) -> Diagnosis {
             true => format!("{SEE_LOG}; {compare}"),
             false => compare.to_owned(),
         },
+    )
+}
+
+fn header_lost(names: &[String]) -> Diagnosis {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Diagnosis::proven(
+        Cause::Gateway,
+        CHANGED_BACK,
+        format!(
+            "sent by the provider, absent or changed on its way back: {}",
+            names.join(", ")
+        ),
+        "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; report it to the gateway",
     )
 }
 

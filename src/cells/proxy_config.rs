@@ -352,8 +352,9 @@ fn settings(merged: &Merged<'_>) -> BTreeMap<String, serde_json::Value> {
                 .iter()
                 .any(|word| name.to_lowercase().contains(word));
             if value.is_bool() || (value.is_number() && !is_credential) {
-                let value = serde_json::to_value(value).unwrap_or_default();
-                found.insert(format!("{section}.{name}"), value);
+                // JSON has no infinity.
+                let value = serde_json::to_value(value).ok().filter(|value| !value.is_null());
+                found.extend(value.map(|value| (format!("{section}.{name}"), value)));
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::files::Project;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialKey, TrialName};
 use crate::plan::{Planned, selection};
 use crate::process::RunId;
-use crate::text::{listed, suggestion};
+use crate::text::{listed, shell_word, suggestion};
 
 /// Show all keys of a cell
 ///
@@ -182,15 +182,6 @@ impl ExplainedTrial {
             "command_line": self.argv,
             "environment": environment,
         })
-    }
-}
-
-/// `word`, quoted for a POSIX shell if necessary.
-fn shell_word(word: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:@,+".contains(character);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

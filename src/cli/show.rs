@@ -181,7 +181,11 @@ pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
     }
     out.push_str("\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request");
     if let Some(name) = &recorded.name {
-        let again = commands::run(&format!("--exact {name}"));
+        let flags = recorded
+            .result
+            .as_ref()
+            .map_or("", |result| result.flags.as_str());
+        let again = commands::run_alone(flags, name);
         let _ = write!(out, "; `{again}` runs it again");
     }
     out + "\n"

@@ -496,7 +496,15 @@ impl Evaluation {
             changes.min_by_key(|change| {
                 // What Claude Code did without explains the workaround itself, and no later failure.
                 let is_later = mismatch.expectation != WORKAROUNDS && self.is_overcome(change);
-                (is_later, change.sent == 0, change.sent, change.direction)
+                // Tokens that the gateway itself changed say nothing about the prompt.
+                let is_prefix = change.what.part == Part::Prefix;
+                (
+                    is_later,
+                    change.sent == 0,
+                    change.sent,
+                    is_prefix,
+                    change.direction,
+                )
             })
         })
     }

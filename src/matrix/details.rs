@@ -144,6 +144,9 @@ pub struct TierDetails {
     /// The trial's name: `cargo test --test compat -- --exact NODEID` runs it alone.
     #[schemars(with = "String")]
     pub nodeid: TrialName,
+    /// The flags of its run that say what was tested: `--gateway portkey`. Empty for the pinned LiteLLM and Claude Code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub flags: String,
     /// Whether the feature works.
     pub status: StatusWord,
     /// Whether the feature works and the gateway keeps the contract; absent where nothing was judged.
@@ -334,6 +337,7 @@ impl TierDetails {
         Self {
             tier: name.tier.clone(),
             nodeid: name,
+            flags: trial.map_or_else(String::new, |trial| trial.flags.clone()),
             status: word,
             verdict: trial.and_then(|trial| trial.verdict),
             error,

@@ -222,7 +222,7 @@ fn tier_row(tier: &TierDetails) -> String {
             .map_or_else(String::new, |cost| format!("{cost:.4}")),
         based_on(tier),
         evidence_and_advice(tier),
-        escaped(&commands::run(&format!("--exact {}", tier.nodeid))),
+        escaped(&commands::run_alone(&tier.flags, &tier.nodeid)),
     )
 }
 

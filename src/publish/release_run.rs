@@ -299,7 +299,13 @@ impl ReleaseRun<'_, '_> {
         };
         let results = harness.run(self.log.relay).await;
         self.clean(&cassette, providers, &secrets)?;
-        let results = results?;
+        let mut results = results?;
+        // For the harness the gateway already ran, so it does not know the settings.
+        if let Ok(project) = Project::open(self.project)
+            && let Ok(config) = project.proxy_config()
+        {
+            results.run.gateway.configured_by(&config, &project.manifest);
+        }
         self.log.say(format!("{} trials finished", results.results.len()));
         Ok(results)
     }

@@ -18,8 +18,14 @@ const SHORT: usize = 200;
 /// The most mismatches to show in full if one change on the wire explains them; the others are named.
 const MOST_EXPLAINED: usize = 3;
 
-/// The full text: the findings, then hints. Ends with a newline.
-pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, paint: Paint) -> String {
+/// The full text: the findings, then hints. `flags` are those of the run that say what was tested. Ends with a newline.
+pub fn failure(
+    trial: &TrialName,
+    flags: &str,
+    failure: &Failure,
+    evidence: Option<&Path>,
+    paint: Paint,
+) -> String {
     let mut lines = Lines {
         text: findings(failure, evidence, paint),
         paint,
@@ -27,7 +33,7 @@ pub fn failure(trial: &TrialName, failure: &Failure, evidence: Option<&Path>, pa
     if let Some(next) = &failure.next {
         lines.hint(&printable(next));
     }
-    let alone = commands::run_alone(trial);
+    let alone = commands::run_alone(flags, trial);
     lines.hint(&format!("run this trial alone with `{alone}`"));
     let replay = match evidence {
         Some(_) => format!(
@@ -267,7 +273,13 @@ mod tests {
     fn a_failure_names_place_values_cause_and_next_steps() {
         let trial = "vision::vertex_ai::haiku".parse().unwrap();
         let folder = Path::new("target/compat/vision/vertex_ai/haiku");
-        let text = failure(&trial, &lost_image(), Some(folder), Paint::Plain);
+        let text = failure(
+            &trial,
+            "--gateway portkey",
+            &lost_image(),
+            Some(folder),
+            Paint::Plain,
+        );
         assert_eq!(
             text,
             "error: the provider did not receive the image
@@ -277,14 +289,14 @@ mod tests {
    = evidence: target/compat/vision/vertex_ai/haiku/exchanges.jsonl:1
    = contract: llm-gateway-protocol#images
    = cause: gateway (sent by claude, absent at the provider)
-hint: run this trial alone with `cargo test --test compat -- --exact vision::vertex_ai::haiku`
+hint: run this trial alone with `cargo test --test compat -- --gateway portkey --exact vision::vertex_ai::haiku`
 hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.md#gateway says what this cause means
 "
         );
     }
 
     fn plain_text(failed: &Failure) -> String {
-        failure(&"a::b::c".parse().unwrap(), failed, None, Paint::Plain)
+        failure(&"a::b::c".parse().unwrap(), "", failed, None, Paint::Plain)
     }
 
     #[test]
@@ -340,8 +352,8 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
     #[test]
     fn colour_adds_only_escape_sequences() {
         let trial = "vision::vertex_ai::haiku".parse().unwrap();
-        let coloured = failure(&trial, &lost_image(), None, Paint::Ansi);
-        let plain = failure(&trial, &lost_image(), None, Paint::Plain);
+        let coloured = failure(&trial, "", &lost_image(), None, Paint::Ansi);
+        let plain = failure(&trial, "", &lost_image(), None, Paint::Plain);
         assert_ne!(coloured, plain);
         assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
     }

@@ -12,6 +12,7 @@ use super::json::{self, Contradiction, JsonError, SchemaVersion, timestamp};
 use super::spending::Spending;
 use super::status::TrialResult;
 use crate::catalogue::DEFAULT;
+use crate::cells::{Manifest, ProxyConfig};
 use crate::evidence::Behind;
 use crate::expectation::RUN;
 use crate::findings::summary::{self, RunFinding};
@@ -124,6 +125,9 @@ pub struct TrialRecord {
     /// The trial's name, `feature::provider::tier`.
     #[schemars(with = "String", regex(pattern = "^[^:]+::[^:]+::[^:]+$"))]
     pub nodeid: TrialName,
+    /// The flags of its run that say what was tested: `--gateway portkey`. Empty for the pinned LiteLLM and Claude Code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub flags: String,
     /// Whether the feature works.
     pub result: TrialResult,
     /// Whether the feature works and the gateway keeps the contract; absent where nothing was judged.
@@ -279,6 +283,19 @@ impl GatewayRecord {
         name.map_or_else(String::new, |name| format!(" (configuration {name})"))
     }
 
+    /// Takes settings and models from the gateway's configuration. An ARN is left out: the results are published, and it contains
+    /// the number of an account.
+    pub fn configured_by(&mut self, config: &ProxyConfig, manifest: &Manifest) {
+        self.settings.clone_from(config.settings());
+        let columns = manifest.providers.iter();
+        let aliases = columns.flat_map(|provider| {
+            let tiers = manifest.tiers.iter();
+            tiers.filter_map(move |tier| manifest.alias(provider, &tier.id))
+        });
+        let models = aliases.filter_map(|alias| config.model(&alias).map(|model| (alias, model)));
+        self.models = models.filter(|(_, model)| !model.starts_with("arn:")).collect();
+    }
+
     /// Its switches and numbers, `litellm_settings.drop_params: true`; `None` if they are not known.
     pub fn settings_in_words(&self) -> Option<String> {
         let settings = self.settings.iter();
@@ -328,6 +345,7 @@ impl TrialRecord {
             feature_id: name.cell.feature.clone(),
             provider: name.cell.provider.clone(),
             nodeid: name.clone(),
+            flags: String::new(),
             result: TrialResult::Pass {},
             verdict: None,
             findings: Vec::new(),

@@ -196,6 +196,7 @@ fn headline(failure: &Failure) -> String {
 fn text(trial: &TrialRecord, failure: &Failure) -> String {
     report::failure(
         &trial.nodeid,
+        &trial.flags,
         failure,
         trial.evidence.as_deref().map(Path::new),
         Paint::Plain,

@@ -43,6 +43,7 @@ pub(super) async fn flush_on_signals(recorder: Arc<Recorder>, progress: Option<A
 fn interrupted(results: &Results) -> String {
     let run = &results.run;
     let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
+    let flags = results.results.first().map_or("", |trial| trial.flags.as_str());
     let finished = format!(
         "\ninterrupted: {} of {} finished, {failed} of them failed.",
         results.results.len(),
@@ -52,7 +53,7 @@ fn interrupted(results: &Results) -> String {
         Some(name) => format!(
             "{finished} They are kept in the run `{name}`.\n\
              `{}` runs the other {} and those that failed, and merges them into this run",
-            commands::run("--rerun-failed"),
+            commands::run(format!("{flags} --rerun-failed").trim_start()),
             run.unfinished.len()
         ),
         // The run of one version.

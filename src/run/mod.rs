@@ -128,7 +128,6 @@ impl MatrixRun {
         mut selected: SelectedTrials,
         progress: Arc<dyn ProgressSink>,
     ) -> anyhow::Result<Self> {
-        commands::run_with(&options.conditions());
         let project = &selected.project;
         let gateway = gateway_name(&options, &environment);
         let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
@@ -364,14 +363,15 @@ impl MatrixRun {
     /// Records a trial, and `change` in the same write.
     fn finished_with(
         &self,
-        record: TrialRecord,
+        mut record: TrialRecord,
         change: impl FnOnce(&mut RunRecord, &TrialRecord),
     ) -> TrialEnd {
+        record.flags = self.options.conditions();
         let end = match (&record.result, record.failure()) {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
-                let text = report::failure(&record.nodeid, &failure, evidence, self.paint);
+                let text = report::failure(&record.nodeid, &record.flags, &failure, evidence, self.paint);
                 let text = with_level(text, &record);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }

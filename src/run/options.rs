@@ -16,6 +16,7 @@ use crate::gateway::{WantedGateway, WantedTools};
 use crate::isolation::IsolationLevel;
 use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
+use crate::text::shell_word;
 use crate::toolchain::ToolVersion;
 
 #[derive(Args, Clone, Debug)]
@@ -186,7 +187,7 @@ impl RunOptions {
             flags.push(format!("--claude {version}"));
         }
         if let Some(file) = &self.overrides {
-            flags.push(format!("--override {}", file.display()));
+            flags.push(format!("--override {}", shell_word(&file.to_string_lossy())));
         }
         let format = self.client_format();
         if format != ClientFormat::Messages {

@@ -32,7 +32,7 @@ pub struct SelectedTrials {
     pub in_scope: usize,
     /// In the project's order.
     pub names: Vec<TrialName>,
-    /// The number of trials of this part that the filters exclude.
+    /// The number of trials that the filters exclude.
     pub filtered_out: usize,
     /// The gateway under test, as its file describes it.
     pub gateway: GatewayDescription,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::trial::not_run;
 use super::{RunOptions, SelectedTrials};
-use crate::cells::{Manifest, ProxyConfig};
+use crate::cells::ProxyConfig;
 use crate::claude::ClientFormat;
 use crate::document::Diagnostic;
 use crate::env::{self, Environment};
@@ -118,7 +118,7 @@ pub(super) fn record(
     let is_attached = environment.get(env::LITELLM_PROXY_BASE_URL).is_some();
     let is_live = is_attached && environment.get(env::COMPAT_PROVIDER_URL).is_none();
     let format = options.client_format();
-    RunRecord {
+    let mut record = RunRecord {
         name: None,
         rehearsal: false,
         spent: None,
@@ -134,12 +134,8 @@ pub(super) fn record(
             name: gateway,
             version: None,
             configuration: selected.configuration.as_ref().map(|one| one.name.clone()),
-            settings: proxy_config.map_or_else(BTreeMap::new, |config| config.settings().clone()),
-            models: match (catalogue, proxy_config) {
-                (Some(gateway), _) => gateway.models_by_alias(),
-                (None, Some(config)) => models_by_alias(config, &selected.project.manifest),
-                (None, None) => BTreeMap::new(),
-            },
+            settings: BTreeMap::new(),
+            models: catalogue.map_or_else(BTreeMap::new, CatalogueGateway::models_by_alias),
         },
         claude_code_version: None,
         isolation: None,
@@ -151,23 +147,11 @@ pub(super) fn record(
         complete: false,
         unfinished: Vec::new(),
         client_format: (format != ClientFormat::Messages).then(|| format.name().to_owned()),
+    };
+    if let Some(config) = proxy_config {
+        record.gateway.configured_by(config, &selected.project.manifest);
     }
-}
-
-/// The provider's model behind each alias of the manifest, as far as the file names it. An ARN is left out: the results are
-/// published, and it contains the number of an account.
-fn models_by_alias(config: &ProxyConfig, manifest: &Manifest) -> BTreeMap<String, String> {
-    let columns = manifest.providers.iter();
-    let aliases = columns.flat_map(|provider| {
-        let tiers = manifest.tiers.iter();
-        tiers.filter_map(move |tier| manifest.alias(provider, &tier.id))
-    });
-    aliases
-        .filter_map(|alias| {
-            let model = config.model(&alias)?;
-            (!model.starts_with("arn:")).then_some((alias, model))
-        })
-        .collect()
+    record
 }
 
 /// The matrix in `file`, and its details if `compatibility-details.json` beside it belongs to it.

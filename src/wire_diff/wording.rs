@@ -21,7 +21,10 @@ impl WireDiff {
     /// One line per difference, then the counts of the noise rules. Ends with a newline.
     pub fn text(&self) -> String {
         let mut text: String = match self.changes.as_slice() {
-            [] => "no difference but what every gateway may change; a row can expect more\n".to_owned(),
+            [] => {
+                "no difference but what every gateway may change; an expectation of the row can want more\n"
+                    .to_owned()
+            }
             changes => grouped(changes).iter().map(|line| format!("{line}\n")).collect(),
         };
         if let Some(delay) = self.delay {
@@ -142,7 +145,8 @@ impl Change {
     pub fn sentence(&self) -> String {
         let what = &self.what;
         if (what.part, what.path.as_str()) == (Part::Credential, SECOND_HEADER) {
-            return "the credential stands in two headers, `authorization` and the one for a key".to_owned();
+            return "the credential stands in two headers: `authorization` and `x-api-key` (or `api-key`)"
+                .to_owned();
         }
         let subject = match what.part {
             Part::Request | Part::Error | Part::Pace => what.path.clone(),

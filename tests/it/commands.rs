@@ -31,7 +31,7 @@ const HINTS: [(&[&str], &str); 10] = [
     ),
     (
         &["show", "words::anthropic::haiku"],
-        "`RUN -- --exact words::anthropic::haiku` runs it again",
+        "`RUN -- --gateway-name spotless --exact words::anthropic::haiku` runs it again",
     ),
     (
         &["run", "text::anthropic::haiku"],

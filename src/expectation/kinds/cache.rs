@@ -12,7 +12,7 @@ use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire_diff::Part;
 
 /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`), and the tokens that its cache wrote
-/// and read. Not judged in a live run.
+/// and read. A refused request that Claude Code sent again does not count. Not judged in a live run.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2, "breakpoints": 1, "read_tokens": 1}]))]
@@ -49,12 +49,17 @@ impl Kind for CacheCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        // A refused request has no tokens, and Claude Code sends it again.
         let mut accepted = scene.evidence.clone();
         let is_refused = |exchange: &ProviderExchange| matches!(exchange.matched, Matched::Rejected { .. });
-        if !accepted.exchanges.iter().all(is_refused) {
-            accepted.exchanges.retain(|exchange| !is_refused(exchange));
-        }
+        let exchanges = accepted.exchanges.iter();
+        let answered = exchanges
+            .rev()
+            .find(|exchange| !is_refused(exchange))
+            .map(|exchange| exchange.number);
+        // Claude Code sent these again.
+        accepted
+            .exchanges
+            .retain(|exchange| !is_refused(exchange) || Some(exchange.number) > answered);
         let scene = &Scene {
             evidence: &accepted,
             ..scene.clone()

@@ -10,6 +10,7 @@ use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
 use crate::expectation::matcher::MatchError;
 use crate::expectation::{Checker, Matcher, MatcherForm, Ruling, Scene, value_tree};
+use crate::wire::script::Prompt;
 use crate::wire_diff::Part;
 
 /// CLI side: any event that Claude Code printed (`stream-json`), by a JSONPath into the array of all events.
@@ -32,6 +33,8 @@ pub struct EventCheck {
     pub path: Query,
     /// From 1; `None` for the events of all prompts.
     pub prompt: Option<usize>,
+    /// The first request that can belong to the prompt, from 1.
+    pub first_turn: usize,
     pub value: Matcher,
 }
 
@@ -46,6 +49,7 @@ impl Kind for EventCheck {
         Some(Self {
             path: query?,
             prompt: form.prompt,
+            first_turn: 1 + requests_before(form.prompt, checker.context.prompts),
             value,
         })
     }
@@ -75,15 +79,20 @@ impl Kind for EventCheck {
 
     fn interests(&self) -> Vec<Interest> {
         let parts: &[Part] = &[Part::Block, Part::Event, Part::Status, Part::Error, Part::Usage];
-        // Each prompt before it needed a request of its own, or more.
-        let first_turn = self.prompt.unwrap_or(1);
-        let of_answer = Interest {
-            first_turn,
+        let of_replies = |parts| Interest {
+            first_turn: self.first_turn,
             ..Interest::reply(parts, None)
         };
+        let of_answer = of_replies(parts);
         // Claude Code makes these events of the reply's headers.
         let is_of_headers = self.path.text.contains("rate_limit");
-        let of_headers = is_of_headers.then(|| Interest::reply(&[Part::Header], None));
+        let of_headers = is_of_headers.then(|| of_replies(&[Part::Header]));
         std::iter::once(of_answer).chain(of_headers).collect()
     }
+}
+
+/// The fewest requests that Claude Code sends for the prompts before `prompt`. It may answer a command (`/effort`) itself.
+fn requests_before(prompt: Option<usize>, prompts: &[Prompt]) -> usize {
+    let before = prompts.iter().take(prompt.unwrap_or(1).saturating_sub(1));
+    before.filter(|prompt| !prompt.is_local_command()).count()
 }

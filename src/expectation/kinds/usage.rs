@@ -135,11 +135,13 @@ impl Kind for UsageCheck {
     }
 
     fn interests(&self) -> Vec<Interest> {
-        // What the provider's cache holds depends on the beginning of the prompt.
-        vec![
-            Interest::reply(&[Part::Usage], self.turn),
-            Interest::request(&[Part::Prefix], self.turn),
-        ]
+        // How much the provider's cache holds depends on the beginning of the prompt.
+        let of_cache = self.counts.iter().any(|(count, matcher)| {
+            matches!(count, UsageCount::CacheCreation | UsageCount::CacheRead) && matcher.has_bounds()
+        });
+        let of_prefix = of_cache.then(|| Interest::request(&[Part::Prefix], self.turn));
+        let of_reply = Interest::reply(&[Part::Usage], self.turn);
+        std::iter::once(of_reply).chain(of_prefix).collect()
     }
 
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {

@@ -192,6 +192,11 @@ fn mistakes_in_expectations_are_explained() {
             &["8:20", "there is no answer 2: Claude Code gets 1"],
         ),
         (
+            "the events of a prompt that the cell does not have",
+            and("  e:\n    event: { path: $, prompt: 2, value: { equals: 1 } }\n"),
+            &["8:31", "there is no prompt 2: the cell has 1", "allowed: 1"],
+        ),
+        (
             "a wrong number of requests",
             and("  r:\n    requests: { count: 2 }\n"),
             &[

@@ -363,6 +363,7 @@ fn an_event_check_of_a_prompt_searches_its_events_only() {
         Check::Event(EventCheck {
             path: query("$[?@.type == 'result'].result"),
             prompt: Some(prompt),
+            first_turn: prompt,
             value: equals(value),
         })
     };
@@ -386,6 +387,7 @@ fn an_event_check_searches_all_printed_events() {
         Check::Event(EventCheck {
             path: query(path),
             prompt: None,
+            first_turn: 1,
             value: equals(value),
         })
     };

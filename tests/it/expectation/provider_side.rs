@@ -6,6 +6,9 @@ use compat_matrix::expectation::kinds::{
     CacheCheck, DocumentArrivedCheck, ImageArrivedCheck, RequestsCheck, ThinkingArrivedCheck,
     ToolResultArrivedCheck,
 };
+use compat_matrix::wire::exchange::Matched;
+
+use crate::support::evidence::refused;
 
 #[test]
 fn a_requests_check_counts_by_kind_and_without_probes() {
@@ -406,6 +409,21 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
     let mut unreadable = text_exchange();
     unreadable.message = None;
     let breakpoints = |count| check(Some(count), None, None);
+    let rejected = || {
+        refused(
+            400,
+            Matched::Rejected {
+                rule: "known_betas".into(),
+            },
+        )
+    };
+    let mut after_refusal = nothing().reached(rejected());
+    let sent_again = ProviderExchange {
+        number: 2,
+        turn: Some(2),
+        ..cached().exchanges[0].clone()
+    };
+    after_refusal.exchanges.push(sent_again);
     table(&[
         ("all three", check(Some(3), Some(1000), Some(50)), cached(), HELD),
         ("too few breakpoints", breakpoints(4), cached(), BROKEN),
@@ -416,6 +434,8 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
             BROKEN,
         ),
         ("too little read", check(None, None, Some(51)), cached(), BROKEN),
+        ("sent again", check(Some(3), None, Some(50)), after_refusal, HELD),
+        ("refused", breakpoints(1), nothing().reached(rejected()), BROKEN),
         (
             "nothing to read",
             breakpoints(1),

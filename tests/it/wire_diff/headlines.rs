@@ -11,7 +11,7 @@ use compat_matrix::wire::exchange::Body;
 use compat_matrix::wire::{Direction, messages};
 use serde_json::json;
 
-use super::{Wire, body};
+use super::{Wire, body, timed};
 use crate::support::evidence::{Builder, equals, expectation, judge, nothing, query, test, text_message};
 use crate::support::text::{assert_has, assert_starts};
 
@@ -36,9 +36,8 @@ fn without_thinking_in_the_second_turn() -> Wire {
     wire
 }
 
-#[test]
-fn written_tokens_are_explained_by_the_prefix() {
-    let Wire { sent, exchanges } = without_thinking_in_the_second_turn();
+/// The report about too many tokens written to the cache in the second turn.
+fn of_written_tokens(wire: Wire) -> String {
     let wrote = |id: &str, tokens: u64| {
         let mut message = text_message("ok");
         message["id"] = json!(id);
@@ -46,8 +45,8 @@ fn written_tokens_are_explained_by_the_prefix() {
         message
     };
     let evidence = Evidence {
-        sent,
-        exchanges,
+        sent: wire.sent,
+        exchanges: wire.exchanges,
         ..nothing()
             .answered(wrote("msg_1", 5))
             .answered(wrote("msg_2", 2714))
@@ -66,13 +65,33 @@ fn written_tokens_are_explained_by_the_prefix() {
     test.expectations
         .push(expectation("request_unchanged", unchanged));
     let judgement = judge(&test, &evidence);
-    let failure = cause::failure_of_trial(&evidence, &judgement);
-    let text = failure_in_short(&failure);
+    failure_in_short(&cause::failure_of_trial(&evidence, &judgement))
+}
+
+#[test]
+fn written_tokens_are_explained_by_the_prefix() {
+    let text = of_written_tokens(without_thinking_in_the_second_turn());
     assert_starts(
         &text,
         "`cache_creation_input_tokens` of answer 2 does not match: request 2: `thinking`, on which the cached prefix depends, changed",
     );
     assert_has(&text, "cause: gateway");
+}
+
+#[test]
+fn tokens_that_the_gateway_changed_come_before_the_prefix() {
+    let wire = without_thinking_in_the_second_turn().comes_back(|events| {
+        for event in events {
+            let usage = event.data.pointer_mut("/message/usage");
+            usage
+                .into_iter()
+                .for_each(|usage| usage["cache_creation_input_tokens"] = json!(2714));
+        }
+    });
+    assert_starts(
+        &of_written_tokens(wire),
+        "`cache_creation_input_tokens` of answer 2 does not match: reply 2: usage `",
+    );
 }
 
 #[test]
@@ -91,6 +110,7 @@ fn a_limit_in_a_header_explains_the_event_about_it() {
     let mut test = test(Check::Event(EventCheck {
         path: query("$[?@.type == 'rate_limit_event'].rate_limit_info.status"),
         prompt: None,
+        first_turn: 1,
         value: equals("allowed_warning"),
     }));
     for (name, direction) in [("request", Direction::Request), ("reply", Direction::Reply)] {
@@ -102,5 +122,53 @@ fn a_limit_in_a_header_explains_the_event_about_it() {
     assert_starts(
         &failure_in_short(&failure),
         "what Claude Code printed does not match: reply 1: header `anthropic-ratelimit-unified-status` dropped",
+    );
+}
+
+/// Two answers whose prompts got the wrong texts; the gateway changed the status of the first reply only.
+#[test]
+fn a_reply_before_a_prompts_own_explains_nothing() {
+    let blocks = json!([{"type": "text", "text": "ok"}]);
+    let mut wire = Wire::of(&[(body(), blocks.clone()), (body(), blocks)]);
+    wire.sent[0].reply.as_mut().unwrap().status = 500;
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().ended("one").ended("two")
+    };
+    let is_explained = |prompt: usize| {
+        let check = Check::Event(EventCheck {
+            path: query("$[?@.type == 'result'].result"),
+            prompt: Some(prompt),
+            first_turn: prompt,
+            value: equals("three"),
+        });
+        let judgement = judge(&test(check), &evidence);
+        let name = &judgement.judged.last().unwrap().name;
+        let [change] = &judgement.whole_diff.as_ref().unwrap().changes[..] else {
+            panic!("{:?}", judgement.whole_diff)
+        };
+        assert_eq!(change.line(), "reply 1: the status changed: 200 → 500");
+        judgement.explained_by(change) == Some(name)
+    };
+    assert!(is_explained(1));
+    assert!(!is_explained(2));
+}
+
+#[test]
+fn an_error_in_place_of_a_cut_has_its_words() {
+    let mut wire = Wire::one();
+    let given = &mut wire.exchanges[0].reply;
+    given.message = None;
+    given.events.truncate(4);
+    let mut events = given.events.clone();
+    let line = json!("data: {\"error\": {\"message\": \"the rest is missing\"}}");
+    events.extend(timed(1, [line]));
+    wire.sent[0].reply.as_mut().unwrap().events = events;
+    assert_eq!(
+        wire.changes(),
+        [
+            "reply 1: event `the end of the stream` changed: \"cut off\" → \"ended by an error: the rest is missing\""
+        ]
     );
 }

@@ -130,7 +130,7 @@ test('the page names the models of each tier and provider', () => {
   const named = render(sixColumns.matrix, {...sixColumns.details, gateway: {kind: 'litellm', models}});
   assert.match(named, /Bedrock \(Invoke\): <code>us\.anthropic\.claude-haiku-5-5<\/code>/);
   assert.match(named, /Azure \(Foundry\): <code>claude-haiku-5-5-azure<\/code>/);
-  assert.match(named, /by the providers’ own names/);
+  assert.match(named, /the provider’s own name, or else/);
   // A tier that ran nowhere has no model.
   const untried = {...details, features: {extended_thinking: details.features.extended_thinking}, findings: undefined};
   assert.match(render(matrix, untried), /<dt>Haiku<\/dt><dd>Not known<\/dd>/);

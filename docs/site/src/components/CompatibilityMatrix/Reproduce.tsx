@@ -10,13 +10,18 @@ type Props = {
   tiers: TierDetails[];
 };
 
+/** `flags` say which gateway and versions were tested, if they were not the pinned ones. */
+function command(flags: string, trials: string): string {
+  return ['cargo test --test compat --', flags, trials].filter(Boolean).join(' ');
+}
+
 /** The commands that run the cell's trials again. */
 export function Reproduce({feature, provider, tiers}: Props): ReactElement {
   const failing = tiers.filter((tier) => tier.status === 'fail');
   const commands =
     failing.length > 0
-      ? failing.map(({trial}) => `cargo test --test compat -- --exact ${trial}`)
-      : [`cargo test --test compat -- ${feature}::${provider}::`];
+      ? failing.map(({flags, trial}) => command(flags, `--exact ${trial}`))
+      : [command(tiers[0]?.flags ?? '', `${feature}::${provider}::`)];
   return (
     <section>
       <h3>Reproduce</h3>

@@ -26,7 +26,7 @@ export function RunFacts({matrix, details}: {matrix: Matrix; details: Details}):
       {tiers.length > 0 && (
         <p className={styles.note}>
           {namesProviderModels(details)
-            ? 'These are the models of each tier, by the providers’ own names.'
+            ? 'These are the models of each tier: the provider’s own name, or else the name that Claude Code asked for.'
             : `Claude Code asked ${toolName(gateway)} for the models below. Its settings say which model of the provider each name stands for.`}
         </p>
       )}

@@ -95,6 +95,8 @@ export type TierDetails = {
   set?: string;
   /** The name that runs it alone: `vision::azure::haiku`. */
   trial: string;
+  /** The flags of its run that say what was tested: `--gateway portkey`; empty for the pinned LiteLLM and Claude Code. */
+  flags: string;
   /** The gateway's alias that Claude Code asked for. */
   model?: string;
   /** The provider's name of the model behind it, if it is known. */
@@ -384,6 +386,7 @@ function readTier(item: unknown, where: string): TierDetails {
     tier: id,
     name: inWords(id),
     trial: readText(tier.nodeid, `${where}.nodeid`),
+    flags: readOptionalText(tier.flags, `${where}.flags`) ?? '',
     model: readOptionalText(tier.model, `${where}.model`),
     status: readChoice(tier.status, STATUSES, `${where}.status`),
     verdict: readOptional(tier.verdict, `${where}.verdict`, readTrialVerdict),
