@@ -197,7 +197,7 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
         (Direction::Request, None) => nearest.map(|change| lost(evidence, Some(change))),
         (Direction::Reply, held) => match nearest {
             Some(change) => Some(changed_on_the_way_back(evidence, change)),
-            // A reply's head is read before Claude Code gets it.
+            // Headers are compared where they reach Claude Code, so it cannot have altered them.
             None if !trace.interest.names.is_empty() => held
                 .filter(|held| *held)
                 .map(|_| header_lost(&trace.interest.names)),

@@ -492,20 +492,24 @@ impl Evaluation {
                 .traces
                 .iter()
                 .filter(|trace| trace.expectation == mismatch.expectation);
-            let changes = traces.flat_map(|trace| trace.interest.of_diff(diff));
-            changes.min_by_key(|change| {
+            let changes = traces.flat_map(|trace| {
+                let is_prefix = trace.interest.is_of_prefix();
+                let changes = trace.interest.of_diff(diff).into_iter();
+                changes.map(move |change| (change, is_prefix))
+            });
+            let first = changes.min_by_key(|(change, is_prefix)| {
                 // What Claude Code did without explains the workaround itself, and no later failure.
                 let is_later = mismatch.expectation != WORKAROUNDS && self.is_overcome(change);
                 // Tokens that the gateway itself changed say nothing about the prompt.
-                let is_prefix = change.what.part == Part::Prefix;
                 (
                     is_later,
                     change.sent == 0,
                     change.sent,
-                    is_prefix,
+                    *is_prefix,
                     change.direction,
                 )
-            })
+            });
+            first.map(|(change, _)| change)
         })
     }
 
@@ -523,20 +527,33 @@ impl Evaluation {
         self.is_of_refusal(change) && change.exchange.is_some_and(|number| number < self.answered)
     }
 
-    /// The first new mismatch that `change` can explain.
+    /// The first mismatch that `change` can explain: a new one, or a known one if all are known.
     pub fn explained_by(&self, change: &Change) -> Option<&str> {
-        let mismatches = self.mismatches.iter().filter(|mismatch| mismatch.status.is_new());
-        let explained = mismatches.filter(|mismatch| {
-            let mut traces = self.traces.iter();
-            traces.any(|trace| trace.expectation == mismatch.expectation && trace.interest.takes(change))
+        let status = self.mismatches.first()?.status;
+        let mismatches = self
+            .mismatches
+            .iter()
+            .filter(|mismatch| mismatch.status == status);
+        let explained = mismatches.filter_map(|mismatch| {
+            let traces = self
+                .traces
+                .iter()
+                .filter(|trace| trace.expectation == mismatch.expectation);
+            let takes = traces.filter(|trace| trace.interest.takes(change));
+            let nearest = takes.map(|trace| trace.interest.first_turn).max()?;
+            Some((mismatch, nearest))
         });
-        // What Claude Code does after a fault says less than the fault.
+        // What Claude Code does after a fault says less than the fault. A reply explains its own prompt before an earlier one.
         let is_lost = change.is_lost_answer();
-        let explained = explained.min_by_key(|mismatch| {
+        let explained = explained.min_by_key(|(mismatch, first_turn)| {
             let is_there = is_lost && !mismatch.actual.starts_with("nothing");
-            (mismatch.expectation == UNMATCHED, is_there)
+            (
+                mismatch.expectation == UNMATCHED,
+                is_there,
+                std::cmp::Reverse(*first_turn),
+            )
         });
-        explained.map(|mismatch| mismatch.expectation.as_str())
+        explained.map(|(mismatch, _)| mismatch.expectation.as_str())
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) fn providers_in_words(details: Option<&Details>) -> &'static str {
 pub struct TierDetails {
     /// The tier.
     pub tier: TierId,
-    /// The trial's name: `cargo test --test compat -- --exact NODEID` runs it alone.
+    /// The trial's name: `cargo test --test compat -- FLAGS --exact NODEID` runs it alone, with `flags`.
     #[schemars(with = "String")]
     pub nodeid: TrialName,
     /// The flags of its run that say what was tested: `--gateway portkey`. Empty for the pinned LiteLLM and Claude Code.
@@ -235,11 +235,12 @@ impl Details {
     /// The details of the matrix that [`build`](super::build) makes of the same arguments.
     pub fn build(manifest: &ManifestView, results: &Results, stamp: &Stamp) -> Result<Self, BuildError> {
         let tried = Tried::new(manifest, results)?;
+        let flags = results.results.first().map_or("", |trial| trial.flags.as_str());
         let tiers = |feature: &FeatureId, provider: &ProviderId| -> Vec<TierDetails> {
             let cell = CellId::new(feature, provider);
             let tiers = tried.tiers(&cell).into_iter();
             tiers
-                .map(|(tier, trial)| TierDetails::new(cell.trial(tier), trial))
+                .map(|(tier, trial)| TierDetails::new(cell.trial(tier), trial, flags))
                 .collect()
         };
         let cells = |feature: &FeatureId| {
@@ -324,7 +325,8 @@ impl Details {
 }
 
 impl TierDetails {
-    fn new(name: TrialName, trial: Option<&TrialRecord>) -> Self {
+    /// `flags` are those of the run, for a trial that it has not.
+    fn new(name: TrialName, trial: Option<&TrialRecord>, flags: &str) -> Self {
         let status = trial.map_or(CellStatus::NotTested {}, |trial| trial.result.clone().into());
         let (word, error, reason) = match status {
             CellStatus::Fail { error } => (StatusWord::Fail, Some(error), None),
@@ -337,7 +339,7 @@ impl TierDetails {
         Self {
             tier: name.tier.clone(),
             nodeid: name,
-            flags: trial.map_or_else(String::new, |trial| trial.flags.clone()),
+            flags: trial.map_or(flags, |trial| &trial.flags).to_owned(),
             status: word,
             verdict: trial.and_then(|trial| trial.verdict),
             error,

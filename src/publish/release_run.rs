@@ -306,6 +306,20 @@ impl ReleaseRun<'_, '_> {
         {
             results.run.gateway.configured_by(&config, &project.manifest);
         }
+        let versions = [
+            ("--gateway litellm@", &results.run.gateway.version),
+            ("--claude ", &results.run.claude_code_version),
+        ];
+        let flags =
+            versions.map(|(flag, version)| version.as_ref().map(|version| format!("{flag}{version}")));
+        let flags = flags.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        results
+            .results
+            .iter_mut()
+            .for_each(|trial| trial.flags.clone_from(&flags));
+        let file = self.output.join(RESULTS);
+        std::fs::write(&file, results.to_text())
+            .with_context(|| format!("cannot write `{}`", file.display()))?;
         self.log.say(format!("{} trials finished", results.results.len()));
         Ok(results)
     }

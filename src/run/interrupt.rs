@@ -30,20 +30,20 @@ pub(super) async fn flush_on_signals(recorder: Arc<Recorder>, progress: Option<A
         })
     });
     let (kind, ..) = futures_util::future::select_all(signals).await;
+    let flags = recorder.flags().to_owned();
     let flushed = tokio::task::spawn_blocking(move || recorder.flush());
     // An error of the recorder has been recorded.
     if let (Ok(results), Some(progress)) = (flushed.await, progress) {
         progress.trials(None);
-        progress.note(&interrupted(&results));
+        progress.note(&interrupted(&results, &flags));
     }
     let _ = emulate_default_handler(kind.as_raw_value());
 }
 
 /// What finished, and how to go on.
-fn interrupted(results: &Results) -> String {
+fn interrupted(results: &Results, flags: &str) -> String {
     let run = &results.run;
     let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
-    let flags = results.results.first().map_or("", |trial| trial.flags.as_str());
     let finished = format!(
         "\ninterrupted: {} of {} finished, {failed} of them failed.",
         results.results.len(),

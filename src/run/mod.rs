@@ -222,7 +222,7 @@ impl MatrixRun {
             None => wanted.take(progress.as_ref())?,
         };
         results.run.name = options.folder.is_none().then_some(name);
-        let recorder = Recorder::start(place, shared, results, &selected.names)?;
+        let recorder = Recorder::start(place, shared, results, &selected.names, options.conditions())?;
         if is_shared {
             // nextest skips these trials, so no process of the run gets them.
             recorder.begin_with(|| not_applicable(&selected, &options));
@@ -363,15 +363,20 @@ impl MatrixRun {
     /// Records a trial, and `change` in the same write.
     fn finished_with(
         &self,
-        mut record: TrialRecord,
+        record: TrialRecord,
         change: impl FnOnce(&mut RunRecord, &TrialRecord),
     ) -> TrialEnd {
-        record.flags = self.options.conditions();
         let end = match (&record.result, record.failure()) {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
-                let text = report::failure(&record.nodeid, &record.flags, &failure, evidence, self.paint);
+                let text = report::failure(
+                    &record.nodeid,
+                    self.recorder.flags(),
+                    &failure,
+                    evidence,
+                    self.paint,
+                );
                 let text = with_level(text, &record);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }

@@ -12,6 +12,8 @@ use crate::results::{self, RecordTexts, Results, RunRecord, TrialRecord};
 /// Writes the results of a run after each trial.
 pub(super) struct Recorder {
     place: RunPlace,
+    /// The flags of the run that say what was tested, for each record.
+    flags: String,
     /// How long the run took that this one reruns, replacing its results trial by trial.
     rerun: Option<Duration>,
     started: Instant,
@@ -43,9 +45,11 @@ impl Recorder {
         shared: Option<SharedResults>,
         results: Results,
         selected: &[TrialName],
+        flags: String,
     ) -> anyhow::Result<Self> {
         let recorder = Self {
             place,
+            flags,
             rerun: (!results.results.is_empty()).then(|| results.run.duration()),
             started: Instant::now(),
             shared,
@@ -65,9 +69,16 @@ impl Recorder {
     pub(super) fn begin_with(&self, records: impl FnOnce() -> Vec<TrialRecord>) {
         self.change(|results, _| {
             if results.results.is_empty() {
-                records().into_iter().for_each(|record| results.finish(record));
+                for mut record in records() {
+                    record.flags.clone_from(&self.flags);
+                    results.finish(record);
+                }
             }
         });
+    }
+
+    pub(super) fn flags(&self) -> &str {
+        &self.flags
     }
 
     pub(super) fn place(&self) -> &RunPlace {
@@ -75,7 +86,8 @@ impl Recorder {
     }
 
     /// Adds a finished trial, and makes `change` in the same write.
-    pub(super) fn add(&self, trial: TrialRecord, change: impl FnOnce(&mut RunRecord, &TrialRecord)) {
+    pub(super) fn add(&self, mut trial: TrialRecord, change: impl FnOnce(&mut RunRecord, &TrialRecord)) {
+        trial.flags.clone_from(&self.flags);
         self.change(|results, texts| {
             change(&mut results.run, &trial);
             texts.forget(&trial.nodeid);

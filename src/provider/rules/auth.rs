@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 
+use super::models::resource;
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::sigv4::Authorization;
@@ -271,8 +272,9 @@ fn google_project(subject: &Subject) -> Option<ErrorReply> {
         ErrorReply::new(
             403,
             format!(
-                "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/{path}' \
-                 (or it may not exist)."
+                "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/{}' \
+                 (or it may not exist).",
+                resource(path)
             ),
         )
     })

@@ -15,7 +15,8 @@ use crate::wire::model::Generation;
 pub(super) const RULES: &[Rule] = rules![known_keys, eager_input_streaming,];
 
 /// Each type: its name and its keys. `key!` is required, `key:type` has a type of its own, of a value or of each value in a
-/// list. A type that ends with `|` is a union: `block|` is `block.text` for `"type": "text"`. A key `*` leaves a type open.
+/// list. A type that ends with `|` is a union: `block|` is `block.text` for `"type": "text"`. A key `*` leaves a type open, and
+/// `{}` is any object.
 #[rustfmt::skip]
 const TYPES: &[(&str, &str)] = &[
     ("request", "messages:message system:system tools:tool| tool_choice:tool_choice| thinking:thinking| \
@@ -27,13 +28,13 @@ const TYPES: &[(&str, &str)] = &[
     ("block.text", "type text! cache_control:cache| citations"),
     ("block.image", "type source!:image_source| cache_control:cache| transformations"),
     ("block.document", "type source!:document_source| cache_control:cache| citations context title"),
-    ("block.search_result", "type content! source! title! cache_control:cache| citations"),
+    ("block.search_result", "type content!:block| source! title! cache_control:cache| citations"),
     ("block.thinking", "type thinking! signature!"),
     ("block.redacted_thinking", "type data!"),
-    ("block.tool_use", "type id! name! input! cache_control:cache| caller toolset_name"),
+    ("block.tool_use", "type id! name! input!:{} cache_control:cache| caller toolset_name"),
     ("block.tool_result", "type tool_use_id! content:block| is_error cache_control:cache| toolset_name"),
     ("block.tool_reference", "type tool_name! cache_control:cache|"),
-    ("block.server_tool_use", "type id! name! input! cache_control:cache| caller"),
+    ("block.server_tool_use", "type id! name! input!:{} cache_control:cache| caller"),
     ("block.web_search_tool_result", "*"),
     ("block.web_fetch_tool_result", "*"),
     ("block.code_execution_tool_result", "*"),
@@ -54,7 +55,7 @@ const TYPES: &[(&str, &str)] = &[
     ("image_source.file", "type file_id!"),
     ("document_source.base64", "type media_type! data!"),
     ("document_source.text", "type media_type! data!"),
-    ("document_source.content", "type content!"),
+    ("document_source.content", "type content!:block|"),
     ("document_source.url", "type url!"),
     ("document_source.file", "type file_id!"),
     // Claude Code sends `scope` with a beta.
@@ -67,6 +68,8 @@ const TYPES: &[(&str, &str)] = &[
     ("tool_choice.none", "type"),
     ("thinking.enabled", "type budget_tokens display block_binding"),
     ("thinking.adaptive", "type display block_binding"),
+    // https://github.com/anthropics/claude-code/issues/69618
+    ("thinking.disabled", "type"),
     ("output_config", "effort format task_budget"),
     ("context_management", "edits"),
 ];
@@ -74,7 +77,8 @@ const TYPES: &[(&str, &str)] = &[
 /// The message for an unknown key names the tags of the unions on its path.
 ///
 /// Source: https://github.com/theopenco/llmgateway/issues/2068 (a message), https://github.com/anthropics/claude-code/issues/4378
-/// (a block), https://github.com/BerriAI/litellm/issues/17816 (an unknown tag)
+/// (a block), https://github.com/BerriAI/litellm/issues/17816 (an unknown tag),
+/// https://github.com/anthropics/anthropic-sdk-typescript/issues/648 (an `input` that is no object)
 fn known_keys(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?.as_object()?;
     subject.invalid(in_object(fields, "request", "")?)
@@ -94,6 +98,8 @@ fn eager_input_streaming(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
+const ANY_OBJECT: &str = "{}";
+
 fn keys_of(name: &str) -> Option<&'static str> {
     let (_, keys) = TYPES.iter().find(|(known, _)| *known == name)?;
     Some(keys)
@@ -102,6 +108,8 @@ fn keys_of(name: &str) -> Option<&'static str> {
 /// The first fault in a value of type `kind` at `place`. A value of another form has none.
 fn in_value(value: &Value, kind: &str, place: &str) -> Option<String> {
     match value {
+        Value::Object(_) if kind == ANY_OBJECT => None,
+        _ if kind == ANY_OBJECT => Some(format!("{place}: Input should be a valid dictionary")),
         Value::Array(items) => items
             .iter()
             .enumerate()

@@ -24,7 +24,7 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
             format!(
                 "Publisher Model `{}` was not found or your project does not have access to it. Please ensure you \
                  are using a valid model version.",
-                subject.incoming.recorded.path.trim_start_matches("/v1/")
+                resource(&subject.incoming.recorded.path)
             ),
         ),
         Route::BedrockInvoke | Route::BedrockConverse => {
@@ -71,4 +71,10 @@ fn max_tokens_limit(subject: &Subject) -> Option<ErrorReply> {
         "max_tokens: {asked} > {limit}, which is the maximum allowed number of output tokens for {}",
         reply_name(&subject.message()?.model)
     ))
+}
+
+/// The name of a resource on Vertex AI: the path without its version and its method, such as `:rawPredict`.
+pub(super) fn resource(path: &str) -> &str {
+    let name = path.trim_start_matches("/v1/");
+    name.rsplit_once(':').map_or(name, |(name, _)| name)
 }

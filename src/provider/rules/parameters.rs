@@ -10,6 +10,7 @@ use crate::wire::model::{Generation, find};
 use crate::wire::tokens;
 
 pub(super) const RULES: &[Rule] = rules![
+    stop_sequences,
     sampling_deprecated,
     one_sampling_parameter,
     effort,
@@ -18,6 +19,16 @@ pub(super) const RULES: &[Rule] = rules![
 ];
 
 const LONG_CONTEXT: u64 = 1_000_000;
+
+/// Source: https://github.com/BerriAI/litellm/issues/3286
+fn stop_sequences(subject: &Subject) -> Option<ErrorReply> {
+    let sequences = subject.model_fields()?["stop_sequences"].as_array()?;
+    let is_blank = |sequence: &Value| sequence.as_str().is_some_and(|text| text.trim().is_empty());
+    if !sequences.iter().any(is_blank) {
+        return None;
+    }
+    subject.invalid("stop_sequences: each stop sequence must contain non-whitespace")
+}
 
 /// Since Opus 4.7, only the default of a sampling parameter is accepted.
 ///

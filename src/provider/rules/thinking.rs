@@ -22,12 +22,13 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording:
-/// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890
+/// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890,
+/// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5)
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     let asked = thinking(subject)?["type"].as_str();
     match (asked, subject.model()) {
         (Some("adaptive"), "claude-haiku-4-5") => subject.invalid("adaptive thinking is not supported on this model"),
-        (Some("enabled"), "claude-opus-4-7") => subject.invalid(
+        (Some("enabled"), "claude-opus-4-7" | "claude-opus-4-8" | "claude-opus-5" | "claude-sonnet-5") => subject.invalid(
             "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
              \"output_config.effort\" to control thinking behavior.",
         ),

@@ -424,6 +424,16 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
         ..cached().exchanges[0].clone()
     };
     after_refusal.exchanges.push(sent_again);
+    let mut refused_at_last = cached();
+    refused_at_last = refused_at_last.reached(rejected());
+    let last = |breakpoints| {
+        Check::Cache(CacheCheck {
+            turn: Turn::Last,
+            breakpoints: Some(breakpoints),
+            created_tokens: None,
+            read_tokens: Some(1),
+        })
+    };
     table(&[
         ("all three", check(Some(3), Some(1000), Some(50)), cached(), HELD),
         ("too few breakpoints", breakpoints(4), cached(), BROKEN),
@@ -436,6 +446,7 @@ fn a_cache_check_compares_breakpoints_writes_and_reads() {
         ("too little read", check(None, None, Some(51)), cached(), BROKEN),
         ("sent again", check(Some(3), None, Some(50)), after_refusal, HELD),
         ("refused", breakpoints(1), nothing().reached(rejected()), BROKEN),
+        ("refused for good", last(1), refused_at_last, BROKEN),
         (
             "nothing to read",
             breakpoints(1),

@@ -296,6 +296,43 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             |body| body["messages"][1]["content"][1]["text"] = json!("x"),
         ),
         (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "known_keys",
+            "messages.1.content.1.tool_use.input: Input should be a valid dictionary",
+            |body| body["messages"][1]["content"][1]["input"] = json!("{\"command\": \"x\"}"),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "known_keys",
+            "thinking.disabled.display: Extra inputs are not permitted",
+            |body| body["thinking"] = json!({"type": "disabled", "display": "omitted"}),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "known_keys",
+            "messages.0.content.0.document.source.content.content.0.text.surprise: Extra inputs are not permitted",
+            |body| {
+                let text = json!({"type": "text", "text": "x", "surprise": 1});
+                body["messages"][0]["content"][0] =
+                    json!({"type": "document", "source": {"type": "content", "content": [text]}});
+            },
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "tool_error_content",
+            "messages.2.content.0: content cannot be empty if `is_error` is true",
+            |body| {
+                let result = &mut body["messages"][2]["content"][0];
+                (result["is_error"], result["content"]) = (json!(true), json!([]));
+            },
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "stop_sequences",
+            "stop_sequences: each stop sequence must contain non-whitespace",
+            |body| body["stop_sequences"] = json!(["\n"]),
+        ),
+        (
             &[BedrockInvoke],
             "eager_input_streaming",
             "tools.0.custom.eager_input_streaming: Extra inputs are not permitted",
