@@ -370,13 +370,8 @@ impl MatrixRun {
             (TrialResult::NotApplicable { reason }, _) => TrialEnd::NotApplicable(reason.clone()),
             (_, Some(failure)) if record.fails_run() => {
                 let evidence = record.evidence.as_deref().map(Path::new);
-                let text = report::failure(
-                    &record.nodeid,
-                    self.recorder.flags(),
-                    &failure,
-                    evidence,
-                    self.paint,
-                );
+                let (name, flags) = (&record.nodeid, self.recorder.flags());
+                let text = report::failure(name, flags, &failure, evidence, self.paint);
                 let text = with_level(text, &record);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }

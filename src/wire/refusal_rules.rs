@@ -1,7 +1,7 @@
 //! The names of the simulator's rules, by which a cell names a refusal that it needs. `provider::rules` has the rules.
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 60] = [
+pub const REFUSAL_RULES: [&str; 61] = [
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -46,6 +46,7 @@ pub const REFUSAL_RULES: [&str; 60] = [
     "sampling_deprecated",
     "sampling_parameters",
     "server_tools",
+    "stop_sequences",
     "structured_outputs",
     "thinking_budget",
     "thinking_lost",
