@@ -6,6 +6,7 @@ use crate::evidence::Evidence;
 use crate::expectation::{REFUSED, Trace};
 use crate::judge::Evaluation;
 use crate::outcome::Cause;
+use crate::text::listed;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::{Direction, Operation, Route};
@@ -242,10 +243,9 @@ fn count_not_forwarded() -> Diagnosis {
 
 /// What an expectation looks for, and no change that is compared shows: a header that a gateway may drop.
 fn lost_by_name(names: &[String]) -> Diagnosis {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let names = match names.as_slice() {
+    let names = match names {
         [] => String::new(),
-        names => format!(": {}", names.join(", ")),
+        names => format!(": {}", listed(names.iter().map(String::as_str))),
     };
     Diagnosis::proven(
         Cause::Gateway,
@@ -337,14 +337,11 @@ fn changed_on_the_way_back(evidence: &Evidence, change: &Change) -> Diagnosis {
 }
 
 fn header_lost(names: &[String]) -> Diagnosis {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let names = listed(names.iter().map(String::as_str));
     Diagnosis::proven(
         Cause::Gateway,
         CHANGED_BACK,
-        format!(
-            "sent by the provider, absent or changed on its way back: {}",
-            names.join(", ")
-        ),
+        format!("sent by the provider, absent or changed on its way back: {names}"),
         "compare the reply in `exchanges.jsonl` with that in `sent.jsonl`; report it to the gateway",
     )
 }

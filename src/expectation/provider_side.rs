@@ -94,8 +94,19 @@ pub(super) fn on_each(
 ) -> Ruling {
     let exchanges = &scene.evidence.exchanges;
     let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
+    on_each_of(&all, turn, operation, exchanges, judge_one)
+}
+
+/// Judges each of the requests `all` that `turn` selects, as [`on_each`] does. `exchanges` is what arrived at all.
+pub(super) fn on_each_of(
+    all: &[&ProviderExchange],
+    turn: Turn,
+    operation: Operation,
+    exchanges: &[ProviderExchange],
+    judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
+) -> Ruling {
     let named: &[&ProviderExchange] = match turn {
-        Turn::Every => &all,
+        Turn::Every => all,
         Turn::Last => &all[all.len().saturating_sub(1)..],
         Turn::Number(n) => all.get(n - 1..n).unwrap_or(&[]),
     };

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::matcher::shown;
-use crate::expectation::provider_side::{Turn, at, on_each_message};
+use crate::expectation::provider_side::{Turn, at, of_operation, on_each_of};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
+use crate::wire::Operation;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire_diff::Part;
 
@@ -49,22 +50,16 @@ impl Kind for CacheCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        let mut accepted = scene.evidence.clone();
+        let exchanges = &scene.evidence.exchanges;
         let is_refused = |exchange: &ProviderExchange| matches!(exchange.matched, Matched::Rejected { .. });
-        let exchanges = accepted.exchanges.iter();
-        let answered = exchanges
-            .rev()
-            .find(|exchange| !is_refused(exchange))
-            .map(|exchange| exchange.number);
-        // Claude Code sent these again.
-        accepted
-            .exchanges
-            .retain(|exchange| !is_refused(exchange) || Some(exchange.number) > answered);
-        let scene = &Scene {
-            evidence: &accepted,
-            ..scene.clone()
+        let answered = exchanges.iter().rev().find(|exchange| !is_refused(exchange));
+        let is_sent_again = |exchange: &ProviderExchange| {
+            is_refused(exchange) && answered.is_some_and(|answered| exchange.number < answered.number)
         };
-        on_each_message(self.turn, scene, |exchange| {
+        let all: Vec<&ProviderExchange> = of_operation(Operation::Messages, exchanges)
+            .filter(|exchange| !is_sent_again(exchange))
+            .collect();
+        on_each_of(&all, self.turn, Operation::Messages, exchanges, |exchange| {
             let usage = exchange.reply.usage;
             let (created, read) = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens);
             let breakpoints = breakpoint_count(exchange);
