@@ -4,6 +4,7 @@ use super::provider_side::Turn;
 use super::{Deviation, Ruling, Scene};
 use crate::evidence::file;
 use crate::wire::exchange::GatewayExchange;
+use crate::wire_diff;
 
 /// An exchange, as the place of evidence.
 pub(super) fn place(sent: &GatewayExchange) -> (String, usize) {
@@ -16,8 +17,17 @@ pub(super) fn on_each_sent(
     scene: &Scene<'_>,
     judge_one: impl Fn(&GatewayExchange) -> Vec<Deviation>,
 ) -> Ruling {
-    let sent = scene.evidence.sent.iter();
-    let all: Vec<&GatewayExchange> = sent.filter(|sent| sent.turn.is_some()).collect();
+    let (sent, exchanges) = (&scene.evidence.sent, &scene.evidence.exchanges);
+    let is_sent_again = |passage: &GatewayExchange| {
+        let is_error = passage.reply.as_ref().is_some_and(|reply| reply.status >= 400);
+        let forwarded = || wire_diff::forwarded(passage, sent, exchanges);
+        is_error
+            && forwarded()
+                .last()
+                .is_some_and(|last| last.is_sent_again(exchanges))
+    };
+    let own = sent.iter().filter(|sent| sent.turn.is_some());
+    let all: Vec<&GatewayExchange> = own.filter(|sent| !is_sent_again(sent)).collect();
     let named: &[&GatewayExchange] = match turn {
         Turn::Every => &all,
         Turn::Last => &all[all.len().saturating_sub(1)..],

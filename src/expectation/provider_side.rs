@@ -94,19 +94,8 @@ pub(super) fn on_each(
 ) -> Ruling {
     let exchanges = &scene.evidence.exchanges;
     let all: Vec<&ProviderExchange> = of_operation(operation, exchanges).collect();
-    on_each_of(&all, turn, operation, exchanges, judge_one)
-}
-
-/// Judges each of the requests `all` that `turn` selects, as [`on_each`] does. `exchanges` is what arrived at all.
-pub(super) fn on_each_of(
-    all: &[&ProviderExchange],
-    turn: Turn,
-    operation: Operation,
-    exchanges: &[ProviderExchange],
-    judge_one: impl Fn(&ProviderExchange) -> Vec<Deviation>,
-) -> Ruling {
     let named: &[&ProviderExchange] = match turn {
-        Turn::Every => all,
+        Turn::Every => &all,
         Turn::Last => &all[all.len().saturating_sub(1)..],
         Turn::Number(n) => all.get(n - 1..n).unwrap_or(&[]),
     };
@@ -148,13 +137,16 @@ pub(super) fn never_sent(
     sent.peek().is_some() && !sent.any(|exchange| has(&exchange.request))
 }
 
-/// The exchanges of a kind. A Messages request without a turn is a probe, which no cell describes.
+/// The exchanges of a kind. A Messages request without a turn is a probe, which no cell describes. A refused request that was
+/// sent again is the same turn as its repetition: that the provider refused it is a finding of its own.
 pub(super) fn of_operation(
     operation: Operation,
     exchanges: &[ProviderExchange],
 ) -> impl DoubleEndedIterator<Item = &ProviderExchange> + Clone {
     exchanges.iter().filter(move |exchange| {
-        exchange.operation == operation && (operation != Operation::Messages || exchange.turn.is_some())
+        exchange.operation == operation
+            && (operation != Operation::Messages || exchange.turn.is_some())
+            && !exchange.is_sent_again(exchanges)
     })
 }
 

@@ -7,6 +7,7 @@ use crate::expectation::{
     Deviation, Interest, REFUSED, RUN, TRANSCRIPT, Trace, UNMATCHED, WORKAROUNDS, ending, last_sign_of_life,
     line_of_transcript, transcript_end, with_gateways_words,
 };
+use crate::findings::Level;
 use crate::ids::TierId;
 use crate::text::clipped;
 use crate::transcript::STREAM_REPEATED;
@@ -15,19 +16,42 @@ use crate::wire::error_reply::message_of;
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange};
 use crate::wire_diff;
 
-/// The deviations from each implied expectation that can be judged.
-pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<(&'static str, Vec<Deviation>)> {
-    let mut implied = Vec::new();
+/// An implied expectation.
+pub(super) struct Implied {
+    pub(super) name: &'static str,
+    pub(super) level: Level,
+    pub(super) deviations: Vec<Deviation>,
+}
+
+/// The implied expectations that can be judged.
+pub(super) fn judge(test: &Test, tier: &TierId, evidence: &Evidence) -> Vec<Implied> {
+    let exchanges = &evidence.exchanges;
+    let implied = |name, level, deviations| Implied {
+        name,
+        level,
+        deviations,
+    };
+    let mut found = Vec::new();
     if !test.expects_failures(tier) {
-        implied.push((RUN, run(test, evidence).into_iter().collect()));
+        found.push(implied(
+            RUN,
+            Level::Feature,
+            run(test, evidence).into_iter().collect(),
+        ));
     }
-    implied.push((TRANSCRIPT, transcript(evidence)));
-    implied.push((WORKAROUNDS, workarounds(evidence)));
+    found.push(implied(TRANSCRIPT, Level::Feature, transcript(evidence)));
+    found.push(implied(WORKAROUNDS, Level::Contract, workarounds(evidence)));
     if evidence.is_simulated() {
-        implied.push((UNMATCHED, unmatched(&evidence.exchanges)));
-        implied.push((REFUSED, refused(test, &evidence.exchanges)));
+        // Claude Code goes on without a count of tokens. What a row wants of it, the row says.
+        let mut strays = exchanges.iter().filter(|exchange| is_stray(exchange));
+        let level = match strays.all(|stray| stray.operation == Operation::CountTokens) {
+            true => Level::Contract,
+            false => Level::Feature,
+        };
+        found.push(implied(UNMATCHED, level, unmatched(exchanges)));
+        found.push(implied(REFUSED, Level::Contract, refused(test, exchanges)));
     }
-    implied
+    found
 }
 
 /// The broken implied expectation `name`, with the changes on the wire that can explain it.
@@ -153,6 +177,11 @@ fn repaired(evidence: &Evidence) -> Option<Deviation> {
         actual: format!("HTTP {} from the gateway: {}", reply.status, refusal_shown(said)),
         evidence: Some((file::GATEWAY_EXCHANGES.into(), passage.number)),
     })
+}
+
+/// Whether it came without its trial's key, or nothing answered it.
+fn is_stray(exchange: &ProviderExchange) -> bool {
+    exchange.keyless || matches!(exchange.matched, Matched::Unmatched { .. })
 }
 
 /// A script or a rule answered every request at the provider.

@@ -8,6 +8,8 @@ mod implied;
 
 use std::collections::BTreeSet;
 
+use implied::Implied;
+
 use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
@@ -74,8 +76,8 @@ pub fn judge(test: &Test, name: &TrialName, evidence: &Evidence, known: KnownFor
         evidence,
         diff: diff.as_ref(),
     };
-    for (name, deviations) in implied::judge(test, &name.tier, evidence) {
-        judge.implied(name, deviations);
+    for implied in implied::judge(test, &name.tier, evidence) {
+        judge.implied(implied);
     }
     for expectation in test.expectations_on(&name.tier) {
         judge.one(expectation, &scene);
@@ -207,18 +209,16 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn implied(&mut self, name: &'static str, deviations: Vec<Deviation>) {
+    fn implied(&mut self, implied: Implied) {
+        let name = implied.name;
         let judged = Judged {
             name,
-            level: match name {
-                WORKAROUNDS | REFUSED => Level::Contract,
-                _ => Level::Feature,
-            },
+            level: implied.level,
             expectation: None,
             is_about_changes: false,
             held_before: None,
         };
-        let verdict = self.take(judged, Ruling::Judged(deviations));
+        let verdict = self.take(judged, Ruling::Judged(implied.deviations));
         if verdict == Verdict::Broken && self.evidence.has_both_sides() {
             self.evaluation.traces.extend(implied::traces(name));
         }

@@ -106,6 +106,35 @@ pub struct ProviderExchange {
     pub reply: ProviderReply,
 }
 
+impl ProviderExchange {
+    /// Whether the provider answered one of `later`, and it ends as this refused request does: its sender repaired it, and the
+    /// conversation went on from there.
+    pub fn is_sent_again<'a>(&self, later: impl IntoIterator<Item = &'a Self>) -> bool {
+        let end = |exchange: &'a Self| {
+            exchange
+                .message
+                .as_ref()?
+                .blocks()
+                .last()
+                .map(|block| &block.content)
+        };
+        let own = self
+            .message
+            .as_ref()
+            .and_then(|message| message.blocks().last().copied());
+        let is_refused = |exchange: &Self| matches!(exchange.matched, Matched::Rejected { .. });
+        let mut later = later.into_iter().filter(|other| other.number > self.number);
+        is_refused(self)
+            && own.is_some_and(|own| {
+                later.any(|other| {
+                    other.operation == self.operation
+                        && !is_refused(other)
+                        && end(other) == Some(&own.content)
+                })
+            })
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -53,7 +53,8 @@ pub struct WireDiff {
 pub struct Change {
     pub direction: Direction,
     pub operation: Operation,
-    /// The number of the request among those of `claude` with this operation, from 1.
+    /// The number of the request among those of `claude` with this operation, from 1. A refused request that `claude` sent again
+    /// has the number of its repetition.
     pub turn: usize,
     /// The line in `sent.jsonl`, from 1; 0 for a request that `claude` did not send.
     pub sent: usize,

@@ -1,5 +1,7 @@
 //! Pairs each request of Claude Code with the requests that the gateway sent to the provider for it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::request::name_of;
@@ -11,7 +13,8 @@ use crate::wire::{Direction, Operation, Route, messages};
 
 pub(super) struct Pair<'a> {
     pub(super) passage: &'a GatewayExchange,
-    /// The number of the request among those with its operation, from 1.
+    /// The number of the request among those with its operation, from 1. A refused request that Claude Code sent again has the
+    /// number of its repetition.
     pub(super) turn: usize,
     /// The request as a model would see it.
     pub(super) message: Option<MessageRequest>,
@@ -30,13 +33,9 @@ impl<'a> Pair<'a> {
 pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExchange]) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     for passage in sent.iter().filter(|passage| is_compared(passage.operation)) {
-        let earlier = pairs
-            .iter()
-            .filter(|pair| pair.passage.operation == passage.operation)
-            .count();
         pairs.push(Pair {
             passage,
-            turn: earlier + 1,
+            turn: 1,
             message: read(passage),
             exchanges: Vec::new(),
         });
@@ -45,6 +44,13 @@ pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExch
         if let Some(index) = origin(&pairs, exchange) {
             pairs[index].exchanges.push(exchange);
         }
+    }
+    let mut next: HashMap<Operation, usize> = HashMap::new();
+    for pair in &mut pairs {
+        let next = next.entry(pair.passage.operation).or_insert(1);
+        pair.turn = *next;
+        let is_sent_again = pair.last().is_some_and(|last| last.is_sent_again(exchanges));
+        *next += usize::from(!is_sent_again);
     }
     pairs
 }
@@ -116,7 +122,9 @@ pub fn as_sent(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Vec<
             caller_credential: Vec::new(),
             wanted_place: ProcessingPlace::default(),
             request: pair.passage.request.clone(),
-            matched: Matched::BuiltIn,
+            matched: pair
+                .last()
+                .map_or(Matched::BuiltIn, |exchange| exchange.matched.clone()),
             reply: pair
                 .last()
                 .map_or_else(|| ProviderReply::unsent(0), |exchange| exchange.reply.clone()),

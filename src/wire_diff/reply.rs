@@ -12,6 +12,7 @@ use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
+use crate::wire::redaction::SUBSCRIPTION_PREFIX;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire::{Operation, Route, error_reply};
 
@@ -26,7 +27,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     };
     let given = &exchange.reply;
     let mut found: Vec<Difference> = status(given, back).into_iter().collect();
-    found.extend(headers(given, back));
+    found.extend(headers(exchange, back));
     found.extend(encoding(back));
     if given.status >= 400 || back.status >= 400 {
         found.extend(error(given, back));
@@ -73,15 +74,24 @@ fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     (given.status != back.status).then(|| Difference::of(Part::Status, path, given.status, back.status))
 }
 
-/// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, whether there is one,
-/// and the standing against a limit (`protocol#errors`, `protocol#usage-limit-headers`). The others are the gateway's:
+/// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, and whether there is one
+/// (`protocol#errors`). The standing against a limit is needed if Claude Code's own subscription pays. With a key of the gateway
+/// it is not the user's, and the contract says to remove it (`protocol#usage-limit-headers`). The others are the gateway's:
 /// `request-id` may be its own.
-fn is_needed(name: &str) -> bool {
-    ["retry-after", "x-should-retry"].contains(&name) || name.starts_with("anthropic-ratelimit-unified-")
+fn is_needed(name: &str, exchange: &ProviderExchange) -> bool {
+    let pays_itself = || {
+        exchange
+            .request
+            .header("authorization")
+            .any(|value| value.contains(SUBSCRIPTION_PREFIX))
+    };
+    ["retry-after", "x-should-retry"].contains(&name)
+        || (name.starts_with("anthropic-ratelimit-unified-") && pays_itself())
 }
 
-fn headers(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
-    let needed = given.headers.iter().filter(|(name, _)| is_needed(name));
+fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<Difference> {
+    let given = &exchange.reply;
+    let needed = given.headers.iter().filter(|(name, _)| is_needed(name, exchange));
     needed
         .filter(|(name, value)| back.header(name) != Some(value))
         .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)))
@@ -177,7 +187,7 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
         ));
     }
     let (old, new) = (kind(given, before), after["error"]["type"].as_str());
-    if let (Some(old), Some(new), true) = (old, new, is_messages_error(after))
+    if let (Some(old), Some(new)) = (old, new)
         && old != new
     {
         found.push(changed("the type of error", old.into(), new.into()));
@@ -257,7 +267,8 @@ fn is_error(event: &SentEvent) -> bool {
     event.data["type"] == "error"
 }
 
-/// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end.
+/// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end. Claude Code asks
+/// again after a stream that is cut, and not after an `error` event.
 fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let words = error_within(given);
     if !words.is_empty() {
@@ -274,11 +285,16 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
         let difference = || Difference::of(Part::Error, "the stream's error", words, came);
         return (!has_arrived).then(|| difference().with_fate(Fate::Dropped));
     }
-    let is_broken = back.cut_off || back.events.iter().any(is_error);
-    (!is_broken).then(|| {
+    (!back.cut_off).then(|| {
         let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
         let came = match back.events.last() {
             _ if back.events.iter().any(is_stop) => "complete".to_owned(),
+            Some(last) if is_error(last) => {
+                format!(
+                    "ended by an `error` event: {}",
+                    clipped(error_reply::message_of(&last.data))
+                )
+            }
             Some(last) => match untyped_error(&last.data) {
                 Some(words) => format!("ended by an error: {}", clipped(&words)),
                 None => format!(

@@ -79,6 +79,7 @@ fn grouped<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> {
         .iter_mut()
         .map(|(turns, change)| {
             turns.sort_unstable();
+            turns.dedup();
             format!("{}: {}", place(turns, change), change.sentence())
         })
         .collect()

@@ -105,6 +105,31 @@ fn each_failure_breaks_its_own_implied_expectation() {
     assert_eq!(verdict_of(UNMATCHED, &live), None);
 }
 
+#[test]
+fn a_stray_count_of_tokens_leaves_the_feature_working() {
+    let stray = |operation| ProviderExchange {
+        operation,
+        keyless: true,
+        ..refused(400, Matched::Unmatched { why: "no key".into() })
+    };
+    let level = |operations: &[Operation]| {
+        let strays = operations.iter().copied().map(stray);
+        let evidence = strays.fold(pong(), |evidence, exchange| evidence.reached(exchange));
+        let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
+        let mut findings = judgement.findings.iter();
+        findings
+            .find(|finding| finding.expectation == UNMATCHED)
+            .unwrap()
+            .level
+    };
+    assert_eq!(level(&[Operation::CountTokens]), Level::Contract);
+    assert_eq!(level(&[Operation::Messages]), Level::Feature);
+    assert_eq!(
+        level(&[Operation::CountTokens, Operation::Messages]),
+        Level::Feature
+    );
+}
+
 /// A refusal by a rule of the provider.
 fn rejected(rule: &str) -> ProviderExchange {
     refused(400, Matched::Rejected { rule: rule.into() })

@@ -6,14 +6,13 @@ use serde::Deserialize;
 use super::{JudgedSide, Kind};
 use crate::document::KeyPath;
 use crate::expectation::matcher::shown;
-use crate::expectation::provider_side::{Turn, at, of_operation, on_each_of};
+use crate::expectation::provider_side::{Turn, at, on_each_message};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene, trace};
-use crate::wire::Operation;
-use crate::wire::exchange::{Matched, ProviderExchange};
+use crate::wire::exchange::ProviderExchange;
 use crate::wire_diff::Part;
 
 /// Provider's side: cache breakpoints (`cache_control`, on Converse `cachePoint`), and the tokens that its cache wrote
-/// and read. A refused request that Claude Code sent again does not count. Not judged in a live run.
+/// and read. Not judged in a live run.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"turn": 2, "breakpoints": 1, "read_tokens": 1}]))]
@@ -50,16 +49,7 @@ impl Kind for CacheCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        let exchanges = &scene.evidence.exchanges;
-        let is_refused = |exchange: &ProviderExchange| matches!(exchange.matched, Matched::Rejected { .. });
-        let answered = exchanges.iter().rev().find(|exchange| !is_refused(exchange));
-        let is_sent_again = |exchange: &ProviderExchange| {
-            is_refused(exchange) && answered.is_some_and(|answered| exchange.number < answered.number)
-        };
-        let all: Vec<&ProviderExchange> = of_operation(Operation::Messages, exchanges)
-            .filter(|exchange| !is_sent_again(exchange))
-            .collect();
-        on_each_of(&all, self.turn, Operation::Messages, exchanges, |exchange| {
+        on_each_message(self.turn, scene, |exchange| {
             let usage = exchange.reply.usage;
             let (created, read) = (usage.cache_creation_input_tokens, usage.cache_read_input_tokens);
             let breakpoints = breakpoint_count(exchange);

@@ -8,6 +8,7 @@ use crate::document::KeyPath;
 use crate::expectation::context::replies_in_words;
 use crate::expectation::provider_side::{arrivals, at, messages_operation, noun, of_operation};
 use crate::expectation::{Checker, Deviation, Interest, Ruling, Scene};
+use crate::findings::Level;
 use crate::wire::Operation;
 use crate::wire::script::Reply;
 use crate::wire_diff::Part;
@@ -74,5 +75,13 @@ impl Kind for RequestsCheck {
 
     fn interests(&self) -> Vec<Interest> {
         vec![Interest::request(&[Part::Request], None)]
+    }
+
+    /// Whoever uses Claude Code sees the answer, not how many requests it took.
+    fn level(&self) -> Level {
+        match self.operation {
+            Operation::Messages => Level::Contract,
+            _ => Level::Feature,
+        }
     }
 }

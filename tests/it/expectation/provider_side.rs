@@ -39,6 +39,40 @@ fn anything_of(turn: Turn) -> RequestCheck {
 }
 
 #[test]
+fn a_refused_request_and_its_repetition_are_one_turn() {
+    let rejected = |text: &str| {
+        let matched = Matched::Rejected {
+            rule: "known_betas".into(),
+        };
+        ProviderExchange {
+            message: exchange(request(text), text_message("")).message,
+            ..refused(400, matched)
+        }
+    };
+    let answered = |text: &str| exchange(request(text), text_message("pong"));
+    let count = |count| {
+        Check::Requests(RequestsCheck {
+            operation: Operation::Messages,
+            count,
+        })
+    };
+    let second = Check::Request(RequestCheck {
+        body: vec![(query("$.messages[0].content[0].text"), equals("b"))],
+        ..anything_of(Turn::Number(2))
+    });
+    let sent = |exchanges: Vec<ProviderExchange>| exchanges.into_iter().fold(nothing(), Builder::reached);
+    let repaired = || sent(vec![rejected("a"), rejected("a"), answered("a"), answered("b")]);
+    let given_up = || sent(vec![rejected("a"), answered("b")]);
+    table(&[
+        ("sent again", count(2), repaired(), HELD),
+        ("the turn after it", second.clone(), repaired(), HELD),
+        ("given up", count(2), given_up(), HELD),
+        ("the turn after a request given up", second, given_up(), HELD),
+        ("refused to the end", count(1), sent(vec![rejected("a")]), HELD),
+    ]);
+}
+
+#[test]
 fn a_turn_names_one_request_or_every_request() {
     let texts = |texts: &[&str]| {
         texts.iter().fold(nothing().reached(probe()), |evidence, text| {

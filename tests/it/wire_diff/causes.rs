@@ -502,7 +502,7 @@ fn a_refusal_heads_the_report_with_the_beta_at_fault() {
         events.drain(4..6);
     });
     let (first, _, rule) = report_of(lost, nothing().answered(text_message("x")).ended("x"));
-    assert_has(&first, "reply 2: ");
+    assert_has(&first, "reply 1: block ");
     assert_eq!(rule, "changed_on_the_way_back");
 }
 

@@ -102,6 +102,8 @@ fn a_limit_in_a_header_explains_the_event_about_it() {
         "allowed_warning".to_owned(),
     );
     wire.exchanges[0].reply.headers.push(header);
+    let token = "[redacted, 40 bytes, sk-ant-oat01-…]".to_owned();
+    (wire.exchanges[0].request.headers).push(("authorization".to_owned(), token));
     let evidence = Evidence {
         sent: wire.sent,
         exchanges: wire.exchanges,

@@ -4,6 +4,7 @@ mod causes;
 mod headlines;
 mod noise;
 mod replies;
+mod reply_headers;
 mod requests;
 mod wording;
 

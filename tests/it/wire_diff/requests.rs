@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use compat_matrix::wire::exchange::{Body, TOO_LARGE};
+use compat_matrix::wire::exchange::{Body, Matched, TOO_LARGE};
 use compat_matrix::wire::place::ProcessingPlace;
 use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
@@ -523,4 +523,27 @@ fn the_report_names_the_first_change_of_a_cached_prefix() {
             .any(|line| line.starts_with("request 2: the cached prefix, first at system[0] (text), changed")),
         "{changes:#?}"
     );
+}
+
+#[test]
+fn a_refused_request_and_its_repetition_have_one_number() {
+    let blocks = json!([{"type": "text", "text": "ok"}]);
+    let mut wire = Wire::of(&[
+        (body(), blocks.clone()),
+        (body(), blocks.clone()),
+        (body(), blocks),
+    ]);
+    let refused = &mut wire.exchanges[0];
+    refused.matched = Matched::Rejected {
+        rule: "known_betas".into(),
+    };
+    for exchange in &mut wire.exchanges {
+        if let Body::Json(body) = &mut exchange.request.body {
+            body["max_tokens"] = 50.into();
+        }
+    }
+    let turns: Vec<usize> = wire.compared().iter().map(|change| change.turn).collect();
+    assert_eq!(turns, [1, 1, 2]);
+    let diff = compare(&wire.sent, &wire.exchanges);
+    assert_starts(&diff.text(), "requests 1, 2: field `max_tokens` changed: 100 → 50\n");
 }
