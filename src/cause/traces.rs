@@ -182,7 +182,8 @@ fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagn
     if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked() {
         return Some(other_model());
     }
-    if trace.interest.operation == Some(Operation::Unknown) && trace.held_before == Some(true) {
+    let is_of_gateway = [Operation::ListModels, Operation::Unknown].contains(&operation);
+    if is_of_gateway && trace.held_before == Some(true) {
         return Some(answered_otherwise());
     }
     let nearest = trace.interest.of_diff(diff).first().copied();

@@ -47,7 +47,7 @@ pub(super) fn question(head: &CassetteHead, recording: &Recording) -> Question {
         }
         _ if recording.request.path.contains(NO_ARN) => Some("the ARN of the model is private"),
         Operation::OauthToken => Some("a request for an access token is a credential"),
-        Operation::Unknown if is_client => Some("only the gateway has this path"),
+        Operation::ListModels | Operation::Unknown if is_client => Some("only the gateway has this path"),
         _ if is_client && recording.route != Some(Route::Anthropic) => {
             Some("Claude Code called the gateway in another API than the Messages API")
         }

@@ -79,6 +79,7 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Messages => "messages",
         Operation::CountTokens => "count_tokens",
         Operation::OauthToken => "oauth_token",
+        Operation::ListModels => "list_models",
         Operation::Unknown => "unknown",
     }
 }

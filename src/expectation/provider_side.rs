@@ -155,6 +155,7 @@ pub(super) fn noun(operation: Operation) -> &'static str {
         Operation::Messages => "Messages request",
         Operation::CountTokens => "count_tokens request",
         Operation::OauthToken => "access token request",
+        Operation::ListModels => "request for the list of models",
         Operation::Unknown => "request to an unknown path",
     }
 }

@@ -10,6 +10,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
+use serde_json::{Value, json};
+
 use crate::catalogue::template::NeutralList;
 use crate::http;
 use crate::http_server::{BoundServer, HttpServer};
@@ -50,16 +52,27 @@ pub(super) async fn start(list: &NeutralList) -> anyhow::Result<HttpServer> {
 async fn handle(State(gateway): State<Arc<Transparent>>, request: Request<Body>) -> Response<Body> {
     let forwarded = gateway.forward(request).await;
     forwarded.unwrap_or_else(|(status, why)| {
-        let error = serde_json::json!({ "type": "error", "error": { "type": "api_error", "message": why } });
-        let mut response = Response::new(Body::from(error.to_string()));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert("content-type", json);
-        response
+        let error = json!({ "type": "error", "error": { "type": "api_error", "message": why } });
+        json_response(status, &error)
     })
 }
 
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
+}
+
 impl Transparent {
+    fn models(&self) -> Value {
+        let models = self.list.models.iter();
+        let entries =
+            models.map(|model| json!({ "type": "model", "id": model.alias, "display_name": model.alias }));
+        json!({ "data": entries.collect::<Vec<_>>(), "has_more": false })
+    }
+
     async fn forward(&self, request: Request<Body>) -> Result<Response<Body>, (StatusCode, String)> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, BODY_LIMIT).await;
@@ -77,6 +90,10 @@ impl Transparent {
         if !is_own && !has_key(OWN_KEY) {
             let why = "the request has no valid key of this gateway".to_owned();
             return Err((StatusCode::UNAUTHORIZED, why));
+        }
+        // It has names of its own for the models.
+        if parts.uri.path() == "/v1/models" {
+            return Ok(json_response(StatusCode::OK, &self.models()));
         }
         let model = self
             .list

@@ -13,6 +13,7 @@ mod control;
 mod credentials;
 mod incoming;
 mod metadata;
+mod model_list;
 mod oauth;
 mod playback;
 mod remote;

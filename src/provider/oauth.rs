@@ -93,11 +93,7 @@ fn signature_of(key: &hmac::Key, content: &str) -> String {
 }
 
 fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, String)> {
-    let form: HashMap<String, String> = body
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (form_decoded(name), form_decoded(value)))
-        .collect();
+    let form: HashMap<String, String> = form_fields(body).collect();
     if form.get("grant_type").map(String::as_str) != Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
         return Err(("unsupported_grant_type", "Invalid grant_type".to_owned()));
     }
@@ -124,6 +120,13 @@ fn verify(credentials: &Credentials, body: &str) -> Result<(), (&'static str, St
         return Err(invalid("Invalid grant: account not found"));
     }
     Ok(())
+}
+
+/// The fields of a form or a query, decoded.
+pub(super) fn form_fields(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (form_decoded(name), form_decoded(value)))
 }
 
 fn form_decoded(text: &str) -> String {

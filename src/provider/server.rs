@@ -21,7 +21,7 @@ use super::response::{self, Outgoing};
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
 use super::trials::{ScriptProgress, ScriptedTrial, owner};
-use super::{Notice, SimulatorOptions, Unscripted, control, metadata};
+use super::{Notice, SimulatorOptions, Unscripted, control, metadata, model_list};
 use crate::clock::now_ms;
 use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
@@ -212,6 +212,7 @@ impl Server {
         match incoming.target.operation {
             Operation::OauthToken => self.exchange_token(incoming),
             Operation::CountTokens => count_tokens(incoming),
+            Operation::ListModels => list_models(incoming, &self.options.tiers),
             Operation::Messages | Operation::Unknown => self.answer_message(incoming, trial),
         }
     }
@@ -387,6 +388,17 @@ fn count_tokens(incoming: &Incoming) -> Decision {
     let mut outgoing = Outgoing::json(200, headers, json!({name: count}));
     outgoing.reply.usage.input_tokens = count;
     built_in(outgoing)
+}
+
+fn list_models(incoming: &Incoming, tiers: &[String]) -> Decision {
+    match model_list::page(&incoming.recorded.query, tiers) {
+        Ok(body) => {
+            let id = reply_id::digits(Uuid::new_v4());
+            let headers = response::headers_of_reply(incoming.route(), &format!("01{id}"));
+            built_in(Outgoing::json(200, headers, body))
+        }
+        Err(refusal) => refuse(incoming, Matched::BuiltIn, &refusal),
+    }
 }
 
 fn built_in(outgoing: Outgoing) -> Decision {

@@ -16,10 +16,10 @@ pub(super) fn warnings(session: Option<&Session>, runtime: &Runtime) -> Vec<Stri
     // If the provider has ended, the trials report it.
     let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    // A gateway shares access tokens between trials.
+    // A gateway shares access tokens between trials, and may look for models.
     let unexpected = orphans
         .iter()
-        .filter(|orphan| orphan.operation != Operation::OauthToken);
+        .filter(|orphan| ![Operation::OauthToken, Operation::ListModels].contains(&orphan.operation));
     for orphan in unexpected {
         let (request, status) = (&orphan.request, orphan.reply.status);
         let path = session.map_or(Cow::Borrowed(request.path.as_str()), |session| {

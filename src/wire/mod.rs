@@ -93,6 +93,8 @@ pub enum Operation {
     CountTokens,
     /// An OAuth access token (Vertex AI's service account flow).
     OauthToken,
+    /// The models that Anthropic's API has.
+    ListModels,
     /// Anything else: no provider route has this path.
     Unknown,
 }

@@ -30,6 +30,9 @@ pub struct RequestTarget {
 impl RequestTarget {
     /// `path` is percent-encoded and without the query.
     pub fn of(method: &str, path: &str) -> Self {
+        if (method, path) == ("GET", "/v1/models") {
+            return Self::new(Route::Anthropic, Operation::ListModels, Some(false), None);
+        }
         if method != "POST" {
             return Self::unknown(path);
         }
@@ -210,5 +213,10 @@ mod tests {
             );
         }
         assert_eq!(RequestTarget::of("GET", "/v1/messages").operation, Unknown);
+        let models = RequestTarget::of("GET", "/v1/models");
+        assert_eq!(
+            (models.route, models.operation),
+            (Some(Anthropic), Operation::ListModels)
+        );
     }
 }

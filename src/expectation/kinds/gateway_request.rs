@@ -12,6 +12,7 @@ use crate::expectation::client_side::place;
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::text::clipped;
 use crate::wire::Operation;
+use crate::wire::target::RequestTarget;
 use crate::wire::exchange::GatewayExchange;
 use crate::wire_diff::Part;
 
@@ -139,7 +140,8 @@ impl Kind for GatewayRequestCheck {
 
     fn interests(&self) -> Vec<Interest> {
         let interest = Interest::reply(&[Part::Status, Part::Error], None);
-        vec![interest.of_operation(Operation::Unknown)]
+        let operation = RequestTarget::of(&self.method, &self.path).operation;
+        vec![interest.of_operation(operation)]
     }
 
     /// The gateway answers it alone, if Claude Code asks.

@@ -37,8 +37,9 @@ fn known_operation(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://platform.claude.com/docs/en/api/errors (400 invalid_request_error)
 fn json_body(subject: &Subject) -> Option<ErrorReply> {
     let is_json = matches!(subject.incoming.recorded.body, Body::Json(_));
-    let is_form = subject.incoming.target.operation == Operation::OauthToken;
-    (!is_json && !is_form).then(|| ErrorReply::new(400, "The request body is not valid JSON"))
+    let has_none = [Operation::OauthToken, Operation::ListModels];
+    (!is_json && !has_none.contains(&subject.incoming.target.operation))
+        .then(|| ErrorReply::new(400, "The request body is not valid JSON"))
 }
 
 /// The version of the API that the official SDKs send since October 2026.

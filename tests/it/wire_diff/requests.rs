@@ -545,5 +545,8 @@ fn a_refused_request_and_its_repetition_have_one_number() {
     let turns: Vec<usize> = wire.compared().iter().map(|change| change.turn).collect();
     assert_eq!(turns, [1, 1, 2]);
     let diff = compare(&wire.sent, &wire.exchanges);
-    assert_starts(&diff.text(), "requests 1, 2: field `max_tokens` changed: 100 → 50\n");
+    assert_starts(
+        &diff.text(),
+        "requests 1, 2: field `max_tokens` changed: 100 → 50\n",
+    );
 }
