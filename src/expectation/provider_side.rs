@@ -105,17 +105,24 @@ pub(super) fn on_each(
     })
 }
 
+/// What the user loses if a request does not reach the provider.
+pub const LOST_REQUEST: &str = "The provider does not get the request.";
+/// The end of the summary if no such request reached the provider.
+const ABSENT: &str = " reached the provider";
+
+/// Whether the deviation is that the request did not reach the provider.
+pub(super) fn is_of_lost_request(deviation: &Deviation) -> bool {
+    deviation.evidence.is_none() && deviation.summary.ends_with(ABSENT)
+}
+
 fn absent(turn: Turn, operation: Operation, exchanges: &[ProviderExchange]) -> Deviation {
     let noun = noun(operation);
     let (summary, expected) = match turn {
         Turn::Number(n) => (
-            format!("{noun} {n} never reached the provider"),
+            format!("{noun} {n} never{ABSENT}"),
             format!("at least {n} {noun}s at the provider"),
         ),
-        Turn::Every | Turn::Last => (
-            format!("no {noun} reached the provider"),
-            format!("a {noun} at the provider"),
-        ),
+        Turn::Every | Turn::Last => (format!("no {noun}{ABSENT}"), format!("a {noun} at the provider")),
     };
     Deviation {
         summary,

@@ -64,6 +64,17 @@ pub(super) fn traces(name: &str) -> impl Iterator<Item = Trace> {
     Interest::of_implied(name).into_iter().map(trace)
 }
 
+/// What the user of Claude Code loses if the implied expectation `name` does not hold, in one sentence.
+pub(super) fn loses(name: &str) -> &'static str {
+    match name {
+        RUN => "Claude Code does not answer, or ends with an error.",
+        TRANSCRIPT => "A program that reads Claude Code's output meets a broken line or stream.",
+        WORKAROUNDS => "Claude Code gets an answer only after it has reduced or repeated its request.",
+        REFUSED => "The provider refuses a request, and Claude Code has to do without it.",
+        _ => "The provider gets a request that the row does not expect, or cannot tell whose it is.",
+    }
+}
+
 /// `claude` ends by itself, with an answer to each prompt.
 fn run(test: &Test, evidence: &Evidence) -> Option<Deviation> {
     let deviation = |summary: String, actual: String| {

@@ -186,17 +186,19 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     /// What the user of Claude Code loses, in one sentence.
-    fn loses(&self, subject: &Subject) -> &'static str {
-        match self.expectation.map(|one| &one.check) {
-            Some(Check::Request(check)) if check.is_about_model() => {
-                "Another model answers than Claude Code asked for."
-            }
-            Some(Check::Requests(_)) => "The provider gets more or fewer requests than Claude Code sends.",
-            None if self.name == REFUSED => {
-                "The provider refuses a request, and Claude Code has to do without it."
-            }
-            None if self.name == RUN => "Claude Code ends with an error instead of an answer.",
-            _ => summary::loses(subject),
+    fn loses(&self, subject: &Subject, deviation: &Deviation) -> &'static str {
+        match (subject, self.expectation) {
+            (
+                Subject::Change {
+                    direction,
+                    part,
+                    path,
+                    fate,
+                },
+                _,
+            ) => summary::loses(*direction, *part, path, *fate),
+            (_, Some(expectation)) => expectation.check.loses(deviation),
+            (_, None) => implied::loses(self.name),
         }
     }
 }
@@ -315,7 +317,10 @@ impl Judge<'_> {
                 true => deviation.actual.clone(),
                 false => deviation.summary.clone(),
             },
-            loses: known.map_or_else(|| judged.loses(&subject).to_owned(), |known| known.loses.clone()),
+            loses: known.map_or_else(
+                || judged.loses(&subject, deviation).to_owned(),
+                |known| known.loses.clone(),
+            ),
             status,
             known: known.map(Into::into),
             subject,

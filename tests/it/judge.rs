@@ -3,7 +3,9 @@
 use compat_matrix::cause::{failure_of_trial, of_trial};
 use compat_matrix::document::Place;
 use compat_matrix::evidence::{Evidence, Killed};
-use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::kinds::{
+    EventCheck, ExitCheck, ImageArrivedCheck, RequestCheck, RequestsCheck, StopReasonCheck, TextCheck,
+};
 use compat_matrix::expectation::{Check, IMPLIED, REFUSED, RUN, TRANSCRIPT, Turn, UNMATCHED, WORKAROUNDS};
 use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::TierId;
@@ -18,7 +20,7 @@ use compat_matrix::wire::script::{Reply, ReplyBlock};
 use serde_json::json;
 
 use crate::support::evidence::{
-    Builder as _, equals, expectation, gateway_exchange, judge, judge_known, nothing, pong, refused,
+    Builder as _, equals, expectation, gateway_exchange, judge, judge_known, nothing, pong, query, refused,
     scripted_error, stream, test, text_exchange, verdict_of,
 };
 use crate::support::provider_client::{message, script};
@@ -409,4 +411,126 @@ fn a_silent_repair_of_the_gateways_refusal_is_a_failure() {
     assert_has(&deviation.actual, "HTTP 400 from the gateway: context_management");
     // The provider's own refusal is judged by itself.
     assert_eq!(verdict_of(WORKAROUNDS, &reached_at(102, 400)), Some(HELD));
+}
+
+#[test]
+fn what_a_broken_expectation_costs_fits_its_kind() {
+    let request = |operation, turn| RequestCheck {
+        turn: Turn::Number(turn),
+        operation,
+        route: None,
+        stream: None,
+        model: None,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let message = |turn| request(Operation::Messages, turn);
+    let event = |path: &str| {
+        Check::Event(EventCheck {
+            path: query(path),
+            prompt: None,
+            first_turn: 1,
+            value: equals("nothing"),
+        })
+    };
+    let counted = ProviderExchange {
+        operation: Operation::CountTokens,
+        ..text_exchange()
+    };
+    let rows = [
+        (Check::Text(TextCheck(equals("pang"))), "does not read the reply"),
+        (Check::Exit(ExitCheck(1)), "a wrong exit status"),
+        (
+            Check::StopReason(StopReasonCheck {
+                turn: None,
+                value: equals("refusal"),
+            }),
+            "why the reply ended",
+        ),
+        (
+            Check::Requests(RequestsCheck {
+                operation: Operation::Messages,
+                count: 4,
+            }),
+            "A request is lost, or the provider answers",
+        ),
+        (
+            Check::ImageArrived(ImageArrivedCheck {
+                turn: Turn::Number(7),
+            }),
+            "The provider does not get the request.",
+        ),
+        (
+            Check::Request(RequestCheck {
+                model: Some(equals("another")),
+                headers: vec![("x-app".into(), equals("cli"))],
+                ..message(1)
+            }),
+            "Another model answers",
+        ),
+        (
+            Check::Request(RequestCheck {
+                model: Some(equals("another")),
+                ..request(Operation::CountTokens, 1)
+            }),
+            "counted for another model",
+        ),
+        (
+            Check::Request(RequestCheck {
+                model: Some(equals("another")),
+                ..message(7)
+            }),
+            "The provider does not get the request.",
+        ),
+        (
+            Check::Request(RequestCheck {
+                headers: vec![("x-app".into(), equals("cli"))],
+                ..message(1)
+            }),
+            "A header does not reach the provider",
+        ),
+        (
+            Check::Request(RequestCheck {
+                stream: Some(true),
+                ..message(1)
+            }),
+            "asks for a stream",
+        ),
+        (
+            Check::Request(RequestCheck {
+                body: vec![(query("$.thinking"), equals("on"))],
+                ..message(1)
+            }),
+            "A part of the request",
+        ),
+        (
+            event("$[?@.type == 'result'].usage.input_tokens"),
+            "a wrong count of tokens",
+        ),
+        (
+            event("$[?@.type == 'rate_limit_event'].rate_limit_info"),
+            "how much of a limit",
+        ),
+        (
+            event("$[?@.type == 'result'].structured_output.rank"),
+            "in the form that it asked for",
+        ),
+        (
+            event("$[?@.type == 'stream_event'].event.type"),
+            "Claude Code's output",
+        ),
+    ];
+    for (check, sentence) in rows {
+        let what = format!("{check:?}");
+        let judgement = judge(&test(check), &pong().reached(counted.clone()));
+        let of_check = judgement
+            .findings
+            .iter()
+            .find(|finding| finding.expectation == "check");
+        let loses = &of_check.unwrap_or_else(|| panic!("{what} holds")).loses;
+        assert_has(loses, sentence);
+    }
+    let failed = nothing().ended_with_error(Some(500), "API Error: 500");
+    let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &failed);
+    assert_has(&judgement.findings[0].loses, "ends with an error");
 }

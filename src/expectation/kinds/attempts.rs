@@ -30,6 +30,7 @@ pub struct AttemptsCheck {
 impl Kind for AttemptsCheck {
     type Form = AttemptsForm;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The gateway gives a request up, or repeats it without the user's knowledge.";
 
     fn resolve(form: &AttemptsForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         Some(Self {

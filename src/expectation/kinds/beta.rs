@@ -27,6 +27,7 @@ pub struct BetaCheck {
 impl Kind for BetaCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "A feature that Claude Code turned on stays off.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

@@ -32,6 +32,7 @@ pub struct CacheCheck {
 impl Kind for CacheCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The provider caches less, so requests are slower and cost more.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

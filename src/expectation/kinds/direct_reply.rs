@@ -34,6 +34,7 @@ pub struct DirectReplyCheck {
 impl Kind for DirectReplyCheck {
     type Form = DirectReplyForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "A program that calls the gateway itself does not get the answer that it should.";
 
     fn resolve(form: &DirectReplyForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if !checker.context.direct && checker.context.whole {

@@ -23,6 +23,7 @@ pub struct DocumentArrivedCheck {
 impl Kind for DocumentArrivedCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The model does not read the document that the user gave it.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

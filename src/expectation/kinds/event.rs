@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{JudgedSide, Kind};
+use super::{JudgedSide, Kind, TextCheck, UsageCheck};
 use crate::document::{KeyPath, Query};
 use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
 use crate::expectation::matcher::MatchError;
-use crate::expectation::{Checker, Matcher, MatcherForm, Ruling, Scene, value_tree};
+use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::wire::script::Prompt;
 use crate::wire_diff::Part;
 
@@ -41,6 +41,7 @@ pub struct EventCheck {
 impl Kind for EventCheck {
     type Form = EventForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code's output does not tell the user, or a program, what it should.";
 
     fn resolve(form: &EventForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let query = checker.reader.query(&path.then("path"), &form.path);
@@ -75,6 +76,36 @@ impl Kind for EventCheck {
             "what Claude Code printed does not match",
             first.copied().map(line_of_transcript),
         ))
+    }
+
+    fn loses(&self, _: &Deviation) -> &'static str {
+        let sentences = [
+            (
+                "rate_limit",
+                "Claude Code does not know how much of a limit is used.",
+            ),
+            (
+                "api_retry",
+                "Claude Code does not show that it repeats a request, or why.",
+            ),
+            ("usage", UsageCheck::LOSES),
+            (
+                "permission_denials",
+                "Claude Code refuses a tool that it should run, or runs one that it should refuse.",
+            ),
+            (
+                "structured_output",
+                "A program does not get the answer in the form that it asked for.",
+            ),
+            ("fast_mode", "Fast mode is not on as the user wants it."),
+            (
+                "is_error",
+                "The user does not read the answer, or the error, that the row expects.",
+            ),
+            (".result", TextCheck::LOSES),
+        ];
+        let of_path = sentences.iter().find(|(part, _)| self.path.text.contains(part));
+        of_path.map_or(Self::LOSES, |(_, sentence)| sentence)
     }
 
     fn interests(&self) -> Vec<Interest> {

@@ -18,6 +18,7 @@ pub struct ExitCheck(#[schemars(range(min = 0, max = 255))] pub i32);
 impl Kind for ExitCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "A script that starts Claude Code gets a wrong exit status.";
 
     fn resolve(form: &Self, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
         Some(form.clone())

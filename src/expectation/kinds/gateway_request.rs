@@ -50,6 +50,8 @@ pub struct GatewayRequestCheck {
 impl Kind for GatewayRequestCheck {
     type Form = GatewayRequestForm;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str =
+        "Claude Code does not get from the gateway what it asks for, such as the list of models.";
 
     fn resolve(form: &GatewayRequestForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let of_path = path.then("path");

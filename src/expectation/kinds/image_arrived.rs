@@ -23,6 +23,7 @@ pub struct ImageArrivedCheck {
 impl Kind for ImageArrivedCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The model does not see the image that the user gave it.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

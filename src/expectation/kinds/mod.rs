@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::context::Checker;
-use super::{Interest, Ruling, Scene, trace};
+use super::{Deviation, Interest, Ruling, Scene, provider_side, trace};
 use crate::document::KeyPath;
 use crate::findings::Level;
 
@@ -28,6 +28,9 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
 
     const SIDE: JudgedSide;
 
+    /// What the user of Claude Code loses when it does not hold, in one sentence.
+    const LOSES: &str;
+
     /// The checked kind, from the form that stands at `path`. Reports every way in which it could never fail, never hold,
     /// or never be judged.
     fn resolve(form: &Self::Form, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self>;
@@ -41,6 +44,11 @@ pub trait Kind: Clone + fmt::Debug + PartialEq {
     /// Who notices when it is broken.
     fn level(&self) -> Level {
         Level::Feature
+    }
+
+    /// What the user of Claude Code loses by `deviation`, in one sentence.
+    fn loses(&self, _deviation: &Deviation) -> &'static str {
+        Self::LOSES
     }
 
     /// Whether it holds on the near side of the gateway; `None` where that cannot be judged.
@@ -116,6 +124,14 @@ macro_rules! kinds {
             pub fn level(&self) -> Level {
                 match self {
                     $(Self::$variant(kind) => kind.level(),)+
+                }
+            }
+
+            /// What the user of Claude Code loses by `deviation`, in one sentence.
+            pub fn loses(&self, deviation: &Deviation) -> &'static str {
+                match self {
+                    _ if provider_side::is_of_lost_request(deviation) => provider_side::LOST_REQUEST,
+                    $(Self::$variant(kind) => kind.loses(deviation),)+
                 }
             }
 

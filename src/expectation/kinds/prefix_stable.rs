@@ -33,6 +33,7 @@ impl Default for PrefixStableCheck {
 impl Kind for PrefixStableCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The provider caches less, so requests are slower and cost more.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let replies = checker.context.script.replies.len();

@@ -35,6 +35,7 @@ pub struct ReplyHeadCheck {
 impl Kind for ReplyHeadCheck {
     type Form = ReplyHeadForm;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "Claude Code gets a reply whose status or headers tell it the wrong thing.";
 
     fn resolve(form: &ReplyHeadForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if form.status.is_none() && form.headers.is_empty() {

@@ -47,6 +47,11 @@ pub struct RequestForm {
     body: IndexMap<String, MatcherForm>,
 }
 
+const OTHER_MODEL: &str = "the request is for another model";
+const OTHER_ROUTE: &str = "the request reached the provider by another route";
+/// Before the form of the reply.
+const OTHER_FORM: &str = "the provider was asked for";
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestCheck {
     pub turn: Turn,
@@ -64,6 +69,7 @@ pub struct RequestCheck {
 impl Kind for RequestCheck {
     type Form = RequestForm;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "A part of the request, or a setting, does not reach the provider as it should.";
 
     fn resolve(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if form.operation == Operation::Messages {
@@ -115,6 +121,21 @@ impl Kind for RequestCheck {
         match is_about_content || self.operation != Operation::Messages {
             true => Level::Feature,
             false => Level::Contract,
+        }
+    }
+
+    fn loses(&self, deviation: &Deviation) -> &'static str {
+        match deviation.summary.as_str() {
+            OTHER_MODEL if self.operation == Operation::CountTokens => {
+                "The tokens are counted for another model than Claude Code asked for."
+            }
+            OTHER_MODEL => "Another model answers than Claude Code asked for.",
+            OTHER_ROUTE => "The request goes by another API of the provider than the row is about.",
+            summary if summary.starts_with(OTHER_FORM) => {
+                "The gateway asks for a stream where Claude Code does not, or the other way round."
+            }
+            summary if summary.starts_with("header ") => "A header does not reach the provider as it should.",
+            _ => Self::LOSES,
         }
     }
 
@@ -198,8 +219,7 @@ impl RequestCheck {
             expected: route.as_str().into(),
             actual: format!("{found} ({})", exchange.request.path),
         };
-        let summary = "the request reached the provider by another route";
-        Some(deviation(exchange, summary, error))
+        Some(deviation(exchange, OTHER_ROUTE, error))
     }
 
     fn by_stream(&self, exchange: &ProviderExchange) -> Option<Deviation> {
@@ -213,18 +233,14 @@ impl RequestCheck {
             expected: word(stream).into(),
             actual: format!("{found} ({})", exchange.request.path),
         };
-        Some(deviation(
-            exchange,
-            format!("the provider was asked for {found}"),
-            error,
-        ))
+        Some(deviation(exchange, format!("{OTHER_FORM} {found}"), error))
     }
 
     fn by_model(&self, exchange: &ProviderExchange) -> Option<Deviation> {
         let message = exchange.message.as_ref();
         let model = message.map(|message| Value::from(message.model.as_str()));
         let error = self.model.as_ref()?.check(model.as_ref().as_slice()).err()?;
-        Some(deviation(exchange, "the request is for another model", error))
+        Some(deviation(exchange, OTHER_MODEL, error))
     }
 
     fn by_header(&self, exchange: &ProviderExchange) -> impl Iterator<Item = Deviation> {
@@ -278,11 +294,6 @@ impl RequestCheck {
                 Part::Request,
             ],
         }
-    }
-
-    /// Whether it is about the model and nothing else.
-    pub fn is_about_model(&self) -> bool {
-        self.model.is_some() && self.names() == [MODEL]
     }
 
     /// `model`, `stream`, the headers, and every step of each path into the body.

@@ -29,6 +29,7 @@ pub struct RequestsCheck {
 impl Kind for RequestsCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "A request is lost, or the provider answers and charges more of them than it should.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let replies = &checker.context.script.replies;

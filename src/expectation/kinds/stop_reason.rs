@@ -33,6 +33,7 @@ pub struct StopReasonCheck {
 impl Kind for StopReasonCheck {
     type Form = StopReasonForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code does not learn why the reply ended.";
 
     fn resolve(form: &StopReasonForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.answer_exists(&path.then("turn"), form.turn);

@@ -35,6 +35,7 @@ pub const LIVE_SPREAD_MS: u64 = 100;
 impl Kind for StreamCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "The reply does not appear while the model writes it.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if !form.incremental && form.text_deltas.is_none() && form.input_deltas.is_none() {

@@ -25,6 +25,7 @@ pub struct TextCheck(pub Matcher);
 impl Kind for TextCheck {
     type Form = TextForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "The user does not read the reply that the row expects.";
 
     fn resolve(form: &TextForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         Some(Self(form.0.resolve(checker, path)))

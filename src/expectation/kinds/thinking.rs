@@ -29,6 +29,7 @@ pub struct ThinkingCheck {
 impl Kind for ThinkingCheck {
     type Form = ThinkingForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "The model's thinking does not reach Claude Code as it should.";
 
     fn resolve(form: &ThinkingForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.something_thinks(path, None);

@@ -25,6 +25,8 @@ pub struct ThinkingArrivedCheck {
 impl Kind for ThinkingArrivedCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str =
+        "The model continues without what it has thought, or the provider refuses the conversation.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

@@ -17,6 +17,7 @@ pub struct TodoCheck(#[schemars(length(min = 1))] pub String);
 impl Kind for TodoCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Nothing is known, because the expectation is not written yet.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if form.0.trim().is_empty() {

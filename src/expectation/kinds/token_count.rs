@@ -21,6 +21,7 @@ pub struct TokenCountCheck(pub CountMatcher);
 impl Kind for TokenCountCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code does not know how many tokens the conversation has.";
 
     fn resolve(form: &Self, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         if !checker.context.count_tokens && checker.context.whole {

@@ -40,6 +40,7 @@ pub struct ToolCallCheck {
 impl Kind for ToolCallCheck {
     type Form = ToolCallForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code is not asked to run the tool that the row expects.";
 
     fn resolve(form: &ToolCallForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);

@@ -46,6 +46,7 @@ pub struct ToolResultCheck {
 impl Kind for ToolResultCheck {
     type Form = ToolResultForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code does not run a tool as it should.";
 
     fn resolve(form: &ToolResultForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.tool_is_called(path, &form.name, None);

@@ -55,6 +55,7 @@ struct Arrived<'a> {
 impl Kind for ToolResultArrivedCheck {
     type Form = ToolResultArrivedForm;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "The model does not get the tool's result as Claude Code sent it.";
 
     fn resolve(form: &ToolResultArrivedForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.turn(path, form.turn);

@@ -25,6 +25,7 @@ pub struct UnchangedCheck(pub Direction);
 impl Kind for UnchangedCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Provider;
+    const LOSES: &str = "A request or a reply does not arrive as it was sent.";
 
     fn resolve(form: &Self, _: &mut Checker<'_>, _: &KeyPath) -> Option<Self> {
         Some(form.clone())

@@ -78,6 +78,7 @@ pub struct UsageCheck {
 impl Kind for UsageCheck {
     type Form = UsageForm;
     const SIDE: JudgedSide = JudgedSide::Client;
+    const LOSES: &str = "Claude Code shows a wrong count of tokens, and so a wrong cost.";
 
     fn resolve(form: &UsageForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         checker.answer_exists(&path.then("turn"), form.turn);
