@@ -42,6 +42,11 @@ pub struct MutantForm {
     /// The cause that the reports must name. Default: `gateway`.
     #[serde(default)]
     pub cause: Option<Cause>,
+    /// Further texts by which the first line of a report may name the change, if its effect has another name. By default the
+    /// line has a word of the change itself: a header, a field, a beta, an event, a kind of block.
+    #[serde(default)]
+    #[schemars(length(min = 1), inner(length(min = 1)), extend("examples" = [["quota project"]]))]
+    pub names: Option<Vec<String>>,
     /// Whether `compat mutants --quick` runs it.
     #[serde(default)]
     pub quick: bool,

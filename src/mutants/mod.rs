@@ -10,6 +10,7 @@ mod edit;
 mod event_form;
 pub mod form;
 mod headers;
+mod naming;
 mod reachability;
 mod reply;
 mod request;
@@ -76,6 +77,8 @@ pub struct Mutant {
     pub tier: Option<TierId>,
     /// The cause that the reports must name.
     pub cause: Cause,
+    /// Further texts by which the first line of a report may name its change.
+    pub names: Vec<String>,
     /// Whether it is in the quick subset.
     pub quick: bool,
     /// Whether it is neutral: no cell may fail under it.
@@ -106,18 +109,5 @@ impl Mutant {
     /// Whether `killed_by` names `cell`.
     pub fn claims(&self, cell: &CellId) -> bool {
         self.killed_by.iter().any(|kill| kill.cell == *cell)
-    }
-
-    /// Whether `line` of a wire diff is about the side that it changes: requests, or replies. An answer that it makes up
-    /// is a reply, and also a request that the provider never sees.
-    pub fn changes_what(&self, line: &str) -> bool {
-        let is_reply = line.contains("reply ") || line.contains("replies ");
-        self.sides.iter().any(|side| {
-            let answers = side.request.answer.is_some();
-            match is_reply {
-                true => side.reply != ReplyChange::default() || answers,
-                false => side.request != RequestChange::default(),
-            }
-        })
     }
 }

@@ -119,6 +119,7 @@ impl Resolver<'_> {
             sides,
             tier: form.tier.and_then(|tier| self.tier(&root.then("tier"), tier)),
             cause: form.cause.unwrap_or(Cause::Gateway),
+            names: form.names.unwrap_or_default(),
             quick: form.quick,
             is_neutral: form.must_stay.is_some(),
             killed_by: self.expected_kills(&root.then("killed_by"), &form.killed_by, &providers),
@@ -138,10 +139,12 @@ impl Resolver<'_> {
                 .allowed("exactly one of `killed_by`, `must_stay`");
             self.reader.report(diagnostic);
         }
-        if is_neutral && form.cause.is_some() {
-            let at = KeyPath::default().then("cause");
-            let diagnostic = self.reader.at_key(&at, "a neutral mutant causes no failure");
-            self.reader.report(diagnostic);
+        for (key, is_given) in [("cause", form.cause.is_some()), ("names", form.names.is_some())] {
+            if is_neutral && is_given {
+                let at = KeyPath::default().then(key);
+                let diagnostic = self.reader.at_key(&at, "a neutral mutant causes no failure");
+                self.reader.report(diagnostic);
+            }
         }
     }
 

@@ -157,10 +157,7 @@ impl CellReport {
     /// Whether it names the mutant's cause, and begins with the mutant's change.
     fn is_right(&self, mutant: &Mutant) -> bool {
         // Without a change on the wire, the report begins with the expectation itself, such as the model that arrived.
-        let is_named = self
-            .headline
-            .as_ref()
-            .is_none_or(|line| mutant.changes_what(line));
+        let is_named = self.headline.as_ref().is_none_or(|line| mutant.is_named_in(line));
         !mutant.is_neutral && self.cause == mutant.cause && is_named
     }
 }
@@ -258,6 +255,7 @@ mod tests {
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
             cause: Cause::Gateway,
+            names: Vec::new(),
             quick: false,
             killed_by: vec![ExpectedKill {
                 cell: cell("tool_use"),

@@ -130,6 +130,7 @@ mod tests {
             sides: Vec::new(),
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
+            names: Vec::new(),
             cause: Cause::Gateway,
             quick: name == "first",
             is_neutral: row.is_none(),

@@ -230,3 +230,116 @@ fn a_mutant_knows_the_requests_that_it_can_change() {
         assert_eq!(mutant.can_touch(&sent, &[]), can, "{yaml}");
     }
 }
+
+#[test]
+fn a_report_must_begin_with_what_the_mutant_changed() {
+    let killed = "killed_by: { called: [tool_use] }";
+    let drop_thinking = "request:\n  body: [{ drop: $.thinking }]";
+    let drop_image = "request:\n  body: [{ drop: \"$.messages[*].content[?@.type == 'image']\" }]";
+    let drop_beta = "request:\n  headers: [{ drop_entry: { name: anthropic-beta, find: '^effort-' } }]";
+    let delta_lost = "reply:\n  events: [{ name: content_block_delta, nth: 7, drop: true }]";
+    let thought_lost = "reply:\n  events: [{ name: content_block_delta, where: \"$.delta[?@ == 'thinking_delta']\", drop: true }]";
+    let made_up = "request:\n  answer: { status: 500, text: It broke. }";
+    let header = "request:\n  headers: [{ set: { name: x-goog-user-project, value: other } }]";
+    let named = format!("{header}\nnames: [quota project]");
+    let bound = "request:\n  body: [{ set: { path: $.inferenceConfig.maxTokens, value: 1 } }]";
+    let cases = [
+        (
+            drop_thinking,
+            "request 1: field `thinking` dropped: {\"type\":\"enabled\"}",
+            true,
+        ),
+        // The right side, but another change.
+        (
+            drop_thinking,
+            "request 1: field `metadata` dropped: {\"thinking\":1}",
+            false,
+        ),
+        (
+            drop_thinking,
+            "reply 1: block `content[0] (thinking)` dropped",
+            false,
+        ),
+        (
+            drop_image,
+            "request 1: block `messages[0] user block 9 (image)` dropped: {}",
+            true,
+        ),
+        (
+            drop_image,
+            "request 2: block `messages[2] user block 0 (tool_result).content` changed: [{\"media_type\":\"image/png\"}] → []",
+            true,
+        ),
+        (
+            drop_image,
+            "request 1: block `messages[0] user block 8 (text)` dropped: {}",
+            false,
+        ),
+        (
+            drop_beta,
+            "request 1: beta `effort-2025-11-24` dropped: \"effort-2025-11-24\"",
+            true,
+        ),
+        (
+            drop_beta,
+            "request 1: beta `context-management-2025-06-27` dropped: \"\"",
+            false,
+        ),
+        (delta_lost, "reply 1: event `text deltas` merged: 206 → 205", true),
+        (
+            delta_lost,
+            "reply 1: content deltas held back: \"205 deltas\" → \"6\"",
+            true,
+        ),
+        (
+            delta_lost,
+            "reply 1: event `content_block_stop` dropped: 1 → 0",
+            false,
+        ),
+        (delta_lost, "reply 1: usage `output_tokens` changed: 1 → 2", false),
+        (
+            thought_lost,
+            "reply 1: event `thinking deltas` dropped: 3 → 0",
+            true,
+        ),
+        (
+            thought_lost,
+            "reply 1: block `content[1] (tool_use).input` changed: 1 → 2",
+            false,
+        ),
+        (
+            made_up,
+            "request 1: the request was never forwarded: \"it answered itself\"",
+            true,
+        ),
+        (made_up, "reply 1: the status changed: 200 → 500", true),
+        (made_up, "reply 1: header `retry-after` dropped: \"1\"", false),
+        (
+            header,
+            "request 1: place `quota project` changed: \"a\" → \"b\"",
+            false,
+        ),
+        (
+            &named,
+            "request 1: place `quota project` changed: \"a\" → \"b\"",
+            true,
+        ),
+        (bound, "request 1: field `max_tokens` changed: 32000 → 1", true),
+        (
+            bound,
+            "request 6 as the gateway sent it (`max_tokens_required`, HTTP 400)",
+            true,
+        ),
+        (
+            bound,
+            "request 6 as the gateway sent it (`known_betas`, HTTP 400)",
+            false,
+        ),
+    ];
+    for (yaml, line, is_named) in cases {
+        let mutant = mutant(&format!("{yaml}\n{killed}")).unwrap();
+        assert_eq!(mutant.is_named_in(line), is_named, "{yaml}\n{line}");
+    }
+    let neutral = mutant("request: { send_twice: true }\nnames: [twice]\nmust_stay: green").unwrap_err();
+    assert_has(&neutral[0].message, "a neutral mutant causes no failure");
+}
