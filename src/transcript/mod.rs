@@ -4,11 +4,13 @@
 #![warn(clippy::disallowed_methods)]
 
 mod answer;
+mod fields;
 mod stream;
 
 use serde_json::{Value, json};
 
 pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
+pub use fields::misspelt;
 pub use stream::StreamProblem;
 
 use crate::wire::Usage;

@@ -10,6 +10,7 @@ use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
 use crate::expectation::matcher::MatchError;
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, value_tree};
+use crate::transcript::misspelt;
 use crate::wire::script::Prompt;
 use crate::wire_diff::Part;
 
@@ -18,7 +19,8 @@ use crate::wire_diff::Part;
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{"path": "$[?@.type == 'result'].subtype", "value": {"equals": "success"}}]))]
 pub struct EventForm {
-    /// A JSONPath (RFC 9535) into the array of all events.
+    /// A JSONPath (RFC 9535) into the array of all events. A misspelt field of an event is refused, unless it stands in
+    /// quotes: `['name']`.
     #[schemars(extend("examples" = ["$[?@.type == 'result'].subtype"]))]
     path: String,
     /// Of which prompt's events, from 1: those up to its result. The array has these only. All events if not given.
@@ -45,6 +47,12 @@ impl Kind for EventCheck {
 
     fn resolve(form: &EventForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
         let query = checker.reader.query(&path.then("path"), &form.path);
+        if let Some((name, right)) = misspelt(&form.path) {
+            let message = format!("Claude Code prints no field `{name}`");
+            let hint =
+                format!("did you mean `{right}`? If it is a field of another version, write `['{name}']`");
+            checker.reader.hinted(&path.then("path"), message, hint);
+        }
         let value = form.value.resolve(checker, &path.then("value"));
         checker.prompt_exists(&path.then("prompt"), form.prompt);
         Some(Self {

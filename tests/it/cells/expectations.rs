@@ -192,6 +192,16 @@ fn mistakes_in_expectations_are_explained() {
             &["8:20", "there is no answer 2: Claude Code gets 1"],
         ),
         (
+            "a field that no event has",
+            and("  e:\n    event: { path: \"$[?@.is_eror == true]\", value: { exists: false } }\n"),
+            &[
+                "8:20 expect.e.event.path",
+                "Claude Code prints no field `is_eror`",
+                "did you mean `is_error`?",
+                "write `['is_eror']`",
+            ],
+        ),
+        (
             "the events of a prompt that the cell does not have",
             and("  e:\n    event: { path: $, prompt: 2, value: { equals: 1 } }\n"),
             &["8:31", "there is no prompt 2: the cell has 1", "allowed: 1"],
