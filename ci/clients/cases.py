@@ -43,7 +43,8 @@ class Case:
     status: int | None = None
     wrong_credentials: bool = False
     failures: dict[str, Failure] = field(default_factory=dict)
-    count: bool = False
+    # An operation without a message: `count` or `models`.
+    operation: str | None = None
 
 
 def text(words: str, **more) -> dict:
@@ -115,7 +116,8 @@ ANSWERS = [
         [Turn(HELLO, [text(LONG, **CACHED_5M)], usage={"5m": ">0", "1h": ">0"})],
         options={"system": [text(LONG, **CACHED_1H)]},
     ),
-    Case("count_tokens", [Turn(HELLO, [IMAGE, text("How many?")])], options=TOOLS, count=True),
+    Case("count_tokens", [Turn(HELLO, [IMAGE, text("How many?")])], options=TOOLS, operation="count"),
+    Case("models", [Turn([])], routes={"anthropic"}, operation="models"),
 ]
 
 # The packages' exception class for a status: https://platform.claude.com/docs/en/api/errors and their README.

@@ -64,6 +64,8 @@ class Sdk:
             if operation == "count":
                 request.pop("max_tokens")
                 return Outcome(tokens=client.messages.count_tokens(**request).input_tokens)
+            if operation == "models":
+                return Outcome(tokens=len(client.models.list().data))
             if operation == "stream":
                 with client.messages.stream(**request) as stream:
                     message = stream.get_final_message()

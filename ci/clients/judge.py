@@ -105,10 +105,10 @@ def returned(content: list[dict]) -> list[dict]:
 def judge(client, case: Case, turn, operation: str, outcome: Outcome, reply: Reply) -> list[str]:
     if outcome.error or case.failures:
         return failure(client, case, outcome, reply)
-    shape = {"count": shape_of_count, "stream": shape_of_stream, "reply": shape_of_body}[operation]
+    shape = {"count": shape_of_count, "models": shape_of_models, "stream": shape_of_stream, "reply": shape_of_body}[operation]
     found, raised = attempt(shape, client.route, reply)
     found = (found or []) + raised
-    if operation != "count":
+    if not case.operation:
         found += shapes.request_id(client.route, reply.header, None)
     if outcome.message:
         meant, raised = attempt(meaning, case, turn, outcome.message)
@@ -140,6 +140,10 @@ def failure(client, case: Case, outcome: Outcome, reply: Reply) -> list[str]:
 def shape_of_count(route: str, reply: Reply) -> list[str]:
     value = reply.json()
     return shapes.aws("CountTokensResponse", value) if route.startswith("bedrock") else shapes.token_count(value)
+
+
+def shape_of_models(_route: str, reply: Reply) -> list[str]:
+    return shapes.models(reply.json())
 
 
 def shape_of_body(route: str, reply: Reply) -> list[str]:
@@ -202,9 +206,9 @@ def scripted_block(block: dict, case: Case):
 
 
 def operations(client, case: Case) -> list[str]:
-    if client.route not in case.routes or (case.count and not client.counts):
+    if client.route not in case.routes or (case.operation == "count" and not client.counts):
         return []
-    return ["count"] if case.count else ["reply", "stream"]
+    return [case.operation] if case.operation else ["reply", "stream"]
 
 
 def checks():

@@ -48,7 +48,11 @@ function client({ name, baseUrl, environment, timeout }) {
 }
 
 async function send(job) {
-  const { messages } = client(job);
+  const { messages, models } = client(job);
+  if (job.operation === "models") {
+    const { data } = await models.list();
+    return { tokens: data.length, values: data.map((model) => ["ModelInfo", model]) };
+  }
   if (job.operation === "count") {
     const { max_tokens: _, ...request } = job.request;
     const count = await messages.countTokens(request);

@@ -7,10 +7,11 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 
 import botocore.session
-from anthropic.types import Message, MessageTokensCount, RawMessageStreamEvent
+from anthropic.types import Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
 from pydantic import TypeAdapter, ValidationError
 
@@ -59,6 +60,16 @@ def message(value) -> list[str]:
 
 def token_count(value) -> list[str]:
     return typed(MessageTokensCount, value)
+
+
+def models(value) -> list[str]:
+    """The types of times take no text in the strict mode."""
+    found = [f"unknown: {name}" for name in value.keys() - {"data", "has_more", "first_id", "last_id"}]
+    for entry in value["data"]:
+        times = {name: datetime.fromisoformat(time) for name, time in entry.items() if name.endswith("_at") and time}
+        found += typed(ModelInfo, entry | times)
+    ends = [value["data"][0]["id"], value["data"][-1]["id"]]
+    return found + ([] if [value["first_id"], value["last_id"]] == ends else [f"the ends are not {ends}"])
 
 
 def messages_event(name: str, value, route: str) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from shapes import without_metrics
 
 HEAD = """\
-import type * as Types from "@anthropic-ai/sdk/resources/messages/messages";
+import type * as Messages from "@anthropic-ai/sdk/resources/messages/messages";
+import type * as Models from "@anthropic-ai/sdk/resources/models";
 // A member that may be null may also be missing, as in the types of the Python package. So may `caller`, which is optional there:
 // Bedrock does not send it (`src/wire/reply_fields.rs`).
 type Nullable<T> = { [Name in keyof T]-?: null extends T[Name] ? Name : Name extends "caller" ? Name : never }[keyof T];
@@ -26,7 +27,7 @@ def check(folder: Path, received: list[tuple[str, str, object]]) -> list[str]:
     """`received` has the case, the type's name and the value. Returns the deviations, each with its case."""
     declarations = {}
     for case, kind, value in received:
-        declarations.setdefault(f"Wire<Types.{kind}> = {json.dumps(without_metrics(value))};", case)
+        declarations.setdefault(f"Wire<{'Models' if kind == 'ModelInfo' else 'Messages'}.{kind}> = {json.dumps(without_metrics(value))};", case)
     lines = [f"export const v{number}: {text}" for number, text in enumerate(declarations)]
     (folder / "received.ts").write_text(HEAD + "\n".join(lines) + "\n")
     command = ["node", "node_modules/typescript/bin/tsc", *OPTIONS, "received.ts"]

@@ -14,7 +14,7 @@ use crate::cells::Test;
 use crate::document::Place;
 use crate::evidence::{Evidence, file};
 use crate::expectation::{
-    Check, Deviation, Expectation, Interest, REFUSED, RUN, Ruling, Scene, Trace, UNMATCHED, WORKAROUNDS,
+    Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, UNMATCHED, WORKAROUNDS,
 };
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
 use crate::ids::{FeatureId, TrialName};
