@@ -19,7 +19,15 @@ pub struct Model {
     pub context_window: u64,
     /// The fewest tokens that a prefix must have to be cached.
     pub cached_from_tokens: u64,
+    /// The levels of `output_config.effort`. Empty for a model without the parameter.
+    pub efforts: &'static [&'static str],
 }
+
+/// A model without `output_config.effort`.
+const NO_EFFORT: &[&str] = &[];
+const UP_TO_HIGH: &[&str] = &["high", "low", "medium"];
+const WITH_MAX: &[&str] = &["high", "low", "max", "medium"];
+const ANY_EFFORT: &[&str] = &["high", "low", "max", "medium", "xhigh"];
 
 /// The generations whose APIs differ, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,50 +57,52 @@ const GEOGRAPHIES: [&str; 7] = ["us", "eu", "apac", "jp", "au", "us-gov", "globa
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html>,
 /// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude>; limits:
 /// <https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json> and
-/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#cache-limitations>.
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#cache-limitations>; levels of effort:
+/// <https://platform.claude.com/docs/en/build-with-claude/effort>.
 #[rustfmt::skip]
 pub const MODELS: [Model; 29] = {
     use Generation::{Five, Four, FourEight, FourFive, FourSeven, FourSix, Three};
     [
-        model("claude-3-haiku", "20240307", "claude-3-haiku-20240307-v1:0", Three, [4_096, 200_000, 2048]),
-        model("claude-3-sonnet", "20240229", "claude-3-sonnet-20240229-v1:0", Three, [4_096, 200_000, 1024]),
-        model("claude-3-opus", "20240229", "claude-3-opus-20240229-v1:0", Three, [4_096, 200_000, 1024]),
-        model("claude-3-5-haiku", "20241022", "claude-3-5-haiku-20241022-v1:0", Three, [8_192, 200_000, 2048]),
-        model("claude-3-5-sonnet", "20240620", "claude-3-5-sonnet-20240620-v1:0", Three, [8_192, 200_000, 1024]),
-        model("claude-3-5-sonnet", "20241022", "claude-3-5-sonnet-20241022-v2:0", Three, [8_192, 200_000, 1024]),
-        model("claude-3-7-sonnet", "20250219", "claude-3-7-sonnet-20250219-v1:0", Three, [128_000, 200_000, 1024]),
-        model("claude-opus-4", "20250514", "claude-opus-4-20250514-v1:0", Four, [32_000, 200_000, 1024]),
-        model("claude-sonnet-4", "20250514", "claude-sonnet-4-20250514-v1:0", Four, [64_000, 200_000, 1024]),
-        model("claude-opus-4-1", "20250805", "claude-opus-4-1-20250805-v1:0", Four, [32_000, 200_000, 1024]),
-        model("claude-haiku-4-5", "20251001", "claude-haiku-4-5-20251001-v1:0", FourFive, [64_000, 200_000, 4096]),
-        model("claude-sonnet-4-5", "20250929", "claude-sonnet-4-5-20250929-v1:0", FourFive, [64_000, 200_000, 1024]),
-        model("claude-opus-4-5", "20251101", "claude-opus-4-5-20251101-v1:0", FourFive, [64_000, 200_000, 4096]),
-        model("claude-sonnet-4-6", "", "claude-sonnet-4-6", FourSix, [128_000, 1_000_000, 1024]),
-        model("claude-opus-4-6", "20260205", "claude-opus-4-6-v1", FourSix, [128_000, 1_000_000, 4096]),
-        model("claude-mythos-preview", "", "claude-mythos-preview", FourSeven, [128_000, 1_000_000, 512]),
-        model("claude-opus-4-7", "20260416", "claude-opus-4-7", FourSeven, [128_000, 1_000_000, 2048]),
-        model("claude-opus-4-8", "", "claude-opus-4-8", FourEight, [128_000, 1_000_000, 1024]),
-        model("claude-sonnet-5", "", "claude-sonnet-5", Five, [128_000, 1_000_000, 1024]),
-        model("claude-opus-5", "", "claude-opus-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-fable-5", "", "claude-fable-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-mythos-5", "", "claude-mythos-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-fable-5-1", "", "claude-fable-5-1", Five, [128_000, 1_000_000, 512]),
-        model("claude-mythos-5-1", "", "claude-mythos-5-1", Five, [128_000, 1_000_000, 512]),
-        model("claude-haiku-5-5", "", "claude-haiku-5-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-sonnet-5-5", "", "claude-sonnet-5-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-opus-5-5", "", "claude-opus-5-5", Five, [128_000, 1_000_000, 512]),
-        model("claude-fable-5-2", "", "claude-fable-5-2", Five, [128_000, 1_000_000, 512]),
-        model("claude-mythos-5-2", "", "claude-mythos-5-2", Five, [128_000, 1_000_000, 512]),
+        model("claude-3-haiku", "20240307", "claude-3-haiku-20240307-v1:0", Three, [4_096, 200_000, 2048], NO_EFFORT),
+        model("claude-3-sonnet", "20240229", "claude-3-sonnet-20240229-v1:0", Three, [4_096, 200_000, 1024], NO_EFFORT),
+        model("claude-3-opus", "20240229", "claude-3-opus-20240229-v1:0", Three, [4_096, 200_000, 1024], NO_EFFORT),
+        model("claude-3-5-haiku", "20241022", "claude-3-5-haiku-20241022-v1:0", Three, [8_192, 200_000, 2048], NO_EFFORT),
+        model("claude-3-5-sonnet", "20240620", "claude-3-5-sonnet-20240620-v1:0", Three, [8_192, 200_000, 1024], NO_EFFORT),
+        model("claude-3-5-sonnet", "20241022", "claude-3-5-sonnet-20241022-v2:0", Three, [8_192, 200_000, 1024], NO_EFFORT),
+        model("claude-3-7-sonnet", "20250219", "claude-3-7-sonnet-20250219-v1:0", Three, [128_000, 200_000, 1024], NO_EFFORT),
+        model("claude-opus-4", "20250514", "claude-opus-4-20250514-v1:0", Four, [32_000, 200_000, 1024], NO_EFFORT),
+        model("claude-sonnet-4", "20250514", "claude-sonnet-4-20250514-v1:0", Four, [64_000, 200_000, 1024], NO_EFFORT),
+        model("claude-opus-4-1", "20250805", "claude-opus-4-1-20250805-v1:0", Four, [32_000, 200_000, 1024], NO_EFFORT),
+        model("claude-haiku-4-5", "20251001", "claude-haiku-4-5-20251001-v1:0", FourFive, [64_000, 200_000, 4096], NO_EFFORT),
+        model("claude-sonnet-4-5", "20250929", "claude-sonnet-4-5-20250929-v1:0", FourFive, [64_000, 200_000, 1024], NO_EFFORT),
+        model("claude-opus-4-5", "20251101", "claude-opus-4-5-20251101-v1:0", FourFive, [64_000, 200_000, 4096], UP_TO_HIGH),
+        model("claude-sonnet-4-6", "", "claude-sonnet-4-6", FourSix, [128_000, 1_000_000, 1024], WITH_MAX),
+        model("claude-opus-4-6", "20260205", "claude-opus-4-6-v1", FourSix, [128_000, 1_000_000, 4096], WITH_MAX),
+        model("claude-mythos-preview", "", "claude-mythos-preview", FourSeven, [128_000, 1_000_000, 512], WITH_MAX),
+        model("claude-opus-4-7", "20260416", "claude-opus-4-7", FourSeven, [128_000, 1_000_000, 2048], ANY_EFFORT),
+        model("claude-opus-4-8", "", "claude-opus-4-8", FourEight, [128_000, 1_000_000, 1024], ANY_EFFORT),
+        model("claude-sonnet-5", "", "claude-sonnet-5", Five, [128_000, 1_000_000, 1024], ANY_EFFORT),
+        model("claude-opus-5", "", "claude-opus-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-fable-5", "", "claude-fable-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-mythos-5", "", "claude-mythos-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-fable-5-1", "", "claude-fable-5-1", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-mythos-5-1", "", "claude-mythos-5-1", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-haiku-5-5", "", "claude-haiku-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-sonnet-5-5", "", "claude-sonnet-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-opus-5-5", "", "claude-opus-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-fable-5-2", "", "claude-fable-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-mythos-5-2", "", "claude-mythos-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
     ]
 };
 
-/// `limits` are the most output tokens, the context window and the fewest cached tokens.
+/// `limits` are the most output tokens, the context window and the fewest cached tokens; `efforts` are the levels of effort.
 const fn model(
     name: &'static str,
     date: &'static str,
     bedrock: &'static str,
     generation: Generation,
     limits: [u64; 3],
+    efforts: &'static [&'static str],
 ) -> Model {
     Model {
         name,
@@ -102,6 +112,7 @@ const fn model(
         max_output_tokens: limits[0],
         context_window: limits[1],
         cached_from_tokens: limits[2],
+        efforts,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The names of the simulator's rules, by which a cell names a refusal that it needs. `provider::rules` has the rules.
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 61] = [
+pub const REFUSAL_RULES: [&str; 62] = [
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -45,6 +45,7 @@ pub const REFUSAL_RULES: [&str; 61] = [
     "roles",
     "sampling_deprecated",
     "sampling_parameters",
+    "sampling_range",
     "server_tools",
     "stop_sequences",
     "structured_outputs",

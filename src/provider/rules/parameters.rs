@@ -11,6 +11,7 @@ use crate::wire::tokens;
 
 pub(super) const RULES: &[Rule] = rules![
     stop_sequences,
+    sampling_range,
     sampling_deprecated,
     one_sampling_parameter,
     effort,
@@ -28,6 +29,46 @@ fn stop_sequences(subject: &Subject) -> Option<ErrorReply> {
         return None;
     }
     subject.invalid("stop_sequences: each stop sequence must contain non-whitespace")
+}
+
+/// Models before 4.5 take -1 for a default. The wording for `top_k` is ours.
+///
+/// Source: https://platform.claude.com/docs/en/api/messages (temperature, top_p, top_k); wordings:
+/// https://github.com/anthropics/anthropic-sdk-python/issues/893, https://github.com/anthropics/anthropic-sdk-typescript/issues/484,
+/// https://github.com/n8n-io/n8n/issues/20240 (-1), https://github.com/stdapi-ai/stdapi.ai/issues/224 (Converse)
+fn sampling_range(subject: &Subject) -> Option<ErrorReply> {
+    let takes_default = !subject.is_since(Generation::FourFive);
+    let names = ["temperature", "top_p", "top_k"].into_iter();
+    let (name, value) = names
+        .filter_map(|name| Some((name, subject.parameter(name)?.as_f64()?)))
+        .find(|(name, value)| {
+            let is_in_range = *value >= 0.0 && (*name == "top_k" || *value <= 1.0);
+            !is_in_range && !(*value == -1.0 && takes_default)
+        })?;
+    let in_converse = match name {
+        "temperature" => Some("inferenceConfig.temperature"),
+        "top_p" => Some("inferenceConfig.topP"),
+        _ => None,
+    };
+    match in_converse.filter(|_| subject.route() == Route::BedrockConverse) {
+        Some(place) => {
+            let bound = if value < 0.0 {
+                "greater than or equal to 0"
+            } else {
+                "less than or equal to 1"
+            };
+            Some(ErrorReply::new(
+                400,
+                format!(
+                    "Value '{value}' at '{place}' failed to satisfy constraint: Member must have value {bound}"
+                ),
+            ))
+        }
+        None if name == "top_k" => subject.invalid("top_k: Input should be greater than or equal to 0"),
+        None if value == -1.0 => subject.invalid(format!("`{name}` cannot be set to -1 for this model.")),
+        None if takes_default => subject.invalid(format!("{name}: range: -1 or 0..1")),
+        None => subject.invalid(format!("{name}: range: 0..1")),
+    }
 }
 
 /// Since Opus 4.7, only the default of a sampling parameter is accepted.
@@ -60,17 +101,24 @@ fn one_sampling_parameter(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
 }
 
-/// Source: https://github.com/Oaklight/llm-rosetta/issues/289, https://github.com/awslabs/LISA/issues/218 (Haiku 4.5),
-/// https://github.com/askalf/dario/issues/413 (Sonnet 4.6)
+/// The table of models has the levels of each. A value that is no level of any model has no source, so it passes.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/effort; wordings:
+/// https://github.com/Oaklight/llm-rosetta/issues/289, https://github.com/awslabs/LISA/issues/218 (no effort),
+/// https://github.com/askalf/dario/issues/413 (a level)
 fn effort(subject: &Subject) -> Option<ErrorReply> {
     let effort = subject.model_fields()?["output_config"]["effort"].as_str()?;
-    match (subject.model(), effort) {
-        ("claude-haiku-4-5", _) => subject.invalid("This model does not support the effort parameter."),
-        ("claude-sonnet-4-6", "xhigh") => subject.invalid(
-            "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
-        ),
-        _ => None,
+    let efforts = find(subject.model())?.efforts;
+    if efforts.is_empty() {
+        return subject.invalid("This model does not support the effort parameter.");
     }
+    if efforts.contains(&effort) || !matches!(effort, "max" | "xhigh") {
+        return None;
+    }
+    subject.invalid(format!(
+        "This model does not support effort level '{effort}'. Supported levels: {}.",
+        efforts.join(", ")
+    ))
 }
 
 /// An answer that begins with text of the client. Sonnet 4.6 tolerates it on Bedrock, by one report

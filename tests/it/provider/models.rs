@@ -15,6 +15,7 @@ const NEW: &str = "2026-10-21";
 const HAIKU: &str = "claude-haiku-4-5";
 const SONNET: &str = "claude-sonnet-4-6";
 const OPUS: &str = "claude-opus-4-7";
+const OLDER: &str = "claude-opus-4-1";
 
 /// A request with the new version.
 fn with_new_version(gateway: &Gateway, model: &str, route: Route, body: &Value) -> RequestBuilder {
@@ -192,6 +193,11 @@ async fn each_model_has_its_own_parameters() {
     };
     let high: Change = |body| body["output_config"] = json!({"effort": "high"});
     let xhigh: Change = |body| body["output_config"] = json!({"effort": "xhigh"});
+    let max: Change = |body| body["output_config"] = json!({"effort": "max"});
+    let hot: Change = |body| body["temperature"] = json!(1.5);
+    let cold: Change = |body| body["temperature"] = json!(-1);
+    let wide: Change = |body| body["top_p"] = json!(1.5);
+    let negative: Change = |body| body["top_k"] = json!(-5);
     let prefill: Change = |body| {
         let text = json!([{"type": "text", "text": "{"}]);
         list(&mut body["messages"]).push(json!({"role": "assistant", "content": text}));
@@ -215,6 +221,7 @@ async fn each_model_has_its_own_parameters() {
     let no_prefill = "This model does not support assistant message prefill. The conversation must end with a user message.";
     let levels =
         "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.";
+    let no_effort = "This model does not support the effort parameter.";
     const BEDROCK: [Route; 2] = [BedrockInvoke, BedrockConverse];
     const WITH_SYSTEM: [Route; 3] = [Anthropic, BedrockInvoke, VertexAi];
     let cases: &[Case] = &[
@@ -224,12 +231,90 @@ async fn each_model_has_its_own_parameters() {
         (SONNET, &Route::ALL, both, Some(("one_sampling_parameter", one))),
         (HAIKU, &Route::ALL, both, Some(("one_sampling_parameter", one))),
         (
+            SONNET,
+            &WITH_SYSTEM,
+            hot,
+            Some(("sampling_range", "temperature: range: 0..1")),
+        ),
+        (
+            OPUS,
+            &WITH_SYSTEM,
+            hot,
+            Some(("sampling_range", "temperature: range: 0..1")),
+        ),
+        (
+            SONNET,
+            &WITH_SYSTEM,
+            wide,
+            Some(("sampling_range", "top_p: range: 0..1")),
+        ),
+        (
+            HAIKU,
+            &WITH_SYSTEM,
+            cold,
+            Some((
+                "sampling_range",
+                "`temperature` cannot be set to -1 for this model.",
+            )),
+        ),
+        (OLDER, &[Anthropic, VertexAi], cold, None),
+        (
+            OLDER,
+            &[Anthropic, VertexAi],
+            hot,
+            Some(("sampling_range", "temperature: range: -1 or 0..1")),
+        ),
+        (
+            HAIKU,
+            &[BedrockConverse],
+            hot,
+            Some((
+                "sampling_range",
+                "Value '1.5' at 'inferenceConfig.temperature' failed to satisfy constraint: Member must have value less than or equal to 1",
+            )),
+        ),
+        (
+            HAIKU,
+            &[BedrockConverse],
+            wide,
+            Some(("sampling_range", "Value '1.5' at 'inferenceConfig.topP' failed")),
+        ),
+        (
             HAIKU,
             &Route::ALL,
+            negative,
+            Some((
+                "sampling_range",
+                "top_k: Input should be greater than or equal to 0",
+            )),
+        ),
+        (HAIKU, &Route::ALL, high, Some(("effort", no_effort))),
+        (
+            "claude-sonnet-4-5",
+            &[Anthropic, VertexAi],
             high,
-            Some(("effort", "This model does not support the effort parameter.")),
+            Some(("effort", no_effort)),
+        ),
+        (OLDER, &[Anthropic, VertexAi], high, Some(("effort", no_effort))),
+        ("claude-opus-4-5", &[Anthropic, VertexAi], high, None),
+        (
+            "claude-opus-4-5",
+            &[Anthropic, VertexAi],
+            max,
+            Some((
+                "effort",
+                "This model does not support effort level 'max'. Supported levels: high, low, medium.",
+            )),
+        ),
+        ("claude-opus-4-6", &[Anthropic, VertexAi], max, None),
+        (
+            "claude-opus-4-6",
+            &[Anthropic, VertexAi],
+            xhigh,
+            Some(("effort", levels)),
         ),
         (SONNET, &Route::ALL, high, None),
+        (SONNET, &Route::ALL, max, None),
         (SONNET, &Route::ALL, xhigh, Some(("effort", levels))),
         (OPUS, &Route::ALL, xhigh, None),
         (OPUS, &Route::ALL, prefill, Some(("prefill", no_prefill))),
