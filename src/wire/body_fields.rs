@@ -8,7 +8,7 @@
 use super::Route;
 
 /// Fields of every provider with the Messages API's body.
-const COMMON: [&str; 15] = [
+const COMMON: [&str; 14] = [
     "messages",
     "max_tokens",
     "metadata",
@@ -22,11 +22,10 @@ const COMMON: [&str; 15] = [
     "top_p",
     "output_config",
     "context_management",
-    "diagnostics",
     // Claude Code's auto mode: https://code.claude.com/docs/en/llm-gateway-protocol.
     "safeguards",
 ];
-const ANTHROPIC: [&str; 15] = [
+const ANTHROPIC: [&str; 16] = [
     "model",
     "stream",
     "service_tier",
@@ -42,6 +41,9 @@ const ANTHROPIC: [&str; 15] = [
     "thread",
     "billing_policy",
     "fallback_credit_token",
+    // Neither Bedrock nor Vertex AI has it: https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics,
+    // https://github.com/anthropics/claude-code/issues/82539.
+    "diagnostics",
 ];
 /// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
 const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];

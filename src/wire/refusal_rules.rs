@@ -1,7 +1,7 @@
 //! The names of the simulator's rules, by which a cell names a refusal that it needs. `provider::rules` has the rules.
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 62] = [
+pub const REFUSAL_RULES: [&str; 63] = [
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -16,6 +16,7 @@ pub const REFUSAL_RULES: [&str; 62] = [
     "cache_ttl_offered",
     "cache_ttl_order",
     "cached_thinking",
+    "compaction",
     "context_window",
     "document",
     "eager_input_streaming",

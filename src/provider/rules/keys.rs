@@ -12,15 +12,16 @@ use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::model::Generation;
 
-pub(super) const RULES: &[Rule] = rules![known_keys, eager_input_streaming,];
+pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
-/// Each type: its name and its keys. `key!` is required, `key:type` has a type of its own, of a value or of each value in a
-/// list. A type that ends with `|` is a union: `block|` is `block.text` for `"type": "text"`. A key `*` leaves a type open, and
-/// `{}` is any object.
+/// Each type: its names and its keys. `key!` is required, `key:type` has a type of its own, of a value or of each value in a
+/// list. A type that ends with `|` is a union: `block|` is `block.text` for `"type": "text"`. A key `*` leaves a type open,
+/// `{}` is any object, and `'tokens'` is that text.
 #[rustfmt::skip]
 const TYPES: &[(&str, &str)] = &[
     ("request", "messages:message system:system tools:tool| tool_choice:tool_choice| thinking:thinking| \
-        output_config:output_config context_management:context_management cache_control:cache| metadata:metadata *"),
+        output_config:output_config output_format:output_format context_management:context_management \
+        cache_control:cache| metadata:metadata diagnostics:diagnostics *"),
     // https://github.com/BerriAI/litellm/pull/24661
     ("metadata", "user_id"),
     ("message", "role! content!:block| clear_at output_config:output_config"),
@@ -62,6 +63,24 @@ const TYPES: &[(&str, &str)] = &[
     ("cache.ephemeral", "type ttl scope"),
     ("tool.custom", "type name! input_schema! description cache_control:cache| strict defer_loading allowed_callers \
         input_examples eager_input_streaming"),
+    ("tool.bash_20241022 tool.bash_20250124 tool.memory_20250818 tool.text_editor_20241022 tool.text_editor_20250124 \
+        tool.text_editor_20250429", "type name! cache_control:cache| strict defer_loading allowed_callers input_examples"),
+    ("tool.text_editor_20250728", "type name! cache_control:cache| strict defer_loading allowed_callers input_examples \
+        max_characters"),
+    ("tool.computer_20241022 tool.computer_20250124 tool.computer_20251124", "type name! display_height_px! display_width_px! \
+        display_number enable_zoom cache_control:cache| strict defer_loading allowed_callers input_examples"),
+    ("tool.computer_toolset_20260801 tool.browser_toolset_20260801", "type cache_control:cache| configs"),
+    ("tool.code_execution_20250522 tool.code_execution_20250825 tool.code_execution_20260120 tool.code_execution_20260521 \
+        tool.tool_search_tool_bm25 tool.tool_search_tool_bm25_20251119 tool.tool_search_tool_regex \
+        tool.tool_search_tool_regex_20251119", "type name! cache_control:cache| strict defer_loading allowed_callers"),
+    ("tool.web_search_20250305 tool.web_search_20260209 tool.web_search_20260318", "type name! cache_control:cache| strict \
+        defer_loading allowed_callers allowed_domains blocked_domains max_uses user_location response_inclusion"),
+    ("tool.web_fetch_20250910 tool.web_fetch_20260209 tool.web_fetch_20260309 tool.web_fetch_20260318", "type name! \
+        cache_control:cache| strict defer_loading allowed_callers allowed_domains blocked_domains max_uses citations \
+        max_content_tokens url_sources use_cache response_inclusion"),
+    ("tool.advisor_20260301", "type name! model! cache_control:cache| strict defer_loading allowed_callers caching max_tokens \
+        max_uses"),
+    ("tool.mcp_toolset", "type mcp_server_name! cache_control:cache| configs default_config tools"),
     ("tool_choice.auto", "type disable_parallel_tool_use"),
     ("tool_choice.any", "type disable_parallel_tool_use"),
     ("tool_choice.tool", "type name! disable_parallel_tool_use"),
@@ -70,8 +89,14 @@ const TYPES: &[(&str, &str)] = &[
     ("thinking.adaptive", "type display block_binding"),
     // https://github.com/anthropics/claude-code/issues/69618
     ("thinking.disabled", "type"),
-    ("output_config", "effort format task_budget"),
-    ("context_management", "edits"),
+    ("output_config", "effort format:output_format task_budget:task_budget"),
+    ("output_format", "type!:'json_schema' schema!:{}"),
+    ("task_budget", "type!:'tokens' total! remaining"),
+    ("context_management", "edits:edit|"),
+    ("edit.clear_tool_uses_20250919", "type clear_at_least clear_tool_inputs exclude_tools keep trigger"),
+    ("edit.clear_thinking_20251015", "type keep"),
+    ("edit.compact_20260112", "type instructions pause_after_compaction trigger"),
+    ("diagnostics", "previous_message_id"),
 ];
 
 /// The message for an unknown key names the tags of the unions on its path.
@@ -82,6 +107,20 @@ const TYPES: &[(&str, &str)] = &[
 fn known_keys(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?.as_object()?;
     subject.invalid(in_object(fields, "request", "")?)
+}
+
+/// Compaction is an edit only with its beta.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/compaction (beta header)
+fn compaction(subject: &Subject) -> Option<ErrorReply> {
+    if subject.has_beta("compact-") {
+        return None;
+    }
+    let edits = subject.model_fields()?["context_management"]["edits"].as_array()?;
+    let index = edits.iter().position(|edit| edit["type"] == COMPACTION)?;
+    let tags = tags_of("edit").filter(|tag| *tag != COMPACTION);
+    let place = format!("context_management.edits.{index}");
+    subject.invalid(unknown_tag(&place, COMPACTION, tags.collect()))
 }
 
 /// Source: https://github.com/anthropics/claude-code/issues/33180; newer models accept it there
@@ -99,10 +138,41 @@ fn eager_input_streaming(subject: &Subject) -> Option<ErrorReply> {
 }
 
 const ANY_OBJECT: &str = "{}";
+const COMPACTION: &str = "compact_20260112";
 
 fn keys_of(name: &str) -> Option<&'static str> {
-    let (_, keys) = TYPES.iter().find(|(known, _)| *known == name)?;
+    let mut types = TYPES.iter();
+    let (_, keys) = types.find(|(names, _)| names.split_ascii_whitespace().any(|known| known == name))?;
     Some(keys)
+}
+
+/// The tags of a union.
+fn tags_of(union: &str) -> impl Iterator<Item = &'static str> {
+    let names = TYPES.iter().flat_map(|(names, _)| names.split_ascii_whitespace());
+    names.filter_map(move |name| name.strip_prefix(union)?.strip_prefix('.'))
+}
+
+fn unknown_tag(place: &str, tag: &str, mut tags: Vec<&str>) -> String {
+    tags.sort_unstable();
+    let tags: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
+    format!(
+        "{place}: Input tag '{tag}' found using 'type' does not match any of the expected tags: {}",
+        tags.join(", ")
+    )
+}
+
+/// The name and the date of a tag such as `web_search_20250305`.
+fn dated(tag: &str) -> Option<(&str, &str)> {
+    let is_date = |date: &str| date.len() == 8 && date.chars().all(|digit| digit.is_ascii_digit());
+    tag.rsplit_once('_').filter(|(_, date)| is_date(date))
+}
+
+/// Whether `tag` may be younger than the sources: it has a new name, or a later date than all tags of its name.
+fn is_younger(union: &str, tag: &str) -> bool {
+    dated(tag).is_some_and(|(name, date)| {
+        let mut known = tags_of(union).filter_map(dated);
+        known.all(|(known, of)| known != name || of < date)
+    })
 }
 
 /// The first fault in a value of type `kind` at `place`. A value of another form has none.
@@ -110,6 +180,8 @@ fn in_value(value: &Value, kind: &str, place: &str) -> Option<String> {
     match value {
         Value::Object(_) if kind == ANY_OBJECT => None,
         _ if kind == ANY_OBJECT => Some(format!("{place}: Input should be a valid dictionary")),
+        _ if kind.starts_with('\'') => (value.as_str() != Some(kind.trim_matches('\'')))
+            .then(|| format!("{place}: Input should be {kind}")),
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -138,24 +210,11 @@ fn in_union(fields: &Map<String, Value>, union: &str, place: &str) -> Option<Str
     if keys_of(&name).is_some() {
         return in_object(fields, &name, &format!("{place}.{tag}"));
     }
-    // Tools of Anthropic have a date; `thinking` has a rule of its own.
-    if union == "thinking" || (union == "tool" && tag.ends_with(|last: char| last.is_ascii_digit())) {
+    // `thinking` has a rule of its own. Anthropic's tools and edits have a date.
+    if union == "thinking" || (matches!(union, "tool" | "edit") && is_younger(union, tag)) {
         return None;
     }
-    let of_union = |name: &'static str| name.strip_prefix(union)?.strip_prefix('.');
-    let mut tags: Vec<&str> = TYPES.iter().filter_map(|(name, _)| of_union(name)).collect();
-    if union == "tool" {
-        if tag.starts_with("mcp_") || tag.starts_with("tool_search_") {
-            return None;
-        }
-        tags.extend(["bash_20250124", "text_editor_20250728", "web_search_20250305"]);
-    }
-    tags.sort_unstable();
-    let tags: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
-    Some(format!(
-        "{place}: Input tag '{tag}' found using 'type' does not match any of the expected tags: {}",
-        tags.join(", ")
-    ))
+    Some(unknown_tag(place, tag, tags_of(union).collect()))
 }
 
 fn in_object(fields: &Map<String, Value>, name: &str, place: &str) -> Option<String> {
@@ -198,11 +257,10 @@ mod tests {
                 let Some((_, kind)) = key.split_once(':') else {
                     continue;
                 };
-                let exists = |known: &&str| match kind.strip_suffix('|') {
-                    Some(union) => known.starts_with(&format!("{union}.")),
-                    None => *known == kind,
+                let is_known = match kind.strip_suffix('|') {
+                    Some(union) => tags_of(union).next().is_some(),
+                    None => kind == ANY_OBJECT || kind.starts_with('\'') || keys_of(kind).is_some(),
                 };
-                let is_known = kind == ANY_OBJECT || TYPES.iter().any(|(known, _)| exists(known));
                 assert!(is_known, "{name}: {key}");
             }
         }
@@ -250,8 +308,19 @@ mod tests {
             ),
             (
                 json!({"tools": [{"type": "function", "function": {}}]}),
-                "tools.0: Input tag 'function' found using 'type' does not match any of the expected tags: 'bash_20250124', \
-                 'custom', 'text_editor_20250728', 'web_search_20250305'",
+                "tools.0: Input tag 'function' found using 'type' does not match any of the expected tags: 'advisor_20260301', ",
+            ),
+            (
+                json!({"tools": [{"type": "web_search_20250502", "name": "web_search"}]}),
+                "tools.0: Input tag 'web_search_20250502' found using 'type' does not match any of the expected tags: ",
+            ),
+            (
+                json!({"tools": [{"type": "web_search_20250305"}]}),
+                "tools.0.web_search_20250305.name: Field required",
+            ),
+            (
+                json!({"tools": [{"type": "web_search_20250305", "name": "web_search", "input_schema": {}}]}),
+                "tools.0.web_search_20250305.input_schema: Extra inputs are not permitted",
             ),
             (
                 json!({"tool_choice": {"type": "required"}}),
@@ -270,9 +339,34 @@ mod tests {
                 json!({"metadata": {"user_id": "u", "tags": ["team-a"]}}),
                 "metadata.tags: Extra inputs are not permitted",
             ),
+            (
+                json!({"output_config": {"format": {"type": "json_schema", "schema": {}, "name": "x"}}}),
+                "output_config.format.name: Extra inputs are not permitted",
+            ),
+            (
+                json!({"output_config": {"format": {"type": "object", "schema": {}}}}),
+                "output_config.format.type: Input should be 'json_schema'",
+            ),
+            (
+                json!({"output_config": {"format": {"type": "json_schema"}}}),
+                "output_config.format.schema: Field required",
+            ),
+            (
+                json!({"context_management": {"edits": [{"type": "clear_thinking_20251015", "trigger": {}}]}}),
+                "context_management.edits.0.clear_thinking_20251015.trigger: Extra inputs are not permitted",
+            ),
+            (
+                json!({"context_management": {"edits": [{"type": "truncate"}]}}),
+                "context_management.edits.0: Input tag 'truncate' found using 'type' does not match any of the expected tags: \
+                 'clear_thinking_20251015', 'clear_tool_uses_20250919', 'compact_20260112'",
+            ),
+            (
+                json!({"diagnostics": {"previous_message_id": null, "level": 1}}),
+                "diagnostics.level: Extra inputs are not permitted",
+            ),
         ] {
-            let found = in_object(body.as_object().unwrap(), "request", "");
-            assert_eq!(found.as_deref(), Some(fault));
+            let found = in_object(body.as_object().unwrap(), "request", "").unwrap_or_default();
+            assert!(found.starts_with(fault), "{found}, wanted {fault}");
         }
     }
 
@@ -282,9 +376,19 @@ mod tests {
             "metadata": {"user_id": "u"},
             "surprise": {"at": "the top level is another rule's"},
             "thinking": {"type": "novelty"},
+            "output_config": {"effort": "high", "format": null, "task_budget": {"type": "tokens", "total": 1}},
+            "context_management": {"edits": [
+                {"type": "clear_thinking_20251015", "keep": "all"},
+                {"type": "clear_tool_uses_20250919", "trigger": {"any": 1}, "keep": {"any": 1}},
+                {"type": "clear_tool_uses_20300101", "any": 1},
+                {"type": "summarize_20300101", "any": 1},
+            ]},
+            "diagnostics": null,
             "tools": [
                 {"name": "x", "input_schema": {"type": "object", "x-y": 1}},
                 {"type": "bash_20300101", "name": "bash", "z": 1},
+                {"type": "novelty_20200101"},
+                {"type": "tool_search_tool_regex", "name": "tool_search_tool_regex"},
                 {"type": "mcp_toolset", "mcp_server_name": "m"},
             ],
             "messages": [{"role": "assistant", "content": [

@@ -318,6 +318,41 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             },
         ),
         (
+            &[Anthropic, VertexAi],
+            "known_keys",
+            "output_config.format.name: Extra inputs are not permitted",
+            |body| {
+                let format = json!({"type": "json_schema", "schema": {"type": "object"}, "name": "x"});
+                body["output_config"] = json!({"format": format});
+            },
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "known_keys",
+            "context_management.edits.0.clear_thinking_20251015.trigger: Extra inputs are not permitted",
+            |body| {
+                let edit = json!({"type": "clear_thinking_20251015", "trigger": {}});
+                body["anthropic_beta"] = json!(["context-management-2025-06-27"]);
+                body["context_management"] = json!({"edits": [edit]});
+            },
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "compaction",
+            "context_management.edits.0: Input tag 'compact_20260112' found using 'type' does not match any of the expected \
+             tags: 'clear_thinking_20251015', 'clear_tool_uses_20250919'",
+            |body| {
+                body["anthropic_beta"] = json!(["context-management-2025-06-27"]);
+                body["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
+            },
+        ),
+        (
+            &[BedrockInvoke, VertexAi],
+            "known_fields",
+            "diagnostics: Extra inputs are not permitted",
+            |body| body["diagnostics"] = json!({"previous_message_id": null}),
+        ),
+        (
             &[Anthropic, BedrockInvoke, VertexAi],
             "tool_error_content",
             "messages.2.content.0: content cannot be empty if `is_error` is true",
