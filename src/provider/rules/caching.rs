@@ -4,6 +4,7 @@ use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, CacheBreakpoint, Content};
+use crate::wire::model::{Generation, find};
 
 pub(super) const RULES: &[Rule] = rules![
     cache_breakpoints,
@@ -68,21 +69,14 @@ fn cache_ttl(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://github.com/earendil-works/pi/pull/1570 (models of Bedrock without a one-hour cache, and their
 /// message), https://github.com/BerriAI/litellm/issues/15880
 fn cache_ttl_offered(subject: &Subject) -> Option<ErrorReply> {
-    if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse])
-        || has_one_hour_cache_on_bedrock(subject.model())
-    {
+    let is_older = find(subject.model()).is_some_and(|model| model.generation < Generation::FourFive);
+    if !is_older || !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]) {
         return None;
     }
     let (place, _) = all(subject).into_iter().find(|(_, cache)| cache.ttl == "1h")?;
     subject.invalid(format!(
         "{place}.cache_control.ephemeral.ttl: Extra inputs are not permitted"
     ))
-}
-
-fn has_one_hour_cache_on_bedrock(model: &str) -> bool {
-    let is_older = model.starts_with("claude-3-")
-        || matches!(model, "claude-opus-4" | "claude-opus-4-1" | "claude-sonnet-4");
-    !is_older
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching (mixing different TTLs); wording:
@@ -106,28 +100,4 @@ fn cached_thinking(subject: &Subject) -> Option<ErrorReply> {
         "{place}.{}.cache_control: Extra inputs are not permitted",
         block.content.kind()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::model::canonical_name;
-
-    #[test]
-    fn bedrock_has_a_one_hour_cache_since_the_4_5_models() {
-        for (model, keeps) in [
-            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", true),
-            ("us.anthropic.claude-sonnet-4-6", true),
-            ("us.anthropic.claude-opus-4-7", true),
-            ("us.anthropic.claude-sonnet-4-20250514-v1:0", false),
-            ("us.anthropic.claude-opus-4-1-20250805-v1:0", false),
-            ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", false),
-        ] {
-            assert_eq!(
-                has_one_hour_cache_on_bedrock(canonical_name(model)),
-                keeps,
-                "{model}"
-            );
-        }
-    }
 }

@@ -216,6 +216,7 @@ async fn each_model_has_its_own_parameters() {
         let text = "word ".repeat(200_000);
         list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": text}));
     };
+    let hour: Change = |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
     let deprecated = "`temperature` is deprecated for this model.";
     let one = "`temperature` and `top_p` cannot both be specified for this model. Please use only one.";
     let no_prefill = "This model does not support assistant message prefill. The conversation must end with a user message.";
@@ -317,6 +318,17 @@ async fn each_model_has_its_own_parameters() {
         (SONNET, &Route::ALL, max, None),
         (SONNET, &Route::ALL, xhigh, Some(("effort", levels))),
         (OPUS, &Route::ALL, xhigh, None),
+        (HAIKU, &BEDROCK, hour, None),
+        (OLDER, &[Anthropic, VertexAi], hour, None),
+        (
+            OLDER,
+            &BEDROCK,
+            hour,
+            Some((
+                "cache_ttl_offered",
+                "system.0.cache_control.ephemeral.ttl: Extra inputs are not permitted",
+            )),
+        ),
         (OPUS, &Route::ALL, prefill, Some(("prefill", no_prefill))),
         (SONNET, &[Anthropic], prefill, Some(("prefill", no_prefill))),
         (SONNET, &BEDROCK, prefill, None),

@@ -262,8 +262,12 @@ pub fn to_converse(body: &Value) -> Value {
         }
         let system = system.as_array_mut().unwrap();
         system.push(json!({"text": block["text"]}));
-        if block["cache_control"].is_object() {
-            system.push(json!({"cachePoint": {"type": "default"}}));
+        if let Some(cache) = block["cache_control"].as_object() {
+            let mut point = json!({"type": "default"});
+            if let Some(ttl) = cache.get("ttl") {
+                point["ttl"] = ttl.clone();
+            }
+            system.push(json!({"cachePoint": point}));
         }
     }
     if let Some(tools) = body["tools"].as_array() {
