@@ -43,7 +43,8 @@ fn sampling_range(subject: &Subject) -> Option<ErrorReply> {
         .filter_map(|name| Some((name, subject.parameter(name)?.as_f64()?)))
         .find(|(name, value)| {
             let is_in_range = *value >= 0.0 && (*name == "top_k" || *value <= 1.0);
-            !is_in_range && !(*value == -1.0 && takes_default)
+            let is_default = *value == -1.0 && takes_default;
+            !is_in_range && !is_default
         })?;
     let in_converse = match name {
         "temperature" => Some("inferenceConfig.temperature"),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
+use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![
     thinking_type,
@@ -26,8 +27,9 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
 /// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5)
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     let asked = thinking(subject)?["type"].as_str();
+    let lacks_adaptive = subject.is_since(Generation::Four) && !subject.is_since(Generation::FourSix);
     match (asked, subject.model()) {
-        (Some("adaptive"), "claude-haiku-4-5") => subject.invalid("adaptive thinking is not supported on this model"),
+        (Some("adaptive"), _) if lacks_adaptive => subject.invalid("adaptive thinking is not supported on this model"),
         (Some("enabled"), "claude-opus-4-7" | "claude-opus-4-8" | "claude-opus-5" | "claude-sonnet-5") => subject.invalid(
             "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
              \"output_config.effort\" to control thinking behavior.",

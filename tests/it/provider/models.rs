@@ -217,6 +217,7 @@ async fn each_model_has_its_own_parameters() {
         list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": text}));
     };
     let hour: Change = |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
+    let adaptive: Change = |body| body["thinking"] = json!({"type": "adaptive"});
     let deprecated = "`temperature` is deprecated for this model.";
     let one = "`temperature` and `top_p` cannot both be specified for this model. Please use only one.";
     let no_prefill = "This model does not support assistant message prefill. The conversation must end with a user message.";
@@ -318,6 +319,16 @@ async fn each_model_has_its_own_parameters() {
         (SONNET, &Route::ALL, max, None),
         (SONNET, &Route::ALL, xhigh, Some(("effort", levels))),
         (OPUS, &Route::ALL, xhigh, None),
+        (
+            "claude-sonnet-4-5",
+            &WITH_SYSTEM,
+            adaptive,
+            Some((
+                "thinking_type",
+                "adaptive thinking is not supported on this model",
+            )),
+        ),
+        ("claude-opus-4-6", &WITH_SYSTEM, adaptive, None),
         (HAIKU, &BEDROCK, hour, None),
         (OLDER, &[Anthropic, VertexAi], hour, None),
         (
