@@ -12,8 +12,8 @@ use crate::expectation::client_side::place;
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::text::clipped;
 use crate::wire::Operation;
-use crate::wire::target::RequestTarget;
 use crate::wire::exchange::GatewayExchange;
+use crate::wire::target::RequestTarget;
 use crate::wire_diff::Part;
 
 /// Gateway's side: a request of Claude Code that is no message (`GET /v1/models`), and the gateway's reply. Not judged in a live
