@@ -208,8 +208,9 @@ pub fn loses(direction: Direction, part: Part, path: &str, fate: Fate) -> &'stat
             "A proxy may end a long silence, because nothing fills it."
         }
         (Part::Event, _) if path == "the end of the stream" => {
-            "Claude Code does not learn that the reply is complete, or that it broke off."
+            "A reply that broke off ends otherwise, so Claude Code may take it for whole, or not repeat the request."
         }
+        (Part::Event, _) if path == "the answer" => "Claude Code gets no answer that it can read.",
         (Part::Event, Fate::Dropped) => "A part of the reply is lost.",
         (Part::Event, Fate::Added) => "Claude Code reads an event that the provider did not send.",
         (Part::Event, Fate::Repeated) => "Claude Code gets a part of the reply more than once.",

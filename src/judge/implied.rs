@@ -70,7 +70,7 @@ pub(super) fn loses(name: &str) -> &'static str {
         RUN => "Claude Code does not answer, or ends with an error.",
         TRANSCRIPT => "A program that reads Claude Code's output meets a broken line or stream.",
         WORKAROUNDS => "Claude Code gets an answer only after it has reduced or repeated its request.",
-        REFUSED => "The provider refuses a request, and Claude Code has to do without it.",
+        REFUSED => "The provider refuses a request as the gateway sent it.",
         _ => "The provider gets a request that the row does not expect, or cannot tell whose it is.",
     }
 }

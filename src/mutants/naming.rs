@@ -27,6 +27,7 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
     ("cache_control", &["breakpoint", "prefix"]),
     ("cache_point", &["breakpoint", "prefix"]),
     ("ttl", &["breakpoint"]),
+    ("format", &["media_type"]),
     ("tools", &["tool"]),
     ("tool_config", &["tool"]),
     ("tool_spec", &["tool"]),
@@ -61,7 +62,10 @@ impl Mutant {
         let is_reply = line.contains("reply ") || line.contains("replies ");
         self.sides.iter().any(|side| side.changes(is_reply))
             && (self.names.iter().any(|name| line.contains(name.as_str()))
-                || self.sides.iter().any(|side| Words::of(side).stand_in(line)))
+                || self
+                    .sides
+                    .iter()
+                    .any(|side| Words::of(side, is_reply).stand_in(line)))
     }
 }
 
@@ -87,10 +91,16 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn of(side: &'a SideChange) -> Self {
+    /// The words for a line about a reply, or about a request.
+    fn of(side: &'a SideChange, is_reply: bool) -> Self {
         let mut words = Self::default();
-        words.request(&side.request);
-        words.reply(&side.reply);
+        match is_reply {
+            true => {
+                words.reply(&side.reply);
+                words.answer(side.request.answer.as_ref());
+            }
+            false => words.request(&side.request),
+        }
         words
     }
 
@@ -232,15 +242,16 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The steps that say something, and always the last one; all of them if none says anything.
+    /// The last step. If it says nothing, also those before it that say something, and all of them if none does.
     fn path(&mut self, path: &Query) {
         let (steps, quoted) = of_path(&path.text);
         let says_nothing = quoted.is_empty() && steps.iter().all(|step| is_common(step));
         let last = steps.len().saturating_sub(1);
+        let is_named = steps.last().is_some_and(|step| !is_common(step));
         let kept = steps
             .into_iter()
             .enumerate()
-            .filter(|(index, step)| says_nothing || *index == last || !is_common(step));
+            .filter(|(index, step)| *index == last || (!is_named && (says_nothing || !is_common(step))));
         self.names.extend(kept.map(|(_, step)| step));
         self.selected.extend(quoted);
     }
@@ -258,7 +269,9 @@ impl<'a> Words<'a> {
         static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern("`([^`]*)`"));
         let (whole, head) = (plain(line), plain(before_values(line)));
         let in_head = with_other_words(&self.names).any(|word| has(&head, word));
-        let in_line = self.selected.iter().any(|word| has(&whole, word))
+        // The kinds of a reply's blocks stand among its values.
+        let shown = if head.contains("content") { &whole } else { &head };
+        let in_line = self.selected.iter().any(|word| has(shown, word))
             || with_other_words(&self.selected).any(|word| has(&head, word));
         // The name of a rule contains the name of the field: `max_tokens_required`.
         let rule = REFUSED.captures(line).map(|found| format!("_{}_", &found[1]));

@@ -15,18 +15,6 @@ const LONGEST_PAGE: usize = 1_000;
 
 /// The body of an answer: the newest models first, those of `tiers` that the table of models lacks before them.
 pub(super) fn page(query: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
-    let refused = |message: String| Err(ErrorReply::new(400, message));
-    let (mut limit, mut after) = (PAGE, None);
-    for (name, value) in form_fields(query) {
-        match name.as_str() {
-            "limit" => match value.parse() {
-                Ok(number @ 1..=LONGEST_PAGE) => limit = number,
-                _ => return refused(format!("limit: Input should be between 1 and {LONGEST_PAGE}")),
-            },
-            "after_id" => after = Some(value),
-            _ => {}
-        }
-    }
     let unlisted = tiers.iter().filter(|name| find(name).is_none());
     let listed = MODELS
         .iter()
@@ -36,15 +24,25 @@ pub(super) fn page(query: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
         .map(|name| unlisted_entry(name))
         .chain(listed.map(entry))
         .collect();
-    let first = match after {
-        None => 0,
-        Some(after) => match entries.iter().position(|entry| entry["id"] == *after) {
-            Some(position) => position + 1,
-            None => return refused(format!("after_id: {after} is not the id of a model")),
-        },
+    let refused = |message: String| Err(ErrorReply::new(400, message));
+    let (mut limit, mut rest, mut is_before) = (PAGE, &entries[..], false);
+    for (name, value) in form_fields(query) {
+        let position = || entries.iter().position(|entry| entry["id"] == *value);
+        match (name.as_str(), value.parse()) {
+            ("limit", Ok(number @ 1..=LONGEST_PAGE)) => limit = number,
+            ("limit", _) => return refused(format!("limit: Input should be between 1 and {LONGEST_PAGE}")),
+            ("after_id" | "before_id", _) => match position() {
+                Some(at) if name == "before_id" => (rest, is_before) = (&entries[..at], true),
+                Some(at) => rest = &entries[at + 1..],
+                None => return refused(format!("{name}: {value} is not the id of a model")),
+            },
+            _ => {}
+        }
+    }
+    let shown = match is_before {
+        true => &rest[rest.len().saturating_sub(limit)..],
+        false => &rest[..limit.min(rest.len())],
     };
-    let rest = &entries[first..];
-    let shown = &rest[..limit.min(rest.len())];
     let id = |entry: Option<&Value>| entry.map_or(Value::Null, |entry| entry["id"].clone());
     Ok(json!({
         "data": shown,
@@ -55,8 +53,11 @@ pub(super) fn page(query: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
 }
 
 fn entry(model: &Model) -> Value {
+    // Since Claude 4.6, the ids have no date.
     let (id, created_at) = match model.date {
-        "" => (model.name.to_owned(), UNKNOWN_TIME.to_owned()),
+        date if date.is_empty() || model.generation >= Generation::FourSix => {
+            (model.name.to_owned(), UNKNOWN_TIME.to_owned())
+        }
         date => (
             format!("{}-{date}", model.name),
             format!("{}-{}-{}T00:00:00Z", &date[..4], &date[4..6], &date[6..]),
@@ -129,7 +130,9 @@ mod tests {
         let all = ids("limit=1000");
         assert_eq!(all[0], "claude-new-9");
         assert!(all.contains(&"claude-haiku-4-5-20251001".to_owned()));
+        assert!(all.contains(&"claude-opus-4-7".to_owned()));
         assert!(!all.iter().any(|id| id.starts_with("claude-3")));
+        assert_eq!(ids(&format!("before_id={}&limit=2", all[3])), all[1..3]);
         let (first, rest) = (ids("limit=2"), ids(&format!("after_id={}&limit=1000", all[1])));
         assert_eq!([first, rest].concat(), all);
         let ends = |query: &str| page(query, &[]).unwrap()["has_more"] == false;

@@ -107,9 +107,9 @@ pub struct ProviderExchange {
 }
 
 impl ProviderExchange {
-    /// Whether the provider answered one of `later`, and it ends as this refused request does: its sender repaired it, and the
-    /// conversation went on from there.
-    pub fn is_sent_again<'a>(&self, later: impl IntoIterator<Item = &'a Self>) -> bool {
+    /// The first of `later` that ends as this refused request does and that the provider did not refuse: its sender repaired it,
+    /// and the conversation went on from there.
+    pub fn repetition<'a>(&self, later: &'a [Self]) -> Option<&'a Self> {
         let end = |exchange: &'a Self| {
             exchange
                 .message
@@ -118,20 +118,18 @@ impl ProviderExchange {
                 .last()
                 .map(|block| &block.content)
         };
-        let own = self
-            .message
-            .as_ref()
-            .and_then(|message| message.blocks().last().copied());
         let is_refused = |exchange: &Self| matches!(exchange.matched, Matched::Rejected { .. });
-        let mut later = later.into_iter().filter(|other| other.number > self.number);
-        is_refused(self)
-            && own.is_some_and(|own| {
-                later.any(|other| {
-                    other.operation == self.operation
-                        && !is_refused(other)
-                        && end(other) == Some(&own.content)
-                })
-            })
+        let own = self.message.as_ref().filter(|_| is_refused(self))?;
+        let own = own.blocks().last().copied()?;
+        later.iter().find(|other| {
+            (other.number > self.number, other.operation) == (true, self.operation)
+                && !is_refused(other)
+                && end(other) == Some(&own.content)
+        })
+    }
+
+    pub fn is_sent_again(&self, later: &[Self]) -> bool {
+        self.repetition(later).is_some()
     }
 }
 

@@ -45,14 +45,30 @@ pub(super) fn pair<'a>(sent: &'a [GatewayExchange], exchanges: &'a [ProviderExch
             pairs[index].exchanges.push(exchange);
         }
     }
-    let mut next: HashMap<Operation, usize> = HashMap::new();
-    for pair in &mut pairs {
-        let next = next.entry(pair.passage.operation).or_insert(1);
-        pair.turn = *next;
-        let is_sent_again = pair.last().is_some_and(|last| last.is_sent_again(exchanges));
-        *next += usize::from(!is_sent_again);
-    }
+    number(&mut pairs, exchanges);
     pairs
+}
+
+/// Numbers the requests that count, then each refused one like its repetition.
+fn number(pairs: &mut [Pair], exchanges: &[ProviderExchange]) {
+    let repetition = |pair: &Pair| Some(pair.last()?.repetition(exchanges)?.number);
+    let repeated: Vec<Option<usize>> = pairs.iter().map(repetition).collect();
+    let mut counts: HashMap<Operation, usize> = HashMap::new();
+    for (pair, _) in pairs
+        .iter_mut()
+        .zip(&repeated)
+        .filter(|(_, repeated)| repeated.is_none())
+    {
+        let count = counts.entry(pair.passage.operation).or_default();
+        *count += 1;
+        pair.turn = *count;
+    }
+    for (index, repetition) in repeated.iter().enumerate() {
+        let is_it = |pair: &&Pair| pair.exchanges.iter().any(|own| Some(own.number) == *repetition);
+        if let Some(turn) = pairs.iter().find(is_it).map(|pair| pair.turn) {
+            pairs[index].turn = turn;
+        }
+    }
 }
 
 /// Requests at the provider that belong to no request of Claude Code.

@@ -251,6 +251,22 @@ fn a_report_must_begin_with_what_the_mutant_changed() {
         ),
         // The right side, but another change.
         (
+            "request:\n  body: [{ drop: $.output_config.effort }]",
+            "request 1: field `output_config.format` dropped: {}",
+            false,
+        ),
+        (
+            "request:\n  body: [{ set: { path: \"$.tools[?@.name == 'Bash'].description\", value: x } }]",
+            "request 1: tool `Read` changed: \"not for Bash\"",
+            false,
+        ),
+        // The words of its request are none of its reply.
+        (
+            "request:\n  body: [{ drop: $.thinking }]\nreply:\n  headers: [{ drop: retry-after }]",
+            "reply 1: field `thinking` dropped",
+            false,
+        ),
+        (
             drop_thinking,
             "request 1: field `metadata` dropped: {\"thinking\":1}",
             false,

@@ -32,6 +32,9 @@ pub struct StreamCheck {
 /// longer for the answers that streaming cells ask for, and a burst takes a tenth of it.
 pub const LIVE_SPREAD_MS: u64 = 100;
 
+/// The beginning of the summary if deltas are missing.
+const TOO_FEW: &str = "the stream has too few";
+
 impl Kind for StreamCheck {
     type Form = Self;
     const SIDE: JudgedSide = JudgedSide::Client;
@@ -60,7 +63,7 @@ impl Kind for StreamCheck {
             let found = counts.max().unwrap_or_default() as u64;
             let least = least.filter(|least| found < *least)?;
             Some(Deviation {
-                summary: format!("the stream has too few {what} deltas"),
+                summary: format!("{TOO_FEW} {what} deltas"),
                 expected: format!("an answer in at least {least} {what} deltas"),
                 actual: format!("at most {found} in an answer"),
                 evidence: transcript_end(evidence),
@@ -82,6 +85,13 @@ impl Kind for StreamCheck {
     }
 
     /// A provider in lockstep holds nothing back itself.
+    fn loses(&self, deviation: &Deviation) -> &'static str {
+        match deviation.summary.starts_with(TOO_FEW) {
+            true => "The reply appears in larger pieces than the model wrote it.",
+            false => Self::LOSES,
+        }
+    }
+
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
         let evidence = scene.evidence;
         let held_back = claude_exchanges(evidence).any(|exchange| {

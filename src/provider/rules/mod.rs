@@ -155,8 +155,13 @@ impl<'a> Subject<'a> {
     }
 
     fn has_beta(&self, prefix: &str) -> bool {
-        self.message()
-            .is_some_and(|message| message.betas.iter().any(|beta| beta.starts_with(prefix)))
+        match self.message() {
+            Some(message) => message.betas.iter().any(|beta| beta.starts_with(prefix)),
+            None => {
+                let betas = self.incoming.header("anthropic-beta").unwrap_or_default();
+                betas.split(',').any(|beta| beta.trim().starts_with(prefix))
+            }
+        }
     }
 
     /// A refusal by the model's own API; Converse quotes it.

@@ -567,4 +567,14 @@ async fn the_token_of_a_subscription_needs_its_beta() {
     assert_eq!(ask(&token, Some("context-1m-2025-08-07")).await, refused);
     let (status, message) = ask("sk-ant-oat01-other", Some("oauth-2025-04-20")).await;
     assert_eq!((status, message.as_deref()), (401, Some("Invalid bearer token")));
+
+    let models = async |beta: &str| {
+        let request = gateway
+            .get("/v1/models")
+            .bearer_auth(&token)
+            .header("anthropic-beta", beta);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(models("context-1m-2025-08-07, oauth-2025-04-20").await, 200);
+    assert_eq!(models("context-1m-2025-08-07").await, 401);
 }

@@ -87,6 +87,10 @@ impl Gateway {
         self.client.post(url).json(body)
     }
 
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.simulator.base_url()))
+    }
+
     pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
         self.signed_at(Utc::now(), path, body)
     }

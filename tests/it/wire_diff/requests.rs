@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::wire::exchange::{Body, Matched, TOO_LARGE};
+use compat_matrix::wire::message::{Block, Content};
 use compat_matrix::wire::place::ProcessingPlace;
 use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
@@ -549,4 +550,17 @@ fn a_refused_request_and_its_repetition_have_one_number() {
         &diff.text(),
         "requests 1, 2: field `max_tokens` changed: 100 → 50\n",
     );
+
+    // Another request comes before the repetition.
+    for (exchange, text) in wire.exchanges.iter_mut().zip(["a", "b", "a"]) {
+        let last = exchange.message.as_mut().unwrap().messages.last_mut().unwrap();
+        last.content.push(Block {
+            content: Content::Text(text.into()),
+            cache: None,
+        });
+    }
+    let mut changes = wire.compared();
+    changes.retain(|change| change.what.path == "max_tokens");
+    let turns: Vec<usize> = changes.iter().map(|change| change.turn).collect();
+    assert_eq!(turns, [2, 1, 2]);
 }
