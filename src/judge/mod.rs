@@ -487,7 +487,8 @@ impl Evaluation {
             .other_form(change)
             .or_else(|| diff.echoed(change))
             .or_else(|| diff.answered_twice(change));
-        Some(earlier.unwrap_or(change))
+        let change = earlier.unwrap_or(change);
+        Some(diff.broken_event(change).unwrap_or(change))
     }
 
     /// The change that explains the first mismatch that one can explain.

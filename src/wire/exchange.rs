@@ -38,7 +38,7 @@ pub struct GatewayReply {
     /// Whether it came as a stream of events.
     pub stream: bool,
     /// The events of a stream, or the single body of another reply, both decoded: JSON, or its text as a JSON string. Empty
-    /// for an empty body. An event that Claude Code does not read is its text, whatever its data.
+    /// for an empty body. An event that Claude Code cannot read is its whole text, whatever its data.
     pub events: Vec<SentEvent>,
     /// Whether it ended early: the gateway or the client closed the connection.
     pub cut_off: bool,

@@ -23,8 +23,8 @@ pub struct FramedEvent {
     /// JSON; a JSON string if the text is not JSON; null for a comment.
     pub data: Value,
     pub bytes: Bytes,
-    /// Whether Claude Code reads it. It ignores a server-sent event without a known `event:` line, whatever the `type` of
-    /// its data (measured with 2.1.327).
+    /// Whether Claude Code can read it. It ignores a server-sent event without data, or without a known `event:` line,
+    /// whatever the `type` of its data (measured with 2.1.327). It stops at data that is no JSON.
     pub is_read: bool,
 }
 
@@ -120,9 +120,10 @@ fn end_of_event(bytes: &[u8]) -> Option<usize> {
 
 /// The event in `bytes`, with its end.
 fn server_sent(bytes: &[u8]) -> FramedEvent {
-    let (name, text) = sse::decode(&String::from_utf8_lossy(bytes))
-        .pop()
-        .unwrap_or_default();
+    let whole = String::from_utf8_lossy(bytes);
+    let Some((name, text)) = sse::decode(&whole).pop() else {
+        return without_data(&whole, bytes);
+    };
     let data = match text.is_empty() {
         true => Value::Null,
         false => crate::wire::json::parse(&text).unwrap_or(Value::String(text)),
@@ -131,10 +132,24 @@ fn server_sent(bytes: &[u8]) -> FramedEvent {
     let is_ping = name == "ping" && (data["type"].is_null() || data["type"] == "ping");
     let data = if is_ping { json!({"type": "ping"}) } else { data };
     FramedEvent {
-        is_read: data.is_null() || is_ping || READ_EVENTS.contains(&name.as_str()),
+        is_read: data.is_null() || is_ping || (READ_EVENTS.contains(&name.as_str()) && !data.is_string()),
         name: data["type"].as_str().map_or(name, str::to_owned),
         data,
         bytes: Bytes::copy_from_slice(bytes),
+    }
+}
+
+/// A comment, or an event of the Messages API without a line that begins with `data:`. Clients ignore such an event.
+fn without_data(whole: &str, bytes: &[u8]) -> FramedEvent {
+    let names = whole
+        .split(['\r', '\n'])
+        .filter_map(|line| line.strip_prefix("event:"));
+    let name = names.map(str::trim).find(|name| READ_EVENTS.contains(name));
+    FramedEvent {
+        name: name.unwrap_or_default().to_owned(),
+        data: name.map_or(Value::Null, |_| Value::from(whole.trim())),
+        bytes: Bytes::copy_from_slice(bytes),
+        is_read: name.is_none(),
     }
 }
 
@@ -186,7 +201,7 @@ impl FramedEvent {
         }
     }
 
-    /// What Claude Code reads: the data, or the whole text of an event that it ignores.
+    /// What Claude Code reads: the data, or the whole text of an event that it cannot read.
     pub fn into_read(self) -> Value {
         match self.is_read {
             true => self.data,
@@ -264,6 +279,13 @@ mod tests {
         assert_eq!(read(ping), json!({"type": "ping"}));
         assert_eq!(read("event: ping\ndata: {}"), json!({"type": "ping"}));
         assert_eq!(read(": keep-alive"), Value::Null);
+        for event in [
+            format!("event: content_block_delta\nData: {delta}"),
+            format!("event: content_block_delta\ndata: {}", &delta[..20]),
+            format!("event: content_block_delta\ndata: {delta}\nevent: message_stop\ndata: {delta}"),
+        ] {
+            assert_eq!(read(&event), json!(event));
+        }
     }
 
     #[test]

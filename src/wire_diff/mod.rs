@@ -5,6 +5,7 @@
 //! fault a difference is.
 #![warn(clippy::disallowed_methods)]
 
+mod broken;
 mod conversation;
 mod delay;
 mod frame;

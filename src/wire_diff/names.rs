@@ -50,6 +50,7 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
         (Reply, Part::Event) if fate != Fate::Added => Some(&[
             "message_start",
             "content_block_start",
+            "content_block_delta",
             "content_block_stop",
             "message_delta",
             "message_stop",

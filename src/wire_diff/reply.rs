@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::conversation::within_block;
 use super::pairing::Pair;
-use super::{Difference, Fate, LOST_ANSWER, Part, delay, frame, values};
+use super::{Difference, Fate, LOST_ANSWER, Part, broken, delay, frame, values};
 use crate::text::clipped;
-use crate::transcript::{Answer, AnswerBlock, DeltaKind, Transcript};
+use crate::transcript::{Answer, AnswerBlock, DeltaKind};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
 use crate::wire::redaction::SUBSCRIPTION_PREFIX;
@@ -38,6 +38,8 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(token_count(given, back));
         return found;
     }
+    let broken = broken::events(back);
+    found.extend(broken.clone());
     let (Some(sent), Some(came)) = (Answer::given(given), Answer::received(back)) else {
         found.extend(no_message(given, back));
         return found;
@@ -57,7 +59,11 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     }
     found.extend(frame::differences(exchange, back));
     if back.stream {
-        found.extend(events(exchange, back, &came));
+        let events = events(exchange, back, &sent, &came);
+        if broken.is_empty() {
+            found.extend(broken::order(back, &events));
+        }
+        found.extend(events);
         found.extend(pace(given, back).or_else(|| delay::difference(given, back)));
     } else {
         found.extend(delay::of_answer(given, back));
@@ -404,13 +410,14 @@ fn stop_reason(sent: &Answer, came: &Answer) -> Option<Difference> {
 }
 
 /// Counts the events of a stream: one frame per block, and as many content deltas as the provider sent.
-fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Vec<Difference> {
-    // A block whose start was lost still has its deltas.
+fn events(exchange: &ProviderExchange, back: &GatewayReply, sent: &Answer, came: &Answer) -> Vec<Difference> {
+    // A block whose start was lost still has its deltas. More indexes than blocks are wrong indexes.
     let named = back
         .events
         .iter()
         .filter_map(|event| event.data["index"].as_u64());
-    let blocks = came.content.len().max(named.collect::<BTreeSet<_>>().len());
+    let named = named.collect::<BTreeSet<_>>().len();
+    let blocks = came.content.len().max(named.min(sent.content.len()));
     let frame = [
         ("message_start", 1),
         ("content_block_start", blocks),
@@ -441,9 +448,6 @@ fn events(exchange: &ProviderExchange, back: &GatewayReply, came: &Answer) -> Ve
     found.extend(of_type("error").map(error));
     found.extend(unknown_events(&exchange.reply, back));
     found.extend(pings(&exchange.reply.events, &back.events));
-    if found.is_empty() {
-        found.extend(out_of_order(back));
-    }
     found
 }
 
@@ -482,19 +486,14 @@ fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference>
         // Empty lines between events are allowed.
         None => event.data.as_str().is_some_and(|text| text.trim().is_empty()),
     };
-    let unknown = back.events.iter().filter(|event| !is_known(event));
+    let unknown =
+        (back.events.iter()).filter(|event| !is_known(event) && broken::unreadable(event).is_none());
     unknown
         .map(|event| {
             let kind = event.data["type"].as_str().unwrap_or("without a type");
             Difference::of(Part::Event, kind, Value::Null, event.data.clone())
         })
         .collect()
-}
-
-fn out_of_order(back: &GatewayReply) -> Option<Difference> {
-    let mut problems = Transcript::of_stream(&back.events).stream_problems().into_iter();
-    let problem = problems.next()?.what;
-    Some(Difference::of(Part::Event, "order", Value::Null, problem).with_fate(Fate::Changed))
 }
 
 fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {

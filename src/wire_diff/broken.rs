@@ -1,0 +1,144 @@
+//! Events that Claude Code cannot read, or not at their place. What is lost of the stream after one follows from it.
+
+use serde_json::Value;
+
+use super::{Change, Difference, Fate, Part, WireDiff};
+use crate::transcript::Transcript;
+use crate::wire::Direction;
+use crate::wire::exchange::{GatewayReply, SentEvent};
+
+/// The events that make a message, each with the field that it needs.
+const PARTS_OF_MESSAGE: [(&str, Option<&str>); 6] = [
+    ("message_start", Some("message")),
+    ("content_block_start", Some("content_block")),
+    ("content_block_delta", Some("delta")),
+    ("content_block_stop", None),
+    ("message_delta", Some("delta")),
+    ("message_stop", None),
+];
+
+/// The name of the difference between the order of events and that of the Messages API.
+const ORDER: &str = "order";
+
+/// The unreadable events and the missing fields of a stream, once for each kind of event.
+pub(super) fn events(back: &GatewayReply) -> Vec<Difference> {
+    let mut found: Vec<Difference> = Vec::new();
+    for event in back.events.iter().filter(|_| back.stream) {
+        let difference = unreadable(event).or_else(|| without_field(event));
+        let is_new = |difference: &Difference| found.iter().all(|earlier| earlier.path != difference.path);
+        found.extend(difference.filter(is_new));
+    }
+    found
+}
+
+/// A text that names an event of a message, but is none.
+pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
+    let text = event.data.as_str()?;
+    let is_named = |kind: &str| {
+        text.split(['\r', '\n']).any(|line| {
+            line.strip_prefix("event:")
+                .is_some_and(|name| name.trim() == kind)
+        })
+    };
+    let is_typed = |kind: &str| {
+        let mut ends = text.split("\"type\"").skip(1);
+        ends.any(|end| {
+            let value = end
+                .trim_start()
+                .strip_prefix(':')
+                .unwrap_or_default()
+                .trim_start();
+            value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_prefix(kind))
+                .is_some_and(|rest| rest.starts_with('"'))
+        })
+    };
+    let kinds = || PARTS_OF_MESSAGE.iter().map(|(kind, _)| *kind);
+    let named = kinds().find(|kind| is_named(kind));
+    let kind = named.or_else(|| kinds().find(|kind| is_typed(kind)))?;
+    let has = |field: &str| text.split(['\r', '\n']).any(|line| line.starts_with(field));
+    let reason = match (named, has("data:")) {
+        (None, _) if has("event:") => "its `event:` line has another name",
+        (None, _) => "it has no `event:` line",
+        (_, false) => "it has no `data:` line",
+        (_, true) => "its data is no JSON",
+    };
+    let names_it = |line: &str| named.is_some() && line.starts_with("event:");
+    let lines = text
+        .split(['\r', '\n'])
+        .filter(|line| !line.is_empty() && !names_it(line));
+    let shown = lines.collect::<Vec<_>>().join(" ");
+    let difference = Difference::of(Part::Event, kind, Value::Null, format!("{reason}: {shown}"));
+    Some(difference.with_fate(Fate::Changed))
+}
+
+fn without_field(event: &SentEvent) -> Option<Difference> {
+    let mut parts = PARTS_OF_MESSAGE.iter();
+    let (kind, field) = parts.find(|(kind, _)| event.data["type"] == *kind)?;
+    let field = field.filter(|field| !event.data[field].is_object())?;
+    let path = format!("{kind}.{field}");
+    let difference = Difference::of(Part::Field, path, Value::Null, event.data[field].clone());
+    Some(difference.with_fate(Fate::Dropped))
+}
+
+/// An event that is not at its place, unless that follows from `others`, the differences in the number of events. Losses at the
+/// end of a stream do not explain what stands before them.
+pub(super) fn order(back: &GatewayReply, others: &[Difference]) -> Option<Difference> {
+    let problems = Transcript::of_stream(&back.events).stream_problems();
+    let is_complete = back
+        .events
+        .iter()
+        .any(|event| event.data["type"] == "message_stop");
+    let is_of_end = |other: &Difference| {
+        let is_lost = matches!(other.fate, Fate::Dropped | Fate::Merged);
+        is_lost && !["message_start", "content_block_start"].contains(&other.path.as_str())
+    };
+    // The last problem of a stream that ends early is its end.
+    let is_first = match is_complete {
+        true => others.is_empty(),
+        false => problems.len() > 1 && others.iter().all(is_of_end),
+    };
+    let problem = problems.into_iter().next().filter(|_| is_first)?;
+    Some(Difference::of(Part::Event, ORDER, Value::Null, problem.what).with_fate(Fate::Changed))
+}
+
+impl WireDiff {
+    /// What Claude Code could not read of a stream, or not at its place, if `change` follows from it: a part of the same reply is
+    /// lost.
+    pub fn broken_event(&self, change: &Change) -> Option<&Change> {
+        let what = &change.what;
+        let is_event = matches!(what.part, Part::Event | Part::StopReason | Part::Usage);
+        let is_content = matches!(
+            what.part,
+            Part::Block | Part::Signature | Part::Field | Part::Pace
+        );
+        let is_lost = matches!(what.fate, Fate::Dropped | Fate::Merged);
+        let follows = |broken: &Difference| match broken.path.as_str() {
+            ORDER => is_event && is_lost,
+            _ => is_event || is_content,
+        };
+        self.changes.iter().find(|other| {
+            change.direction == Direction::Reply
+                && (other.direction, other.operation, other.sent)
+                    == (change.direction, change.operation, change.sent)
+                && other.what.is_broken_event()
+                && follows(&other.what)
+        })
+    }
+}
+
+impl Difference {
+    fn is_broken_event(&self) -> bool {
+        let is_part = || PARTS_OF_MESSAGE.iter().any(|(kind, _)| *kind == self.path);
+        let is_field = || {
+            let mut parts = PARTS_OF_MESSAGE.iter();
+            parts.any(|(kind, field)| self.path.split_once('.') == field.map(|field| (*kind, field)))
+        };
+        match (self.part, self.fate) {
+            (Part::Event, Fate::Changed) => self.path == ORDER || is_part(),
+            (Part::Field, Fate::Dropped) => is_field(),
+            _ => false,
+        }
+    }
+}

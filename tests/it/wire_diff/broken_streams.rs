@@ -1,0 +1,155 @@
+//! Events that Claude Code cannot read, and what a report says about the losses after them.
+
+use compat_matrix::cause;
+use compat_matrix::evidence::Evidence;
+use compat_matrix::expectation::Check;
+use compat_matrix::expectation::kinds::StreamCheck;
+use compat_matrix::report::failure_in_short;
+use compat_matrix::wire::exchange::SentEvent;
+use compat_matrix::wire::{Direction, framing};
+use compat_matrix::wire_diff::{Fate, Part};
+use serde_json::{Value, json};
+
+use super::{Wire, body, timed};
+use crate::support::evidence::{Builder, judge, nothing, test, text_message};
+use crate::support::text::{assert_has, assert_starts};
+
+/// The events as the recorder reads `text`.
+fn read(text: &str) -> Vec<Value> {
+    let mut decoder = framing::Decoder::new(framing::Framing::ServerSentEvents);
+    let events = decoder.push(text.as_bytes()).into_iter();
+    let events = events.filter(|event| !event.data.is_null());
+    events.map(|event| event.into_read()).collect()
+}
+
+/// The third delta of the reply becomes `text`, after which Claude Code reads no further.
+fn broken_by(text: &str) -> Wire {
+    Wire::one().comes_back(|events| {
+        events.truncate(5);
+        events.extend(timed(1, read(text)));
+    })
+}
+
+/// The headline about a reply that is cut short.
+fn headline_of(wire: Wire) -> String {
+    let evidence = Evidence {
+        sent: wire.sent,
+        exchanges: wire.exchanges,
+        ..nothing().answered(text_message("a b")).ended("a b")
+    };
+    let check = Check::Stream(StreamCheck {
+        incremental: true,
+        ..StreamCheck::default()
+    });
+    let judgement = judge(&test(check), &evidence);
+    let failure = cause::failure_of_trial(&evidence, &judgement);
+    assert_has(&failure_in_short(&failure), "cause: gateway");
+    failure.headline.unwrap_or_default()
+}
+
+#[test]
+fn an_unreadable_event_explains_the_losses_after_it() {
+    let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" c"}}"#;
+    let (half, rest) = delta.split_at(30);
+    let name = "event: content_block_delta\n";
+    let no_json = "its data is no JSON: data: {";
+    for (text, reason) in [
+        (format!("{name}data: {}\n\n", &delta[..delta.len() - 1]), no_json),
+        (format!("{name}data: {half}\n\n{name}data: {rest}\n\n"), no_json),
+        (
+            format!(
+                "{name}data: {delta}\nevent: content_block_stop\ndata: {{\"type\":\"content_block_stop\"}}\n\n"
+            ),
+            no_json,
+        ),
+        (
+            format!("{name}Data: {delta}\n\n"),
+            "it has no `data:` line: Data: {",
+        ),
+        (
+            format!("event: delta\ndata: {delta}\n\n"),
+            "its `event:` line has another name: event: delta",
+        ),
+        (format!("data: {delta}\n\n"), "it has no `event:` line: data: {"),
+        (
+            format!(": keep-alive {name}data: {delta}\n\n"),
+            "it has no `event:` line: ",
+        ),
+    ] {
+        let wire = broken_by(&text);
+        let changes = wire.compared();
+        let of_event: Vec<_> = changes
+            .iter()
+            .filter(|change| change.what.path == "content_block_delta")
+            .collect();
+        let [change] = of_event[..] else {
+            panic!("{text}: {changes:#?}");
+        };
+        assert_eq!((change.what.part, change.what.fate), (Part::Event, Fate::Changed));
+        let start = format!(
+            "reply 1: event `content_block_delta` changed: \"{}",
+            &reason[..20]
+        );
+        assert_starts(&change.line(), &start);
+        assert_starts(change.what.after.as_ref().unwrap().as_str().unwrap(), reason);
+        let lost = |change: &&super::Change| change.what.path == "content_block_stop";
+        assert_eq!(changes.iter().filter(lost).count(), 1, "{text}");
+        assert_starts(&headline_of(wire), &start);
+    }
+}
+
+#[test]
+fn a_text_that_names_no_event_of_a_message_is_added() {
+    for text in ["data: [DONE]\n\n", "event: cost\ndata: {\"type\":\"cost\"}\n\n"] {
+        let wire = Wire::one().comes_back(|events| events.extend(timed(1, read(text))));
+        let added = (Direction::Reply, Part::Event, Fate::Added);
+        assert_eq!(wire.kinds(), [added], "{text}");
+    }
+    for text in [": comment\n\n", "event: ping\n\n", "id: 1\n\n"] {
+        assert_eq!(
+            read(text).iter().filter(|data| data["type"] != "ping").count(),
+            0,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_event_without_its_field_explains_the_losses_after_it() {
+    for (at, field) in [
+        (0, "message_start.message"),
+        (1, "content_block_start.content_block"),
+        (4, "content_block_delta.delta"),
+    ] {
+        let (_, key) = field.split_once('.').unwrap();
+        let wire = Wire::one().comes_back(|events| {
+            events.truncate(at + 1);
+            events[at].data.as_object_mut().unwrap().shift_remove(key);
+        });
+        let line = format!("reply 1: field `{field}` dropped");
+        assert!(wire.changes().contains(&line), "{:#?}", wire.changes());
+        assert_eq!(headline_of(wire), line);
+    }
+}
+
+/// Claude Code hangs up at an event of another block, so the end of the stream is lost too.
+#[test]
+fn a_misplaced_event_explains_the_losses_after_it() {
+    let cut_at = |index: u64| {
+        Wire::one().comes_back(|events| {
+            events.truncate(5);
+            events[4].data["index"] = json!(index);
+        })
+    };
+    let order = "reply 1: event `order` changed: \"a `text_delta` for block 1, which is not open\"";
+    assert_eq!(headline_of(cut_at(1)), order);
+    let is_order = |line: &String| line.contains("`order`");
+    assert!(!cut_at(0).changes().iter().any(is_order));
+    // A block that never starts explains its misplaced deltas.
+    let blocks = json!([{"type": "text", "text": "a b c"}]);
+    let wire = Wire::of(&[(body(), blocks)]).comes_back(|events: &mut Vec<SentEvent>| {
+        events.remove(1);
+        events.pop();
+    });
+    assert!(!wire.changes().iter().any(is_order), "{:#?}", wire.changes());
+}
