@@ -68,6 +68,8 @@ impl ReplyRecorder {
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.received += bytes.len();
         let decoded = self.encoding.push(bytes);
+        // A client hangs up at a body that it cannot decode, so its end may not come.
+        self.check_encoding();
         match &mut self.decoder {
             Some(decoder) => {
                 let events = decoder.push(&decoded);
@@ -90,11 +92,15 @@ impl ReplyRecorder {
         }
         let body = std::mem::take(&mut self.body);
         self.text(&body);
-        let wrong_encoding = self.encoding.problem().filter(|_| self.received > 0);
-        self.update(|reply| {
-            reply.cut_off = false;
-            reply.wrong_encoding = wrong_encoding;
-        });
+        self.check_encoding();
+        self.update(|reply| reply.cut_off = false);
+    }
+
+    fn check_encoding(&self) {
+        let problem = self.encoding.problem().filter(|_| self.received > 0);
+        if let Some(problem) = problem {
+            self.update(|reply| reply.wrong_encoding = Some(problem));
+        }
     }
 
     fn events(&self, events: Vec<FramedEvent>) {

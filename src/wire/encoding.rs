@@ -14,6 +14,8 @@ pub struct ContentDecoder {
     encoding: String,
     state: State,
     error: Option<String>,
+    /// The first bytes of a body without an encoding.
+    head: Vec<u8>,
 }
 
 enum State {
@@ -49,13 +51,18 @@ impl ContentDecoder {
             encoding,
             state,
             error,
+            head: Vec::new(),
         }
     }
 
     /// The decoded bytes that `part` completes.
     pub fn push(&mut self, part: &[u8]) -> Vec<u8> {
         let decoded = match &mut self.state {
-            State::Identity => return part.to_vec(),
+            State::Identity => {
+                let missing = HEAD.saturating_sub(self.head.len()).min(part.len());
+                self.head.extend_from_slice(&part[..missing]);
+                return part.to_vec();
+            }
             State::Gzip(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
             State::Deflate(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
             State::Brotli(decoder) => written(decoder, part).map(|()| std::mem::take(decoder.get_mut())),
@@ -68,11 +75,52 @@ impl ContentDecoder {
         })
     }
 
-    /// The encoding that the body does not have, and how that shows.
+    /// The encoding that the body does not have, and how that shows; or the one that it has and no header names.
     pub fn problem(&self) -> Option<String> {
-        let error = self.error.as_ref()?;
-        Some(format!("the body is not encoded as `{}`: {error}", self.encoding))
+        match &self.error {
+            Some(error) => Some(format!("the body is not encoded as `{}`: {error}", self.encoding)),
+            None => unsaid(&self.head).map(|encoding| format!("the body is encoded as `{encoding}`")),
+        }
     }
+}
+
+/// How many bytes of a body show its encoding.
+const HEAD: usize = 256;
+
+/// The beginnings of encoded bodies (RFC 1952, RFC 8878, RFC 1950). No text begins like this.
+const MAGIC: [(&[u8], &str); 6] = [
+    (&[0x1f, 0x8b], "gzip"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+    (&[0x78, 0x01], "deflate"),
+    (&[0x78, 0x5e], "deflate"),
+    (&[0x78, 0x9c], "deflate"),
+    (&[0x78, 0xda], "deflate"),
+];
+
+/// The encoding of a body that begins with `head`, if it shows. Brotli has no beginning of its own: bytes that are no text are
+/// decoded to see whether a text comes out.
+fn unsaid(head: &[u8]) -> Option<&'static str> {
+    let mut magic = MAGIC.iter();
+    if let Some((_, encoding)) = magic.find(|(start, _)| head.starts_with(start)) {
+        return Some(encoding);
+    }
+    let mut brotli = DecompressorWriter::new(Vec::new(), BROTLI_BUFFER);
+    let is_brotli = !is_text(head) && written(&mut brotli, head).is_ok();
+    let decoded = brotli.get_mut();
+    (is_brotli && !decoded.is_empty() && is_text(decoded)).then_some("br")
+}
+
+/// Whether `bytes` are the beginning of a text.
+fn is_text(bytes: &[u8]) -> bool {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // It ends within a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.contains(|character: char| character.is_control() && !character.is_ascii_whitespace())
 }
 
 /// Compresses a body that comes in parts. Each part can be decoded as soon as it arrives.
@@ -120,31 +168,60 @@ mod tests {
     const TEXT: &[u8] = b"data: {\"type\":\"ping\"}\n\n";
 
     fn decoded(encoding: &str, body: &[u8], size: usize) -> (Vec<u8>, Option<String>) {
-        let mut decoder = ContentDecoder::new(Some(encoding));
+        let mut decoder = ContentDecoder::new(Some(encoding).filter(|encoding| !encoding.is_empty()));
         let decoded = body.chunks(size).flat_map(|part| decoder.push(part)).collect();
         (decoded, decoder.problem())
     }
 
-    #[test]
-    fn each_encoding_is_decoded_wherever_it_is_cut() {
+    /// [`TEXT`] in each encoding.
+    fn bodies() -> [(&'static str, Vec<u8>); 5] {
         let mut deflate = ZlibEncoder::new(Vec::new(), Compression::fast());
         deflate.write_all(TEXT).unwrap();
         // Brotli's form for bytes that are not compressed: a window of 16 bits, one block, an empty last block.
         let length = TEXT.len() as u32 - 1;
         let brotli = [&(length << 4 | 1 << 20).to_le_bytes()[..3], TEXT, &[3]].concat();
-        let bodies = [
+        [
             ("gzip", gzipped(TEXT)),
             ("deflate", deflate.finish().unwrap()),
             ("br", brotli),
             ("zstd", zstd::encode_all(TEXT, 1).unwrap()),
             ("identity", TEXT.to_vec()),
-        ];
-        for (encoding, body) in bodies {
+        ]
+    }
+
+    #[test]
+    fn each_encoding_is_decoded_wherever_it_is_cut() {
+        for (encoding, body) in bodies() {
             for size in [1, 7, body.len()] {
                 let found = decoded(encoding, &body, size);
                 assert_eq!(found, (TEXT.to_vec(), None), "{encoding} in parts of {size}");
             }
         }
+    }
+
+    #[test]
+    fn an_encoding_that_no_header_names_is_a_problem() {
+        for (encoding, body) in bodies() {
+            for size in [1, 7, body.len()] {
+                let (_, problem) = decoded("", &body, size);
+                let expected = format!("the body is encoded as `{encoding}`");
+                let expected = (encoding != "identity").then_some(expected);
+                assert_eq!(problem, expected, "{encoding} in parts of {size}");
+            }
+        }
+        for text in [
+            "",
+            " ",
+            "{}",
+            "\u{feff}{}",
+            "x",
+            "data: ä\r\n\n",
+            "\u{0}\u{0}\u{1}",
+        ] {
+            assert_eq!(decoded("", text.as_bytes(), 1).1, None, "{text:?}");
+        }
+        let half = &"ä".as_bytes()[..1];
+        assert_eq!(decoded("", half, 1).1, None);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct GatewayReply {
     pub events: Vec<SentEvent>,
     /// Whether it ended early: the gateway or the client closed the connection.
     pub cut_off: bool,
-    /// Why its body does not have the encoding that `content-encoding` claims.
+    /// Why its body does not have the encoding that `content-encoding` claims, or which encoding it has that no header names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong_encoding: Option<String>,
     /// When the gateway or this program waited for a CPU, from the request to the last event.

@@ -104,10 +104,10 @@ fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<Difference> 
         .collect()
 }
 
-/// A client that believes the header cannot read the body.
+/// A client that believes the header cannot read the body, nor an encoded body without a header.
 fn encoding(back: &GatewayReply) -> Option<Difference> {
     let problem = back.wrong_encoding.as_deref()?;
-    let claimed = back.header("content-encoding");
+    let claimed = back.header("content-encoding").unwrap_or("none");
     Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }
 

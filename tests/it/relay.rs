@@ -426,7 +426,7 @@ async fn a_compressed_reply_is_recorded_as_claude_code_reads_it() {
         (
             "reply:\n  compress: gzip\n  headers: [{ drop: content-encoding }]",
             None,
-            false,
+            true,
         ),
     ] {
         let key = new_key();
