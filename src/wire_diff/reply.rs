@@ -397,7 +397,11 @@ fn in_json(block: &AnswerBlock) -> (String, Value) {
         AnswerBlock::ToolUse { id, name, input } => {
             ("tool_use", json!({"id": id, "name": name, "input": input}))
         }
-        AnswerBlock::Other(value) => (value["type"].as_str().unwrap_or("unknown"), value.clone()),
+        AnswerBlock::Other(value) => {
+            let mut content = value.clone();
+            content.as_object_mut().map(|fields| fields.shift_remove("type"));
+            (value["type"].as_str().unwrap_or("unknown"), content)
+        }
     };
     (kind.to_owned(), value)
 }

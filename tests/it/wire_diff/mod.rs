@@ -3,6 +3,7 @@
 mod broken_streams;
 mod causes;
 mod headlines;
+mod lost_parts;
 mod noise;
 mod replies;
 mod reply_headers;
