@@ -272,6 +272,7 @@ pub fn loses(direction: Direction, part: Part, path: &str, fate: Fate) -> &'stat
             "The provider gets two credentials, and may refuse the request or use the wrong one."
         }
         (Part::Credential, _) => "The provider, and its logs, get a credential that is not for them.",
+        (Part::Place, _) if path == "route" => "The provider cannot read the request as what it is.",
         (Part::Place, _) => {
             "The request is processed or paid for at another place than the gateway's configuration says."
         }

@@ -24,6 +24,18 @@ pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
     })
 }
 
+/// Whether the body of a request is one of Converse: its blocks have no `type`, and all blocks of the Messages API have one.
+/// `None` without blocks, or if they are of both forms.
+pub fn has_its_form(body: &Value) -> Option<bool> {
+    let messages = list(body, "/messages").iter();
+    let blocks = messages.flat_map(|message| list(message, "/content"));
+    let mut forms = blocks
+        .filter(|block| block.is_object())
+        .map(|block| block["type"].is_null());
+    let first = forms.next()?;
+    forms.all(|form| form == first).then_some(first)
+}
+
 fn read_message(message: &Value) -> Message {
     Message {
         role: owned(message, "/role").unwrap_or_default(),

@@ -212,7 +212,11 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         diff.take(pair, Direction::Request, request::differences(pair));
         diff.take(pair, Direction::Reply, reply::differences(pair));
     }
-    for window in pairs.windows(2) {
+    let is_readable = |pair: &pairing::Pair| {
+        let last = pair.last();
+        last.is_none_or(|exchange| request::other_route(exchange).is_none())
+    };
+    for window in pairs.windows(2).filter(|window| window.iter().all(is_readable)) {
         let changed = conversation::prefix_difference(&window[0], &window[1]);
         diff.take(&window[1], Direction::Request, changed.into_iter().collect());
     }

@@ -37,7 +37,7 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "content-encoding",
             "content-type",
         ]),
-        (Request, Part::Place) => Some(&["project", "location", "geography", "quota project"]),
+        (Request, Part::Place) => Some(&["project", "location", "geography", "quota project", "route"]),
         (Reply, Part::Status) => Some(&[LOST_ANSWER, "HTTP status STATUS"]),
         (Reply, Part::Error) => Some(&[
             "the shape of error STATUS",

@@ -8,7 +8,7 @@ use super::pairing::Pair;
 use super::{Difference, Fate, Part, delay, unknown, values};
 use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
-use crate::wire::{Operation, Route, betas, body_fields, messages, pointer, target};
+use crate::wire::{Operation, Route, betas, body_fields, converse, messages, pointer, target};
 
 /// Fields that `conversation` compares by their meaning.
 const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
@@ -23,6 +23,11 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     found.extend(headers(&pair.passage.request, &exchange.request));
     found.extend(credentials(exchange));
     found.extend(place(exchange));
+    if let Some(route) = other_route(exchange) {
+        // Its body is not read as what it is.
+        found.push(route);
+        return found;
+    }
     found.extend(beta_flags(&pair.passage.request, exchange));
     found.extend(query(&pair.passage.request, &exchange.request));
     found.extend(unreadable(&pair.passage.request, &exchange.request));
@@ -194,6 +199,23 @@ fn place(arrived: &ProviderExchange) -> Vec<Difference> {
     });
     changed.chain(quota).collect()
 }
+
+/// The gateway sent a body in the form of Converse to a path of another API, or the other way round.
+pub(super) fn other_route(arrived: &ProviderExchange) -> Option<Difference> {
+    let route = arrived
+        .route
+        .filter(|_| arrived.operation == Operation::Messages)?;
+    let is_converse = converse::has_its_form(arrived.request.body.json()?)?;
+    let of_body = match is_converse {
+        true => Route::BedrockConverse,
+        false => Route::BedrockInvoke,
+    };
+    (is_converse != (route == Route::BedrockConverse))
+        .then(|| Difference::of(Part::Place, ROUTE, of_body.as_str(), route.as_str()))
+}
+
+/// The name of the API to whose path a request went.
+pub(super) const ROUTE: &str = "route";
 
 /// The values of a repeated header are joined (RFC 9110, section 5.3).
 fn header_values(request: &RecordedRequest) -> Value {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::delay::{LONGEST_MS, TYPICAL_MS};
+use super::request::ROUTE;
 use super::{Change, Difference, Fate, Part, SECOND_HEADER, WireDiff};
 use crate::wire::{Direction, Operation};
 
@@ -117,10 +118,16 @@ impl Change {
         what.part == Part::Status && status(&what.before) < 400 && status(&what.after) >= 400
     }
 
-    /// Whether nobody could read a whole body: a request that is no JSON, or a reply in another encoding than its header says.
+    /// Whether nobody could read a whole body: a request that is no JSON or went to another API's path, or a reply in another
+    /// encoding than its header says.
     pub fn is_unreadable_body(&self) -> bool {
         match self.direction {
-            Direction::Request => self.what.part == Part::Field && self.what.path == "body",
+            Direction::Request => {
+                matches!(
+                    (self.what.part, self.what.path.as_str()),
+                    (Part::Field, "body") | (Part::Place, ROUTE)
+                )
+            }
             Direction::Reply => self.what.path == "content-encoding",
         }
     }

@@ -8,6 +8,7 @@ mod noise;
 mod replies;
 mod reply_headers;
 mod requests;
+mod routes;
 mod wording;
 
 use compat_matrix::findings::{Subject, SubjectPattern};

@@ -119,7 +119,9 @@ fn each_event_has_its_own_counts_and_keys() {
 #[test]
 fn the_counts_at_the_start_on_converse_are_none_or_right() {
     let started_with = |count: u64| {
-        let mut wire = Wire::one();
+        let mut asked = body();
+        asked["messages"] = json!([{"role": "user", "content": "hi"}]);
+        let mut wire = Wire::of(&[(asked, json!([{"type": "text", "text": "a b c"}]))]);
         wire.exchanges[0].route = Some(Route::BedrockConverse);
         let wire = wire.comes_back(|events| {
             events[0].data["message"]["usage"] = json!({"input_tokens": count, "output_tokens": 0});
