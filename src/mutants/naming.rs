@@ -23,7 +23,6 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
     ("anthropic_beta", &["beta"]),
     ("authorization", &["credential"]),
     ("x_api_key", &["credential"]),
-    ("content_encoding", &["the_answer"]),
     ("cache_control", &["breakpoint", "prefix"]),
     ("cache_point", &["breakpoint", "prefix"]),
     ("ttl", &["breakpoint"]),
