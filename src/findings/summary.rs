@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Declared, Finding, FindingStatus, Level, Subject};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::wire::Direction;
-use crate::wire_diff::{Fate, LOST_ANSWER, Part, SECOND_HEADER};
+use crate::wire_diff::{
+    CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, Fate, LOST_ANSWER, Part, SECOND_HEADER,
+};
 
 /// A finding of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -207,8 +209,12 @@ pub fn loses(direction: Direction, part: Part, path: &str, fate: Fate) -> &'stat
         (Part::Event, _) if path == "pings of a silence" => {
             "A proxy may end a long silence, because nothing fills it."
         }
-        (Part::Event, _) if path == "the end of the stream" => {
-            "A reply that broke off ends otherwise, so Claude Code may take it for whole, or not repeat the request."
+        (Part::Event, _) if path == CUT_MADE_WHOLE => "Claude Code takes half of a reply for the whole one.",
+        (Part::Event, _) if path == CUT_MADE_ERROR => {
+            "Claude Code does not repeat a request whose reply broke off, as it does after a cut."
+        }
+        (Part::Event, _) if path == CUT_MADE_END => {
+            "Claude Code learns only from the missing end that the reply broke off."
         }
         (Part::Event, _) if path == "the answer" => "Claude Code gets no answer that it can read.",
         (Part::Event, Fate::Dropped) => "A part of the reply is lost.",
@@ -433,10 +439,7 @@ mod tests {
                 "reply event content_block_stop added",
                 "that the provider did not send",
             ),
-            (
-                "reply event the end of the stream changed",
-                "is complete, or that it broke off",
-            ),
+            ("reply event a cut stream made whole changed", "half of a reply"),
             ("reply event text deltas merged", "in other pieces"),
             (
                 "reply block content (text) changed",

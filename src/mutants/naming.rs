@@ -46,7 +46,7 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
 
 /// What becomes of a stream that ends early.
 const EARLY_END: [&str; 6] = [
-    "the_end_of_the_stream",
+    "a_cut_stream",
     "the_answer",
     "message_stop",
     "message_delta",

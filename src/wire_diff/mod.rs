@@ -34,7 +34,7 @@ pub const LOST_ANSWER: &str = "HTTP status of an answer";
 pub use delay::{DELAYS, DeltaDelay};
 pub use names::{STATUS, names};
 pub use pairing::{as_sent, forwarded, strays};
-pub use reply::error_within;
+pub use reply::{CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, error_within};
 use request::ANSWERED_REQUEST;
 pub use request::{SECOND_HEADER, arrived_betas};
 

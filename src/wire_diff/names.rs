@@ -1,6 +1,6 @@
 //! The names of changes, where their list is closed: a known finding can have no other.
 
-use super::{DELAYS, Fate, LOST_ANSWER, Part};
+use super::{CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, DELAYS, Fate, LOST_ANSWER, Part};
 use crate::wire::Direction;
 
 /// An HTTP status within a name.
@@ -58,7 +58,9 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "thinking deltas",
             "tool argument deltas",
             "the answer",
-            "the end of the stream",
+            CUT_MADE_WHOLE,
+            CUT_MADE_ERROR,
+            CUT_MADE_END,
             "pings of a silence",
             "order",
         ]),

@@ -273,6 +273,11 @@ fn is_error(event: &SentEvent) -> bool {
     event.data["type"] == "error"
 }
 
+/// The names of what a gateway makes of a cut stream. Each has another effect, so each is a finding of its own.
+pub const CUT_MADE_WHOLE: &str = "a cut stream made whole";
+pub const CUT_MADE_ERROR: &str = "a cut stream made an error";
+pub const CUT_MADE_END: &str = "a cut stream made an early end";
+
 /// A reply that the provider breaks must break at Claude Code too: with the provider's words, or without an end. Claude Code asks
 /// again after a stream that is cut, and not after an `error` event.
 fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
@@ -293,25 +298,22 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
     }
     (!back.cut_off).then(|| {
         let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
-        let came = match back.events.last() {
-            _ if back.events.iter().any(is_stop) => "complete".to_owned(),
+        let (path, came) = match back.events.last() {
+            _ if back.events.iter().any(is_stop) => (CUT_MADE_WHOLE, "complete".to_owned()),
             Some(last) if is_error(last) => {
-                format!(
-                    "ended by an `error` event: {}",
-                    clipped(error_reply::message_of(&last.data))
-                )
+                let words = clipped(error_reply::message_of(&last.data));
+                (CUT_MADE_ERROR, format!("ended by an `error` event: {words}"))
             }
             Some(last) => match untyped_error(&last.data) {
-                Some(words) => format!("ended by an error: {}", clipped(&words)),
-                None => format!(
-                    "ended without `message_stop`, by {}",
-                    clipped(&last.data.to_string())
-                ),
+                Some(words) => (CUT_MADE_ERROR, format!("ended by an error: {}", clipped(&words))),
+                None => {
+                    let last = clipped(&last.data.to_string());
+                    (CUT_MADE_END, format!("ended without `message_stop`, by {last}"))
+                }
             },
-            None => "ended without an event".to_owned(),
+            None => (CUT_MADE_END, "ended without an event".to_owned()),
         };
-        let difference = Difference::of(Part::Event, "the end of the stream", "cut off", came);
-        difference.with_fate(Fate::Changed)
+        Difference::of(Part::Event, path, "cut off", came).with_fate(Fate::Changed)
     })
 }
 
