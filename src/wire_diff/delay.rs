@@ -11,8 +11,12 @@ use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 /// The bound on half of the deltas of a lockstep stream, in milliseconds. A gateway needs a few; a busy machine adds some
 /// hundreds to single deltas, not to half of them.
 pub const TYPICAL_MS: u64 = 500;
-/// The bound on each event of any stream, in milliseconds: longer than a busy machine stops a process.
-pub const LONGEST_MS: u64 = 10_000;
+/// The bound on each event of any stream, in milliseconds: more than ten times the longest delay of a correct gateway
+/// (docs/performance.md).
+pub const LONGEST_MS: u64 = 3_000;
+/// The bound on a request and on an answer without a stream, in milliseconds. They are longer than an event, and may need a new
+/// connection.
+const WHOLE_MS: u64 = 10_000;
 
 /// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, and
 /// of an answer without a stream.
@@ -79,14 +83,14 @@ fn delay(back: &GatewayReply, from_ms: u64, to_ms: u64) -> u64 {
 pub(super) fn of_request(pair: &Pair) -> Option<Difference> {
     let (exchange, back) = (pair.exchanges.first()?, pair.passage.reply.as_ref()?);
     let delay = delay(back, pair.passage.request.at_ms, exchange.request.at_ms);
-    (delay > LONGEST_MS).then(|| late(DELAYS[2], LONGEST_MS, format!("{delay} ms")))
+    (delay > WHOLE_MS).then(|| late(DELAYS[2], WHOLE_MS, format!("{delay} ms")))
 }
 
 /// An answer without a stream that came too late.
 pub(super) fn of_answer(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let (sent, came) = (given.events.last()?, back.events.last()?);
     let delay = delay(back, sent.at_ms, came.at_ms);
-    (!given.stream && delay > LONGEST_MS).then(|| late(DELAYS[3], LONGEST_MS, format!("{delay} ms")))
+    (!given.stream && delay > WHOLE_MS).then(|| late(DELAYS[3], WHOLE_MS, format!("{delay} ms")))
 }
 
 fn late(path: &str, bound: u64, measured: String) -> Difference {
