@@ -137,6 +137,9 @@ impl<'a> Subject<'a> {
         match (self.route(), name) {
             (Route::BedrockConverse, "temperature") => inference("temperature"),
             (Route::BedrockConverse, "top_p") => inference("topP"),
+            (Route::BedrockConverse, "stop_sequences") => {
+                inference("stopSequences").or_else(|| self.model_fields()?.get(name))
+            }
             _ => self.model_fields()?.get(name),
         }
     }

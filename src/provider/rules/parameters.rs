@@ -21,14 +21,23 @@ pub(super) const RULES: &[Rule] = rules![
 
 const LONG_CONTEXT: u64 = 1_000_000;
 
-/// Source: https://github.com/BerriAI/litellm/issues/3286
+/// Converse itself refuses an empty one: the bound is in its reference, the wording is the one for members of other lists.
+///
+/// Source: https://github.com/BerriAI/litellm/issues/3286,
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InferenceConfiguration.html
 fn stop_sequences(subject: &Subject) -> Option<ErrorReply> {
-    let sequences = subject.model_fields()?["stop_sequences"].as_array()?;
-    let is_blank = |sequence: &Value| sequence.as_str().is_some_and(|text| text.trim().is_empty());
-    if !sequences.iter().any(is_blank) {
-        return None;
+    let sequences = subject.parameter("stop_sequences")?.as_array()?;
+    let mut texts = sequences.iter().filter_map(Value::as_str);
+    let blank = texts.find(|text| text.trim().is_empty())?;
+    let by_model = "stop_sequences: each stop sequence must contain non-whitespace";
+    if !blank.is_empty() {
+        return subject.invalid(by_model);
     }
-    subject.invalid("stop_sequences: each stop sequence must contain non-whitespace")
+    subject.invalid_or(
+        "1 validation error detected: Value at 'inferenceConfig.stopSequences' failed to satisfy constraint: \
+         Member must satisfy constraint: [Member must have length greater than or equal to 1]",
+        by_model,
+    )
 }
 
 /// Models before 4.5 take -1 for a default. The wording for `top_k` is ours.

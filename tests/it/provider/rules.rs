@@ -362,10 +362,16 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             },
         ),
         (
-            &[Anthropic, BedrockInvoke, VertexAi],
+            &[Anthropic, BedrockInvoke, BedrockConverse, VertexAi],
             "stop_sequences",
             "stop_sequences: each stop sequence must contain non-whitespace",
-            |body| body["stop_sequences"] = json!(["\n"]),
+            |body| body["stop_sequences"] = json!(["end", "\n"]),
+        ),
+        (
+            &[BedrockConverse],
+            "stop_sequences",
+            "'inferenceConfig.stopSequences' failed to satisfy constraint",
+            |body| body["stop_sequences"] = json!([""]),
         ),
         (
             &[BedrockInvoke],

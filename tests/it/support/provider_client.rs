@@ -280,7 +280,12 @@ pub fn to_converse(body: &Value) -> Value {
             .map(|tool| json!({"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}}))
             .collect();
     }
-    for (name, converse_name) in [("temperature", "temperature"), ("top_p", "topP")] {
+    let names = [
+        ("temperature", "temperature"),
+        ("top_p", "topP"),
+        ("stop_sequences", "stopSequences"),
+    ];
+    for (name, converse_name) in names {
         if let Some(value) = body.get(name) {
             converse["inferenceConfig"][converse_name] = value.clone();
         }
