@@ -97,8 +97,8 @@ impl ReplyRecorder {
     }
 
     fn check_encoding(&self) {
-        let problem = self.encoding.problem().filter(|_| self.received > 0);
-        if let Some(problem) = problem {
+        let problem = || self.encoding.problem().or_else(|| self.encoding.unsaid());
+        if let Some(problem) = (self.received > 0).then(problem).flatten() {
             self.update(|reply| reply.wrong_encoding = Some(problem));
         }
     }

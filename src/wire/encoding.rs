@@ -75,12 +75,15 @@ impl ContentDecoder {
         })
     }
 
-    /// The encoding that the body does not have, and how that shows; or the one that it has and no header names.
+    /// The encoding that the body does not have, and how that shows.
     pub fn problem(&self) -> Option<String> {
-        match &self.error {
-            Some(error) => Some(format!("the body is not encoded as `{}`: {error}", self.encoding)),
-            None => unsaid(&self.head).map(|encoding| format!("the body is encoded as `{encoding}`")),
-        }
+        let error = self.error.as_ref()?;
+        Some(format!("the body is not encoded as `{}`: {error}", self.encoding))
+    }
+
+    /// The encoding that a body of text has, and that no header names. An archive has one too, rightly.
+    pub fn unsaid(&self) -> Option<String> {
+        unsaid(&self.head).map(|encoding| format!("the body is encoded as `{encoding}`"))
     }
 }
 
@@ -170,7 +173,7 @@ mod tests {
     fn decoded(encoding: &str, body: &[u8], size: usize) -> (Vec<u8>, Option<String>) {
         let mut decoder = ContentDecoder::new(Some(encoding).filter(|encoding| !encoding.is_empty()));
         let decoded = body.chunks(size).flat_map(|part| decoder.push(part)).collect();
-        (decoded, decoder.problem())
+        (decoded, decoder.problem().or_else(|| decoder.unsaid()))
     }
 
     /// [`TEXT`] in each encoding.
