@@ -442,6 +442,11 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     if is_later && let Some(fault) = traces::diverged(evidence, judgement) {
         return Some(fault);
     }
+    // What one model takes, another one refuses. A model that the provider does not have is refused for its name.
+    let is_unknown = |exchange: &&ProviderExchange| is_refused(&exchange.matched);
+    if judgement.asks_for_another_model() && !asked.iter().any(is_unknown) {
+        return Some(traces::other_model());
+    }
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {
             let as_sent = traces::refused_as_sent(evidence, judgement, exchange, rule);

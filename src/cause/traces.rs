@@ -216,7 +216,7 @@ const CHANGED_BACK: &str = "changed_on_the_way_back";
 /// The rule of a request for another model.
 const OTHER_MODEL: &str = "other_model";
 
-fn other_model() -> Diagnosis {
+pub(super) fn other_model() -> Diagnosis {
     Diagnosis::proven(
         Cause::Gateway,
         OTHER_MODEL,

@@ -421,6 +421,12 @@ impl Evaluation {
         })
     }
 
+    /// Whether the gateway asked for another model than Claude Code did, which explains all else.
+    pub fn asks_for_another_model(&self) -> bool {
+        let first = self.mismatches.first();
+        first.is_some_and(|first| self.is_about_model(&first.expectation))
+    }
+
     /// The request of an expectation, if the gateway did not forward it: then it asked for no model at all.
     pub fn never_arrived(&self, trace: &Trace) -> Option<&Change> {
         let operation = trace.interest.operation?;
@@ -463,13 +469,12 @@ impl Evaluation {
         }
         // A body that cannot be read: all else follows.
         if let Some(change) = diff.changes.iter().find(|change| change.is_unreadable_body()) {
-            return Some(change);
+            let gravest = self.gravest(diff);
+            return gravest
+                .filter(|gravest| gravest.what.part == Part::Credential)
+                .or(Some(change));
         }
-        if self
-            .mismatches
-            .first()
-            .is_some_and(|first| self.is_about_model(&first.expectation))
-        {
+        if self.asks_for_another_model() {
             return None;
         }
         let first = self.first_explained(diff);

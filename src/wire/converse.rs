@@ -24,8 +24,8 @@ pub fn read(body: &Value, model: &str) -> Option<MessageRequest> {
     })
 }
 
-/// Whether the body of a request is one of Converse: its blocks have no `type`, and all blocks of the Messages API have one.
-/// `None` without blocks, or if they are of both forms.
+/// Whether the body of a request is one of Converse: its blocks have no `type`, and it has no `max_tokens`. In the Messages API all
+/// blocks have one, and all requests. `None` if the body is of both forms, or of neither.
 pub fn has_its_form(body: &Value) -> Option<bool> {
     let messages = list(body, "/messages").iter();
     let blocks = messages.flat_map(|message| list(message, "/content"));
@@ -33,7 +33,8 @@ pub fn has_its_form(body: &Value) -> Option<bool> {
         .filter(|block| block.is_object())
         .map(|block| block["type"].is_null());
     let first = forms.next()?;
-    forms.all(|form| form == first).then_some(first)
+    let is_whole = forms.all(|form| form == first) && body["max_tokens"].is_null() == first;
+    is_whole.then_some(first)
 }
 
 fn read_message(message: &Value) -> Message {

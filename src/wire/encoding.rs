@@ -90,7 +90,7 @@ impl ContentDecoder {
 /// How many bytes of a body show its encoding.
 const HEAD: usize = 256;
 
-/// The beginnings of encoded bodies (RFC 1952, RFC 8878, RFC 1950). No text begins like this.
+/// The beginnings of encoded bodies (RFC 1952, RFC 8878, RFC 1950). A text may begin like the third, with `x^`.
 const MAGIC: [(&[u8], &str); 6] = [
     (&[0x1f, 0x8b], "gzip"),
     (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
@@ -104,7 +104,7 @@ const MAGIC: [(&[u8], &str); 6] = [
 /// decoded to see whether a text comes out.
 fn unsaid(head: &[u8]) -> Option<&'static str> {
     let mut magic = MAGIC.iter();
-    if let Some((_, encoding)) = magic.find(|(start, _)| head.starts_with(start)) {
+    if let Some((_, encoding)) = magic.find(|(start, _)| head.starts_with(start) && !is_text(head)) {
         return Some(encoding);
     }
     let mut brotli = DecompressorWriter::new(Vec::new(), BROTLI_BUFFER);
@@ -214,6 +214,7 @@ mod tests {
         }
         for text in [
             "",
+            "x^2",
             " ",
             "{}",
             "\u{feff}{}",

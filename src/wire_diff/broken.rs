@@ -37,7 +37,7 @@ pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
     let is_named = |kind: &str| {
         text.split(['\r', '\n']).any(|line| {
             line.strip_prefix("event:")
-                .is_some_and(|name| name.trim() == kind)
+                .is_some_and(|name| name.strip_prefix(' ').unwrap_or(name) == kind)
         })
     };
     let is_typed = |kind: &str| {

@@ -40,7 +40,10 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     }
     let broken = broken::events(back);
     found.extend(broken.clone());
-    let (Some(sent), Some(came)) = (Answer::given(given), Answer::received(back)) else {
+    // An error may come with the status of an answer.
+    let is_message = |event: &SentEvent| back.stream || event.data["content"].is_array();
+    let came = Answer::received(back).filter(|_| back.events.first().is_some_and(is_message));
+    let (Some(sent), Some(came)) = (Answer::given(given), came) else {
         found.extend(no_message(given, back));
         return found;
     };
@@ -253,7 +256,10 @@ fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> 
         return broken_stream(given, back);
     }
     let sent = format!("a message in {} events", given.events.len());
-    let came = format!("{} events without a message", back.events.len());
+    let came = match back.events.as_slice() {
+        [body] if !back.stream => format!("no message: {}", clipped(&body.data.to_string())),
+        events => format!("{} events without a message", events.len()),
+    };
     Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
 }
 
@@ -296,25 +302,29 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
         let difference = || Difference::of(Part::Error, "the stream's error", words, came);
         return (!has_arrived).then(|| difference().with_fate(Fate::Dropped));
     }
-    (!back.cut_off).then(|| {
-        let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
-        let (path, came) = match back.events.last() {
-            _ if back.events.iter().any(is_stop) => (CUT_MADE_WHOLE, "complete".to_owned()),
-            Some(last) if is_error(last) => {
-                let words = clipped(error_reply::message_of(&last.data));
-                (CUT_MADE_ERROR, format!("ended by an `error` event: {words}"))
+    let last = || back.events.last().map_or(Value::Null, |event| event.data.clone());
+    let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
+    let (path, came) = match back.events.iter().find(|event| is_error(event)) {
+        // Claude Code stops at it, whatever follows.
+        Some(error) => {
+            let words = clipped(error_reply::message_of(&error.data));
+            (CUT_MADE_ERROR, format!("ended by an `error` event: {words}"))
+        }
+        None if back.cut_off => return None,
+        None if back.events.iter().any(is_stop) => (CUT_MADE_WHOLE, "complete".to_owned()),
+        // Claude Code does not read an error that is no event.
+        None => match untyped_error(&last()) {
+            Some(words) => (
+                CUT_MADE_END,
+                format!("ended by an unread error: {}", clipped(&words)),
+            ),
+            None => {
+                let last = clipped(&last().to_string());
+                (CUT_MADE_END, format!("ended without `message_stop`, by {last}"))
             }
-            Some(last) => match untyped_error(&last.data) {
-                Some(words) => (CUT_MADE_ERROR, format!("ended by an error: {}", clipped(&words))),
-                None => {
-                    let last = clipped(&last.data.to_string());
-                    (CUT_MADE_END, format!("ended without `message_stop`, by {last}"))
-                }
-            },
-            None => (CUT_MADE_END, "ended without an event".to_owned()),
-        };
-        Difference::of(Part::Event, path, "cut off", came).with_fate(Fate::Changed)
-    })
+        },
+    };
+    Some(Difference::of(Part::Event, path, "cut off", came).with_fate(Fate::Changed))
 }
 
 /// The words of an error that came as a line of text, and not as an event.

@@ -3,7 +3,7 @@
 use compat_matrix::findings::Subject;
 use compat_matrix::wire::exchange::{CpuWait, GatewayReply, Lockstep, SentEvent};
 use compat_matrix::wire::{Direction, Route};
-use compat_matrix::wire_diff::{Fate, Part, compare};
+use compat_matrix::wire_diff::{CUT_MADE_ERROR, Fate, Part, compare};
 use serde_json::{Value, json};
 
 use super::{Wire, body, timed};
@@ -455,6 +455,22 @@ fn a_broken_stream_must_stay_broken() {
     let mut cut_as_well = broken(None);
     cut_as_well.sent[0].reply.as_mut().unwrap().cut_off = true;
     assert_eq!(found(cut_as_well), []);
+    // Claude Code hangs up at the error, or reads nothing after it.
+    let made_an_error = |cut_off: bool, after: serde_json::Value| {
+        let mut wire = broken(None).comes_back(with_error).comes_back(|events| {
+            events.push(SentEvent {
+                at_ms: 50,
+                data: after,
+            });
+        });
+        wire.sent[0].reply.as_mut().unwrap().cut_off = cut_off;
+        wire.compared().remove(0).what.path
+    };
+    assert_eq!(made_an_error(true, json!({"type": "ping"})), CUT_MADE_ERROR);
+    assert_eq!(
+        made_an_error(false, json!({"type": "message_stop"})),
+        CUT_MADE_ERROR
+    );
 }
 
 #[test]
