@@ -23,6 +23,7 @@ use crate::ids::TierId;
 use crate::mutants::RowScore;
 use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::progress;
+use crate::report::first_line;
 use crate::run::campaign::{Campaign, CampaignListener, CampaignResult, NotClean};
 use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
@@ -333,9 +334,9 @@ fn mutant_text(scored: &Scored) -> String {
     // The reports of one bug begin alike.
     let first = scored.reports.first().map(|report| ("report", report));
     for (what, report) in wrong.chain(first) {
-        let headline = report.headline.as_deref().unwrap_or("no change on the wire");
+        let line = first_line(&report.summary, report.headline.as_deref());
         let (cell, cause) = (&report.cell, report.cause.as_str());
-        let _ = writeln!(out, "  {what}: {cell} blames {cause}: {headline}");
+        let _ = writeln!(out, "  {what}: {cell} blames {cause}: {line}");
     }
     if !scored.passed {
         let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
@@ -394,6 +395,7 @@ mod tests {
             cell,
             cause: Cause::Gateway,
             headline: Some("reply 1: gone".to_owned()),
+            summary: "no reply".to_owned(),
         };
         let is_red = is_neutral && !passed;
         Scored {
@@ -431,7 +433,7 @@ mod tests {
         let expected = "killed body/one: One.\n\
              TURNED RED neutral/one: One.\n  \
              wrongly broken: reply in vision::anthropic\n  \
-             red: vision::anthropic blames gateway: reply 1: gone\n  \
+             red: vision::anthropic blames gateway: no reply: reply 1: gone\n  \
              it affected 1 of 2 cells; sources: https://example.com\n\
              score: 1 of 1 mutants killed, 0 of 1 neutral mutants stayed green, 50 % (9 trials, 1 s)\n";
         assert_eq!(all, expected);

@@ -25,8 +25,8 @@ pub struct CellRun {
     pub broken: Vec<String>,
     /// Whether the mutant changed anything that passed for it.
     pub touched: bool,
-    /// Of a cell that is red: the cause, and the first change on the wire that explains it.
-    pub blame: Option<(Cause, Option<String>)>,
+    /// What the report of a red cell says.
+    pub report: Option<CellReport>,
 }
 
 /// What the report of a red cell says.
@@ -35,8 +35,10 @@ pub struct CellReport {
     #[serde(serialize_with = "as_text")]
     pub cell: CellId,
     pub cause: Cause,
-    /// The change with which the report begins.
+    /// The change on the wire that the first line names.
     pub headline: Option<String>,
+    /// What the first broken expectation says.
+    pub summary: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -111,7 +113,8 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         .filter(|named| !caught_by.contains(named))
         .collect();
     let wrongly_red: Vec<Named> = broken(false).collect();
-    let reports = runs.iter().filter_map(CellRun::report);
+    let reports = runs.iter().filter(|run| run.touched);
+    let reports = reports.filter_map(|run| run.report.clone());
     let (reports, misjudged): (Vec<_>, Vec<_>) = reports.partition(|report| report.is_right(mutant));
     let stayed_green = runs
         .iter()
@@ -139,17 +142,6 @@ pub fn score(mutant: &Mutant, cells: &[CellId], runs: &[CellRun]) -> Scored {
         stayed_green,
         misjudged,
         reports,
-    }
-}
-
-impl CellRun {
-    fn report(&self) -> Option<CellReport> {
-        let (cause, headline) = self.blame.as_ref().filter(|_| self.touched)?;
-        Some(CellReport {
-            cell: self.cell.clone(),
-            cause: *cause,
-            headline: headline.clone(),
-        })
     }
 }
 
@@ -240,7 +232,7 @@ mod tests {
             tier: TierId::new("haiku"),
             broken: broken.iter().map(|name| (*name).to_owned()).collect(),
             touched,
-            blame: None,
+            report: None,
         }
     }
 

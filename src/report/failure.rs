@@ -131,7 +131,7 @@ pub fn causes_in_short(text: &str) -> Vec<Cause> {
 }
 
 /// The first line of a failure: the broken promise, and the change on the wire that explains it.
-fn first_line(summary: &str, headline: Option<&str>) -> String {
+pub fn first_line(summary: &str, headline: Option<&str>) -> String {
     headline.map_or_else(|| summary.to_owned(), |headline| format!("{summary}: {headline}"))
 }
 

@@ -6,5 +6,5 @@ pub mod failure;
 pub mod grid;
 pub mod wrap;
 
-pub use failure::{causes_in_short, failure, failure_in_short, findings};
+pub use failure::{causes_in_short, failure, failure_in_short, findings, first_line};
 pub use paint::Paint;

@@ -17,7 +17,7 @@ use crate::files::Project;
 use crate::files::evidence_files;
 use crate::findings::{KnownFindings, KnownForRun};
 use crate::ids::{CellId, TierId, TrialName};
-use crate::mutants::score::{self, CellRun, Judgeable, Scored, Vacuous};
+use crate::mutants::score::{self, CellReport, CellRun, Judgeable, Scored, Vacuous};
 use crate::mutants::{Mutant, RowScore};
 use crate::outcome::{Failure, Verdict};
 use crate::plan::{Planned, PlannedTrial};
@@ -273,16 +273,22 @@ impl FinishedJob {
             .mismatches
             .iter()
             .filter(|mismatch| !mismatch.status.is_known());
+        let summary = mismatches.clone().next().map(|first| first.summary.clone());
         let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
         broken.dedup();
         CellRun {
             cell: self.job.name.cell.clone(),
             tier: self.job.name.tier.clone(),
-            blame: self
+            report: self
                 .record
                 .cause
                 .filter(|_| !broken.is_empty())
-                .map(|cause| (cause, self.record.headline.clone())),
+                .map(|cause| CellReport {
+                    cell: self.job.name.cell.clone(),
+                    cause,
+                    headline: self.record.headline.clone(),
+                    summary: summary.unwrap_or_default(),
+                }),
             broken,
             touched: self.touched,
         }
