@@ -31,6 +31,9 @@ pub struct RunFinding {
     pub loses: String,
     /// The rows in which it shows.
     pub features: Vec<FeatureId>,
+    /// Those of the rows that still work, if it breaks others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub works_in: Vec<FeatureId>,
     /// The tiers on which it shows.
     pub tiers: Vec<TierId>,
     /// The declaration in `gateways/<name>.yaml`, if one matches.
@@ -43,10 +46,17 @@ pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Findi
     let mut grouped: Vec<RunFinding> = Vec::new();
     for (trial, findings) in trials {
         for finding in findings {
-            match grouped.iter_mut().find(|group| group.is_same(trial, finding)) {
-                Some(group) => group.add(trial, finding),
-                None => grouped.push(RunFinding::first(trial, finding)),
-            }
+            let at = grouped.iter().position(|group| group.is_same(trial, finding));
+            let at = at.unwrap_or_else(|| {
+                grouped.push(RunFinding::new(trial, finding));
+                grouped.len() - 1
+            });
+            grouped[at].add(trial, finding);
+        }
+    }
+    for finding in &mut grouped {
+        if finding.level == Level::Contract {
+            finding.works_in.clear();
         }
     }
     grouped.sort_by_key(|finding| (finding.level, finding.status));
@@ -54,16 +64,18 @@ pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Findi
 }
 
 impl RunFinding {
-    fn first(trial: &TrialName, finding: &Finding) -> Self {
+    /// A finding without a place.
+    fn new(trial: &TrialName, finding: &Finding) -> Self {
         Self {
             provider: trial.cell.provider.clone(),
-            subjects: vec![finding.subject.clone()],
+            subjects: Vec::new(),
             level: finding.level,
             status: finding.status,
             summary: finding.summary.clone(),
             loses: finding.loses.clone(),
-            features: vec![trial.cell.feature.clone()],
-            tiers: vec![trial.tier.clone()],
+            features: Vec::new(),
+            works_in: Vec::new(),
+            tiers: Vec::new(),
             known: finding.known.clone(),
         }
     }
@@ -80,7 +92,13 @@ impl RunFinding {
 
     fn add(&mut self, trial: &TrialName, finding: &Finding) {
         push_once(&mut self.subjects, &finding.subject);
-        push_once(&mut self.features, &trial.cell.feature);
+        let feature = &trial.cell.feature;
+        match finding.level {
+            Level::Feature => self.works_in.retain(|row| row != feature),
+            Level::Contract if !self.features.contains(feature) => self.works_in.push(feature.clone()),
+            Level::Contract => {}
+        }
+        push_once(&mut self.features, feature);
         push_once(&mut self.tiers, &trial.tier);
         self.level = self.level.min(finding.level);
     }
@@ -148,33 +166,34 @@ impl FindingGroup<'_> {
         lines
     }
 
-    /// The providers, rows and tiers, each row once: `anthropic, azure: tool_use, vision (haiku, opus)`.
+    /// The providers, rows and tiers, each row once: `anthropic, azure: tool_use, vision (still works) (haiku, opus)`.
     fn places(&self) -> Vec<String> {
-        let mut of_row: IndexMap<(&ProviderId, &FeatureId), Vec<&str>> = IndexMap::new();
+        let mut of_row: IndexMap<(&ProviderId, String), Vec<&str>> = IndexMap::new();
         for finding in &self.findings {
             for feature in &finding.features {
-                let tiers = of_row.entry((&finding.provider, feature)).or_default();
+                let row = match finding.works_in.contains(feature) {
+                    true => format!("{feature} (still works)"),
+                    false => feature.to_string(),
+                };
+                let tiers = of_row.entry((&finding.provider, row)).or_default();
                 finding
                     .tiers
                     .iter()
                     .for_each(|tier| push_once(tiers, &tier.as_str()));
             }
         }
-        let mut of_provider: IndexMap<(&ProviderId, Vec<&str>), Vec<&str>> = IndexMap::new();
+        let mut of_provider: IndexMap<(&ProviderId, Vec<&str>), Vec<String>> = IndexMap::new();
         for ((provider, feature), tiers) in of_row {
-            of_provider
-                .entry((provider, tiers))
-                .or_default()
-                .push(feature.as_str());
+            of_provider.entry((provider, tiers)).or_default().push(feature);
         }
-        let mut providers: IndexMap<(Vec<&str>, Vec<&str>), Vec<&str>> = IndexMap::new();
+        let mut providers: IndexMap<(Vec<String>, Vec<&str>), Vec<&str>> = IndexMap::new();
         for ((provider, tiers), rows) in of_provider {
             providers
                 .entry((rows, tiers))
                 .or_default()
                 .push(provider.as_str());
         }
-        let line = |((rows, tiers), providers): ((Vec<&str>, Vec<&str>), Vec<&str>)| {
+        let line = |((rows, tiers), providers): ((Vec<String>, Vec<&str>), Vec<&str>)| {
             let (providers, rows) = (providers.join(", "), rows.join(", "));
             format!("{providers}: {rows} ({})", tiers.join(", "))
         };
@@ -355,6 +374,28 @@ mod tests {
         let grouped = of_names(&names, &found(Some("effort_dropped")));
         assert_eq!(grouped.len(), 2);
         assert_eq!((grouped[0].features.len(), grouped[0].tiers.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_finding_that_breaks_a_row_says_which_others_still_work() {
+        let works = found(Some("failed_tool"));
+        let breaks = Finding {
+            level: Level::Feature,
+            ..works.clone()
+        };
+        let trials: Vec<TrialName> = ["a::p::haiku", "b::p::haiku", "b::p::opus"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        let found = [&works, &works, &breaks].map(std::slice::from_ref);
+        let findings = of_trials(trials.iter().zip(found));
+        assert_eq!(findings[0].level, Level::Feature);
+        assert_eq!(
+            by_change(&findings)[0].lines()[2],
+            "p: a (still works), b (haiku, opus)"
+        );
+        let of_contract = of_trials(trials.iter().zip(found).take(2));
+        assert_eq!(by_change(&of_contract)[0].lines()[2], "p: a, b (haiku)");
     }
 
     #[test]

@@ -47,7 +47,12 @@ export function Findings({matrix, findings, since}: FindingsProps): ReactElement
           change.map((finding) => (
             <Fact key={finding.provider} name="Shows in">
               {providerName(finding.provider)}:{' '}
-              <CellLinks matrix={matrix} features={finding.features} provider={finding.provider} /> (
+              <CellLinks
+                matrix={matrix}
+                features={finding.features}
+                worksIn={finding.worksIn}
+                provider={finding.provider}
+              /> (
               {finding.tierNames.join(', ')})
             </Fact>
           ))
@@ -72,10 +77,12 @@ export function CellFindings({matrix, feature, findings, tiers, since}: CellFind
   if (findings.length === 0) {
     return null;
   }
+  const ofCell = (finding: Finding): Finding =>
+    finding.worksIn.includes(feature) ? {...finding, level: 'contract'} : finding;
   return (
     <section>
       <h3>Findings</h3>
-      <FindingList changes={findings.map((finding) => [finding] as const)} since={since}>
+      <FindingList changes={findings.map((finding) => [ofCell(finding)] as const)} since={since}>
         {([finding]) => (
           <>
             <Fact name="Models">
@@ -89,6 +96,7 @@ export function CellFindings({matrix, feature, findings, tiers, since}: CellFind
                 <CellLinks
                   matrix={matrix}
                   features={finding.features.filter((other) => other !== feature)}
+                  worksIn={finding.worksIn}
                   provider={finding.provider}
                 />
               )}
@@ -161,10 +169,10 @@ function Report({link}: {link: string}): ReactElement {
 /** Longer lists of cells are folded. */
 const MOST_LINKS = 6;
 
-type CellLinksProps = {matrix: Matrix; features: string[]; provider: string};
+type CellLinksProps = {matrix: Matrix; features: string[]; worksIn: string[]; provider: string};
 
 /** Features of a column by name, each a link to its cell. */
-function CellLinks({matrix, features, provider}: CellLinksProps): ReactElement {
+function CellLinks({matrix, features, worksIn, provider}: CellLinksProps): ReactElement {
   const list = (
     <ul className={styles.cells}>
       {features.map((id) => (
@@ -172,6 +180,7 @@ function CellLinks({matrix, features, provider}: CellLinksProps): ReactElement {
           <a href={`#${cellAnchor(id, provider)}`} data-cell>
             {matrix.features.find((feature) => feature.id === id)?.name ?? inWords(id)}
           </a>
+          {worksIn.includes(id) && ' (still works)'}
         </li>
       ))}
     </ul>

@@ -45,6 +45,8 @@ export type Finding = {
   loses: string;
   /** Feature ids. */
   features: string[];
+  /** Those of them that still work, if it breaks others. */
+  worksIn: string[];
   tiers: string[];
   /** The tiers' names for readers. */
   tierNames: string[];
@@ -340,6 +342,7 @@ function readFinding(item: unknown, where: string): Finding {
     summary: readText(finding.summary, `${where}.summary`),
     loses: readText(finding.loses, `${where}.loses`),
     features: readList(finding.features, `${where}.features`, readText),
+    worksIn: readOptional(finding.works_in, `${where}.works_in`, (rows, at) => readList(rows, at, readText)) ?? [],
     tiers: readList(finding.tiers, `${where}.tiers`, readText),
     tierNames: [],
     known: readOptional(finding.known, `${where}.known`, readKnown),
