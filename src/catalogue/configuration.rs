@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::form::{check, check_path, check_variable, report_unfilled};
 use super::template::{NeutralList, fill_from_providers};
-use super::{CatalogueEntry, Install, OwnTool};
+use super::{CatalogueEntry, Install, Lacks, OwnTool};
 use crate::document::{Diagnostic, KeyPath, Reader};
 use crate::text::{is_name, listed, suggestion};
 
@@ -82,10 +82,11 @@ impl Configurations {
 pub(crate) fn resolve(
     forms: IndexMap<String, Configuration>,
     entry: Option<&CatalogueEntry>,
+    lacks: &Lacks,
     reader: &mut Reader<'_>,
 ) -> Configurations {
     let install = entry.map(|entry| &entry.install);
-    let list = NeutralList::sample(entry.map_or(&[][..], |entry| &entry.needs));
+    let list = NeutralList::sample(entry.map_or(&[][..], |entry| &entry.needs)).without(lacks);
     if let Some(Install::BuiltIn(_)) = install
         && !forms.is_empty()
     {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::template::{NeutralList, TemplateError, fill};
-use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, Need, OwnTool};
+use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, Lacks, Need, OwnTool};
 use crate::document::{Diagnostic, KeyPath, NodeValue, Reader, written};
 
 /// The keys of `gateways/<name>.yaml` that start a gateway. Without `install`, it can only be attached.
@@ -65,7 +65,7 @@ pub struct ClientForm {
 }
 
 /// The checked entry. `None` if the gateway can only be attached, or if there is an error, which `reader` then has.
-pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<CatalogueEntry> {
+pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -> Option<CatalogueEntry> {
     let before = reader.diagnostics.len();
     let Some(source) = &form.install else {
         let keys = [
@@ -103,7 +103,7 @@ pub(crate) fn resolve(form: EntryForm, reader: &mut Reader<'_>) -> Option<Catalo
             reader.report(error.hint(format!("remove `{key}`")));
         }
     }
-    let list = NeutralList::sample(&form.needs);
+    let list = NeutralList::sample(&form.needs).without(lacks);
     if let Some(ready) = form.ready.as_deref().filter(|ready| !ready.starts_with('/')) {
         let error = reader.at(&KeyPath::of("ready"), "the path does not begin with `/`");
         reader.report(

@@ -12,7 +12,8 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, fi
 use regex::Regex;
 use serde::Serialize;
 
-use super::Need;
+use super::{Lacks, Need};
+use crate::ids::ProviderId;
 use crate::text::{listed, suggestion};
 
 /// Everything that a template may use.
@@ -154,6 +155,13 @@ fn undefined_name(template: &str, line: &str, values: &Value) -> Option<String> 
 }
 
 impl NeutralList {
+    /// Without the models of columns that the gateway does not serve, as in a run.
+    pub fn without(mut self, lacks: &Lacks) -> Self {
+        let is_served = |model: &NeutralModel| !lacks.lacks_column(&ProviderId::new(&model.provider));
+        self.models.retain(is_served);
+        self
+    }
+
     /// A list with a value for every name, to check templates without a gateway that has these `needs`.
     pub fn sample(needs: &[Need]) -> Self {
         let text = |name: &str| format!("a-{name}");

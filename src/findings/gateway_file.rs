@@ -156,6 +156,9 @@ impl GatewayDescription {
                 "say where the gateway comes from: a gateway without `install` is attached as it is",
             );
         }
+        let lacks = form.lacks.into_iter().enumerate();
+        let lacks = lacks.map(|(index, lack)| resolver.lack(index, lack, names.features));
+        let lacks = Lacks(lacks.collect());
         let entry = EntryForm {
             install: form.install,
             needs: form.needs,
@@ -164,12 +167,13 @@ impl GatewayDescription {
             ready: form.ready,
             client: form.client,
         };
-        let entry = catalogue::resolve(entry, &mut resolver.reader);
-        resolver.configurations =
-            catalogue::resolve_configurations(form.configurations, entry.as_ref(), &mut resolver.reader);
-        let lacks = form.lacks.into_iter().enumerate();
-        let lacks = lacks.map(|(index, lack)| resolver.lack(index, lack, names.features));
-        let lacks = Lacks(lacks.collect());
+        let entry = catalogue::resolve(entry, &lacks, &mut resolver.reader);
+        resolver.configurations = catalogue::resolve_configurations(
+            form.configurations,
+            entry.as_ref(),
+            &lacks,
+            &mut resolver.reader,
+        );
         for (name, form) in form.findings {
             resolver.add(name, form);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use regex::Regex;
 
 use crate::support::files::{Folder, read};
-use crate::support::project::copy_of_this_project;
+use crate::support::project::{copy_of_this_project, copy_with_all_rows};
 use crate::support::root;
 
 fn guide() -> String {
@@ -48,6 +48,19 @@ fn run(project: &Folder, command: &str) -> String {
 fn without_line_of_manifest(text: &str) -> String {
     let line = Regex::new(r"manifest\.yaml:\d+").expect("a pattern");
     line.replace_all(text, "manifest.yaml:N").into_owned()
+}
+
+#[test]
+fn the_complete_example_of_a_gateway_passes_the_check() {
+    let guide = read(root().join("docs/gateways.md"));
+    let example = blocks(&guide)
+        .into_iter()
+        .find(|(_, body)| body.contains("name: Example Gateway"));
+    let project = copy_with_all_rows();
+    project.write("gateways/example.yaml", &example.expect("the example").1);
+    let checked = project.compat(&["check", "gateways"]);
+    checked.exits(0);
+    checked.err_has("no errors");
 }
 
 #[test]
