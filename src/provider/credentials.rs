@@ -202,16 +202,34 @@ impl Credentials {
 
     /// The values that no recording may contain.
     pub(super) fn secrets(&self) -> Vec<String> {
-        [
-            self.anthropic_api_key.clone(),
-            self.oauth_token(),
-            self.aws_access_key_id.clone(),
-            self.aws_secret_access_key.clone(),
-            self.bedrock_api_key.clone(),
-            self.vertex_service_account.clone(),
-            STANDARD.encode(&self.secret),
-        ]
-        .into()
+        // Without `..`: a new field must be a secret, or be named here.
+        let Self {
+            anthropic_api_key,
+            azure_api_key,
+            entra_token,
+            aws_access_key_id,
+            aws_secret_access_key,
+            bedrock_api_key,
+            aws_region: _,
+            vertex_service_account,
+            vertex_project: _,
+            vertex_location: _,
+            vertex_client_email: _,
+            vertex_token_uri: _,
+            vertex_public_key: _,
+            secret,
+        } = self;
+        let shown = [
+            anthropic_api_key,
+            azure_api_key,
+            entra_token,
+            aws_access_key_id,
+            aws_secret_access_key,
+            bedrock_api_key,
+            vertex_service_account,
+        ];
+        let derived = [self.oauth_token(), STANDARD.encode(secret)];
+        shown.into_iter().cloned().chain(derived).collect()
     }
 }
 

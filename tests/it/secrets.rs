@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compat_matrix::env;
@@ -90,8 +90,14 @@ impl Leaky {
             }
         }
         headers.insert("x-api-key", self.upstream_key.parse().unwrap());
-        for value in self.leaks.iter().filter_map(|leak| leak.parse().ok()) {
-            headers.append("x-of-the-gateway", value);
+        let values = self
+            .leaks
+            .iter()
+            .filter(|leak| leak.parse::<HeaderValue>().is_ok());
+        let values: Vec<&str> = values.map(String::as_str).collect();
+        // A server takes a hundred headers.
+        for some in values.chunks(4) {
+            headers.append("x-of-the-gateway", some.join(" ").parse().unwrap());
         }
         headers
     }
@@ -127,6 +133,8 @@ fn secrets(simulator: &Simulator) -> Vec<String> {
             CONTROL_KEY,
             of_account,
             &credentials.anthropic_api_key,
+            &credentials.azure_api_key,
+            &credentials.entra_token,
             &credentials.aws_secret_access_key,
             &credentials.bedrock_api_key,
             &simulator.access_token(),
