@@ -1,5 +1,6 @@
 //! The time of day, which never steps while this process runs.
 
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -45,6 +46,21 @@ impl WaitClock {
         let waits = self.0.lock();
         waits.ended + waits.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
+
+    /// What `future` returns, if it ends within `patience`. The waits of that time do not count.
+    pub async fn within<T>(&self, patience: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        let (start, waited) = (Instant::now(), self.total());
+        loop {
+            let deadline = start + patience + (self.total() - waited);
+            if deadline <= Instant::now() {
+                return None;
+            }
+            if let Ok(value) = tokio::time::timeout_at(deadline.into(), &mut future).await {
+                return Some(value);
+            }
+        }
+    }
 }
 
 impl Drop for Wait {
@@ -62,6 +78,19 @@ impl Drop for Wait {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_wait_does_not_count_as_time_of_a_future() {
+        let clock = Arc::new(WaitClock::default());
+        let patience = Duration::from_millis(100);
+        let held = async {
+            let _wait = clock.wait();
+            tokio::time::sleep(10 * patience).await;
+        };
+        assert_eq!(clock.within(patience, held).await, Some(()));
+        let slow = tokio::time::sleep(100 * patience);
+        assert_eq!(clock.within(patience, slow).await, None);
+    }
 
     #[test]
     fn waits_at_the_same_time_count_once() {

@@ -427,9 +427,11 @@ fn broken_promise(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
 /// A transient refusal of a request that the harness itself sent. Any other status may be what the cell asks for.
 fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
     let replies = [&evidence.direct, &evidence.counted].into_iter().flatten();
-    let diagnoses = replies.filter(|reply| reply.status >= 400).map(|reply| {
+    // Without an answer, the status is 0.
+    let failed = replies.filter(|reply| !(1..400).contains(&reply.status));
+    let diagnoses = failed.map(|reply| {
         let message = ErrorMessage::new(&reply.body.to_string()).with_route(MessageRoute::Gateway);
-        diagnose(&message.with_status(Some(reply.status)))
+        diagnose(&message.with_status((reply.status > 0).then_some(reply.status)))
     });
     let mut transient = diagnoses.filter(|found| matches!(found.cause, Cause::RateLimit | Cause::Upstream));
     transient.next()

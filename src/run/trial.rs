@@ -208,13 +208,13 @@ impl TrialTask<'_> {
         let ran = self.run_claude(session, key, slot, waits).await;
         let succeeded = ran.as_ref().is_ok_and(|run| run.exit.code == Some(0));
         let direct = match &self.test.direct {
-            Some(body) if succeeded => Some(self.send_direct(session, key, body).await),
+            Some(body) if succeeded => Some(self.send_direct(session, key, body, waits).await),
             _ => None,
         };
         // Without a gateway, not every provider has this API.
         let counted = match &self.test.count_tokens {
             Some(body) if succeeded && session.is_compared(&self.name.cell.provider) => {
-                Some(self.send_count(session, key, body).await)
+                Some(self.send_count(session, key, body, waits).await)
             }
             _ => None,
         };
@@ -336,14 +336,26 @@ impl TrialTask<'_> {
     }
 
     /// Sends the cell's direct request with the trial's key, as `claude` does.
-    async fn send_direct(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+    async fn send_direct(
+        self,
+        session: &Session,
+        key: TrialKey,
+        body: &Value,
+        waits: &WaitClock,
+    ) -> DirectReply {
         let mut body = body.clone();
         body["metadata"] = json!({ "user_id": json!({ "session_id": key }).to_string() });
-        self.send(session, key, "/v1/messages", body).await
+        self.send(session, key, "/v1/messages", body, waits).await
     }
 
     /// Requests the cell's token count. This API has no `metadata`, so the system prompt begins with the key.
-    async fn send_count(self, session: &Session, key: TrialKey, body: &Value) -> DirectReply {
+    async fn send_count(
+        self,
+        session: &Session,
+        key: TrialKey,
+        body: &Value,
+        waits: &WaitClock,
+    ) -> DirectReply {
         let mut body = body.clone();
         let with_key = format!("{KEY_OF_COUNT}{key}.");
         body["system"] = match body["system"].take() {
@@ -354,10 +366,19 @@ impl TrialTask<'_> {
             Value::String(text) => json!(format!("{with_key}\n{text}")),
             _ => json!(with_key),
         };
-        self.send(session, key, "/v1/messages/count_tokens", body).await
+        self.send(session, key, "/v1/messages/count_tokens", body, waits)
+            .await
     }
 
-    async fn send(self, session: &Session, key: TrialKey, path: &str, mut body: Value) -> DirectReply {
+    /// `waits` counts the time for which pacing holds the request. It does not count here.
+    async fn send(
+        self,
+        session: &Session,
+        key: TrialKey,
+        path: &str,
+        mut body: Value,
+        waits: &WaitClock,
+    ) -> DirectReply {
         body["model"] = json!(self.alias);
         let request = session
             .client
@@ -366,22 +387,23 @@ impl TrialTask<'_> {
             .header("anthropic-version", "2023-06-01")
             .header("user-agent", HARNESS_AGENT)
             .header("x-claude-code-session-id", key.to_string())
-            .timeout(DIRECT_PATIENCE)
             .json(&body);
         let received = async {
             let reply = request.send().await?;
             let status = reply.status().as_u16();
             Ok::<_, reqwest::Error>((status, http::text(reply).await?))
         };
-        match received.await {
-            Ok((status, text)) => {
+        let error = match waits.within(DIRECT_PATIENCE, received).await {
+            Some(Ok((status, text))) => {
                 let body = wire::json::parse(&text).unwrap_or(Value::String(text));
-                DirectReply { status, body }
+                return DirectReply { status, body };
             }
-            Err(error) => DirectReply {
-                status: 0,
-                body: Value::String(error.to_string()),
-            },
+            Some(Err(error)) => error.to_string(),
+            None => format!("the request timed out after {} s", DIRECT_PATIENCE.as_secs()),
+        };
+        DirectReply {
+            status: 0,
+            body: Value::String(error),
         }
     }
 }
