@@ -64,6 +64,11 @@ impl Collector {
         Self { collected, reader }
     }
 
+    /// Calls `look` with the kept bytes so far.
+    pub(super) fn look(&self, look: impl FnOnce(&[u8])) {
+        look(&self.collected.lock().bytes);
+    }
+
     /// The bytes that came before the output ended or [`DRAIN`] was over: a descendant that left the group may hold the
     /// output open for ever. The flag says whether bytes were dropped.
     pub(super) async fn finish(mut self) -> (Vec<u8>, bool) {

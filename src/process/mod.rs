@@ -41,7 +41,7 @@ pub use cpu_waits::CpuWaits;
 pub use detached::{Detached, leave_session};
 pub use hide::hide;
 pub use lines::{Line, Lines, MAX_LINE_BYTES};
-pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking};
+pub use output::{MAX_OUTPUT_BYTES, ProgramOutput, on_terminal, output, output_blocking, watched_output};
 pub use piped::Piped;
 pub use service::{Service, Stream};
 pub use sweep::{sweep, tagged};

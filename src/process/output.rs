@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::collector::{Collector, Keep};
 use super::{Ended, Launch};
@@ -55,6 +55,16 @@ pub async fn on_terminal(launch: &Launch) -> anyhow::Result<Ended> {
 /// Runs a program to its end with `input` on its standard input, and returns its output. A program that runs longer than
 /// `deadline` is killed. Its group is dead when the call returns.
 pub async fn output(launch: &Launch, input: &[u8], deadline: Duration) -> anyhow::Result<ProgramOutput> {
+    watched_output(launch, input, deadline, |_| {}).await
+}
+
+/// [`output`]. While the program runs, `watch` gets its standard error so far, every half second.
+pub async fn watched_output(
+    launch: &Launch,
+    input: &[u8],
+    deadline: Duration,
+    watch: impl Fn(&[u8]),
+) -> anyhow::Result<ProgramOutput> {
     let stdin = match input.is_empty() {
         true => Stdio::null(),
         false => Stdio::piped(),
@@ -71,7 +81,16 @@ pub async fn output(launch: &Launch, input: &[u8], deadline: Duration) -> anyhow
             () = write_all(stdin, input) => child.wait().await,
         }
     };
-    let finished = timeout(deadline, whole).await;
+    let watching = async {
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            stderr.look(&watch);
+        }
+    };
+    let finished = tokio::select! {
+        finished = timeout(deadline, whole) => finished,
+        never = watching => match never {},
+    };
     let timed_out = finished.is_err();
     let status = match finished {
         Ok(status) => status,

@@ -87,7 +87,7 @@ impl Installer<'_> {
         let python = &uv.python;
         let (package, version) = (&pin.package, &pin.version);
         let label = format!("installing {package} {version} for Python {}", python.version);
-        let _work = Work::begin(self.progress, label);
+        let work = Work::begin(self.progress, label);
         let make = uv
             .launch(directory)
             .arguments(["venv", "--allow-existing", "--python"])
@@ -108,7 +108,7 @@ impl Installer<'_> {
             .arguments([python::program(directory, "python")])
             .arguments(["--requirements"])
             .arguments([write_requirements(directory, pin)?]);
-        python::run(fill, "uv pip install").await.map(drop)
+        python::run_uv(fill, "uv pip install", &work).await.map(drop)
     }
 
     /// The `uv` on the PATH, else the pinned one, which is installed if it is missing.

@@ -247,10 +247,12 @@ impl Installer<'_> {
                 .map_err(cache::failed("list the files of", directory))?;
             Ok((program, None))
         };
-        let installed = self
-            .package_entry(name, pin)?
-            .ensure(self.progress, install)
-            .await?;
+        let entry = self.package_entry(name, pin)?;
+        let is_new = entry.installed().is_none();
+        let installed = entry.ensure(self.progress, install).await?;
+        if is_new {
+            self.cache.keep_within_bound(self.progress);
+        }
         let folder = installed.directory.clone();
         let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
         checked.with_context(|| {

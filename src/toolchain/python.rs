@@ -15,6 +15,7 @@ use semver::Version;
 use super::{ToolEnvironment, npmrc};
 use crate::env::{self, Environment};
 use crate::process::{self, Launch, ProgramOutput};
+use crate::progress::Work;
 
 /// The oldest Python for LiteLLM (`Requires-Python: >=3.10` in its metadata).
 const OLDEST: Version = Version::new(3, 10, 0);
@@ -81,7 +82,48 @@ pub async fn make_venv(
 
 /// Runs an installer to its end; errors call it `what`.
 pub async fn run(launch: Launch, what: &str) -> anyhow::Result<ProgramOutput> {
-    let output = process::output(&launch, b"", LONGEST_INSTALLATION).await?;
+    run_watched(launch, what, |_| {}).await
+}
+
+/// [`run`] of an installation by `uv`. `work` shows how much of the announced downloads is there.
+pub async fn run_uv(launch: Launch, what: &str, work: &Work<'_>) -> anyhow::Result<ProgramOutput> {
+    run_watched(launch, what, |stderr| {
+        let (done, total) = downloads(&String::from_utf8_lossy(stderr));
+        if total > 0 {
+            work.advance(done, Some(total));
+        }
+    })
+    .await
+}
+
+/// The bytes of the packages that are there, and of all that `uv` announced. It announces large ones only:
+/// ``Downloading numpy (16.1MiB)``, later `` Downloaded numpy``.
+fn downloads(stderr: &str) -> (u64, u64) {
+    let mut announced = BTreeMap::new();
+    let mut done = 0;
+    for line in stderr.lines().map(str::trim) {
+        if let Some((name, size)) = line
+            .strip_prefix("Downloading ")
+            .and_then(|rest| rest.split_once(" ("))
+        {
+            let number = size.trim_end_matches(|last: char| !last.is_ascii_digit());
+            let unit = match size.trim_start_matches(number) {
+                "KiB)" => 1024.0,
+                "MiB)" => 1024.0 * 1024.0,
+                "GiB)" => 1024.0 * 1024.0 * 1024.0,
+                _ => 1.0,
+            };
+            let bytes = number.parse().unwrap_or(0.0) * unit;
+            announced.insert(name, bytes as u64);
+        } else if let Some(name) = line.strip_prefix("Downloaded ") {
+            done += announced.get(name).copied().unwrap_or_default();
+        }
+    }
+    (done, announced.values().sum())
+}
+
+async fn run_watched(launch: Launch, what: &str, watch: impl Fn(&[u8])) -> anyhow::Result<ProgramOutput> {
+    let output = process::watched_output(&launch, b"", LONGEST_INSTALLATION, watch).await?;
     if output.timed_out {
         let minutes = LONGEST_INSTALLATION.as_secs() / 60;
         bail!("`{what}` failed: it did not end within {minutes} minutes");
@@ -252,6 +294,13 @@ fn hint(reason: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_downloads_that_uv_announces_are_added_up() {
+        let output = "Resolved 3 packages in 9ms\nDownloading numpy (16.5MiB)\nDownloading boto (512.0KiB)\n Downloaded boto\n";
+        assert_eq!(downloads(output), (512 << 10, (33 << 19) + (512 << 10)));
+        assert_eq!(downloads("Resolved 3 packages in 9ms\n"), (0, 0));
+    }
 
     fn translated(listing: &str, environment: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         let environment = environment.iter().copied().collect();
