@@ -76,6 +76,7 @@ impl Resolver<'_> {
             }
             Value::Object(entries) => {
                 for (key, item) in entries {
+                    self.no_placeholders(&path.then(key), &Value::from(key.as_str()));
                     self.no_placeholders(&path.then(key), item);
                 }
             }
@@ -83,8 +84,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reports a tool that the request cannot offer: one of another MCP server, or a mistyped name of Claude Code's tools. Which of
-    /// its own tools Claude Code offers depends on its version and flags, so an unlike name may be right.
+    /// Reports a tool that the request cannot offer: one that a flag removes, one of another MCP server, or one that neither Claude
+    /// Code nor the flag `--tools` of the cell has.
     pub(super) fn is_offered(&mut self, path: &KeyPath, name: &str) {
         let flags = self.form.flags.as_deref().unwrap_or_default();
         if let Some(index) = reserved::removing_flag(flags, name) {
@@ -113,24 +114,44 @@ impl Resolver<'_> {
             })
             .collect();
         let known = || own.iter().map(String::as_str).chain(CLAUDE_TOOLS);
-        let is_foreign = name.starts_with("mcp__")
-            && !self
-                .form
-                .flags
-                .iter()
-                .flatten()
-                .any(|flag| flag.starts_with("--mcp-config"));
-        if known().any(|tool| tool == name) || !(is_foreign || closest(name, CLAUDE_TOOLS).is_some()) {
+        let has_flag = |wanted: &str| flags.iter().any(|flag| flag.starts_with(wanted));
+        if name == STRUCTURED_OUTPUT && !has_flag("--json-schema") {
+            let message = format!("no request offers the tool `{name}` without `--json-schema`");
+            let hint = "add the flag `--json-schema` with the schema of the answer";
+            return self.reader.hinted(path, message, hint);
+        }
+        let is_of_server = name.starts_with("mcp__");
+        if known().any(|tool| tool == name)
+            || is_of_server && has_flag("--mcp-config")
+            || reserved::tools_of_flag(flags).any(|tool| tool == name)
+        {
             return;
         }
         let error = self
             .reader
             .at(path, format!("no request offers the tool `{}`", quotable(name)));
-        let error = error.allowed(match is_foreign {
+        let error = error.allowed(match is_of_server {
             true if own.is_empty() => "a tool of `mcp_servers`, which this cell does not have".to_owned(),
             true => listed(own.iter().map(String::as_str)),
             false => "a tool of Claude Code, or `mcp__<server>__<tool>`".to_owned(),
         });
-        self.reader.report(error.did_you_mean(name, known()));
+        self.reader.report(match closest(name, known()) {
+            Some(_) => error.did_you_mean(name, known()),
+            None => error.hint(format!(
+                "if a newer Claude Code has it, add the flag `--tools` with its name: `--tools, default,{name}`"
+            )),
+        });
+    }
+
+    /// Reports a mistyped tool in the flag `--tools`.
+    pub(super) fn tools_of_flag_exist(&mut self) {
+        let flags = self.form.flags.as_deref().unwrap_or_default();
+        for name in reserved::tools_of_flag(flags) {
+            if name != "default" && !CLAUDE_TOOLS.contains(&name) && closest(name, CLAUDE_TOOLS).is_some() {
+                let message = format!("Claude Code has no tool `{}`", quotable(name));
+                let error = self.reader.at(&KeyPath::of("flags"), message);
+                self.reader.report(error.did_you_mean(name, CLAUDE_TOOLS));
+            }
+        }
     }
 }

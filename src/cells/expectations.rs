@@ -38,32 +38,36 @@ impl Resolver<'_> {
         expectations
     }
 
-    /// Reports an expectation of the cell's own file that is named almost like one of a shared file: it overrides
-    /// nothing.
+    /// Reports an expectation of a file that is named almost like one of a file from which it inherits: it overrides nothing.
     fn overrides(&mut self) {
-        let Some(own) = expected(self.own) else {
+        let files: Vec<&Node> = self.own.into_iter().chain(self.shared.iter().copied()).collect();
+        for (index, file) in files.iter().enumerate() {
+            self.overrides_of(file, &files[index + 1..]);
+        }
+    }
+
+    fn overrides_of(&mut self, own: &Node, inherited: &[&Node]) {
+        let Some(own) = expected(Some(own)) else {
             return;
         };
-        let shared: Vec<&Entry> = self
-            .shared
-            .iter()
-            .filter_map(|file| expected(Some(file)))
-            .flatten()
-            .collect();
+        let shared = inherited.iter().filter_map(|file| expected(Some(file)));
+        let shared: Vec<&Entry> = shared.flatten().collect();
         let digits = |name: &str| -> String {
             name.trim_end_matches(|last: char| last.is_ascii_digit())
                 .to_owned()
         };
         for entry in own {
             let is_near = |other: &&&Entry| {
-                strsim::damerau_levenshtein(&entry.key, &other.key) <= 2
+                // In a short name, two letters are half of it.
+                let most = if entry.key.len() > 4 { 2 } else { 1 };
+                strsim::damerau_levenshtein(&entry.key, &other.key) <= most
                     && digits(&entry.key) != digits(&other.key)
             };
             let is_there = |name: &str| shared.iter().any(|other| other.key == name);
             let is_own = |name: &str| own.iter().any(|other| other.key == name);
             let mut near = shared.iter().filter(is_near);
             let Some(near) =
-                near.find(|near| entry.key.len() > 4 && !is_there(&entry.key) && !is_own(&near.key))
+                near.find(|near| entry.key.len() > 3 && !is_there(&entry.key) && !is_own(&near.key))
             else {
                 continue;
             };

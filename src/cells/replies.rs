@@ -127,7 +127,7 @@ impl Resolver<'_> {
             kind: error.kind.clone(),
             message: error.message.clone(),
             headers: self.reply_headers(path, form),
-            asker: asker(form),
+            asker: self.asker(path, form),
         })
     }
 
@@ -161,7 +161,10 @@ impl Resolver<'_> {
                 &content,
             );
             if let Some(error) = &interrupt.error {
-                self.error_type(&interrupt_path.then("error").then("type"), &error.kind);
+                let error_path = interrupt_path.then("error");
+                self.error_type(&error_path.then("type"), &error.kind);
+                let message = Value::from(error.message.clone());
+                self.no_placeholders(&error_path.then("message"), &message);
             }
         }
         if let Some(silence) = form.pace.as_ref().and_then(|pace| pace.silence.as_ref()) {
@@ -196,6 +199,11 @@ impl Resolver<'_> {
             self.reader.report(error.did_you_mean(reason, STOP_REASONS));
         }
         self.call_placeholders(path, form, &content);
+        let sequence = form.stop_sequence.clone().map(Value::from);
+        let details = form.stop_details.clone().map(Value::Object);
+        for (key, value) in [("stop_sequence", sequence), ("stop_details", details)] {
+            self.no_placeholders(&path.then(key), &value.unwrap_or_default());
+        }
         ReplyMessage {
             content,
             stop_reason: form.stop_reason.clone(),
@@ -233,7 +241,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .and_then(|form| self.interrupt(path, form)),
             headers: self.reply_headers(path, form),
-            asker: asker(form),
+            asker: self.asker(path, form),
         }
     }
 
@@ -254,6 +262,22 @@ impl Resolver<'_> {
             after_deltas: form.after_deltas,
             error,
         })
+    }
+
+    fn asker(&mut self, path: &KeyPath, form: &ReplyForm) -> Asker {
+        let Some(form) = &form.asker else {
+            return Asker::default();
+        };
+        // The names of the provider's own tools are in lower case.
+        let is_of_claude = |tool: &&String| tool.starts_with(|first: char| first.is_ascii_uppercase());
+        if let Some(tool) = form.has_tool.as_ref().filter(is_of_claude) {
+            self.is_offered(&path.then("asker").then("has_tool"), tool);
+        }
+        Asker {
+            subagent: form.subagent,
+            model: form.model.clone(),
+            has_tool: form.has_tool.clone(),
+        }
     }
 
     /// Names and values that an HTTP server can send.
@@ -328,7 +352,9 @@ impl Resolver<'_> {
             return Some(ReplyBlock::Text(text.clone()));
         }
         if let Some(repeat) = &block.repeat {
-            let text = self.repeated(&path.then("repeat"), repeat)?;
+            let path = path.then("repeat");
+            self.placeholders(&path.then("text"), &repeat.text, known);
+            let text = self.repeated(&path, repeat)?;
             return Some(ReplyBlock::Text(text));
         }
         if let Some(thinking) = &block.thinking {
@@ -344,11 +370,16 @@ impl Resolver<'_> {
             return Some(ReplyBlock::Thinking(thinking.clone()));
         }
         if let Some(thinking) = &block.redacted_thinking {
-            self.filled(&path.then("redacted_thinking"), thinking);
+            let path = path.then("redacted_thinking");
+            self.filled(&path, thinking);
+            self.no_placeholders(&path, &Value::from(thinking.clone()));
             return Some(ReplyBlock::RedactedThinking(thinking.clone()));
         }
         if let Some(cited) = &block.cited_text {
-            let path = path.then("cited_text").then("text");
+            let path = path.then("cited_text");
+            let citations = cited.citations.iter().cloned().map(Value::Object).collect();
+            self.no_placeholders(&path.then("citations"), &Value::Array(citations));
+            let path = path.then("text");
             self.filled(&path, &cited.text);
             self.placeholders(&path, &cited.text, known);
             return Some(ReplyBlock::CitedText {
@@ -520,14 +551,6 @@ struct Placeholders {
     image: bool,
     tool_called: bool,
     server_tool_called: bool,
-}
-
-fn asker(form: &ReplyForm) -> Asker {
-    form.asker.as_ref().map_or_else(Asker::default, |form| Asker {
-        subagent: form.subagent,
-        model: form.model.clone(),
-        has_tool: form.has_tool.clone(),
-    })
 }
 
 fn too_few(finals: usize, wanted: usize, direct: bool) -> String {

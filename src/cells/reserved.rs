@@ -152,6 +152,14 @@ pub fn removing_flag(words: &[String], tool: &str) -> Option<usize> {
     used_flags(words).find(removes).map(|used| used.index)
 }
 
+/// The names that the flag `--tools` has.
+pub fn tools_of_flag(words: &[String]) -> impl Iterator<Item = &str> {
+    let used = used_flags(words).filter(|used| used.flag.is_some_and(|flag| flag.names == "--tools"));
+    let values = used.flat_map(|used| used.inline.into_iter().chain(used.words));
+    let names = values.flat_map(|value| value.split([',', ' ']));
+    names.filter(|name| !name.is_empty())
+}
+
 fn used_flags(words: &[String]) -> impl Iterator<Item = UsedFlag<'_>> {
     let mut index = 0;
     std::iter::from_fn(move || {

@@ -331,6 +331,7 @@ impl Resolver<'_> {
 
     fn flags(&mut self) -> Vec<String> {
         let flags = self.form.flags.clone().unwrap_or_default();
+        self.tools_of_flag_exist();
         for found in reserved::flag_errors(&flags) {
             let path = KeyPath::of("flags").then(found.index);
             let mut error = self.reader.at(&path, found.message).hint(found.hint);

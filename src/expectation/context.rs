@@ -1,6 +1,7 @@
 //! The rest of a cell, as far as an expectation depends on it, and the checks that kinds share.
 
 use indexmap::IndexMap;
+use regex::Regex;
 use serde_json::Value;
 
 use super::claude_side::arguments_fit;
@@ -176,16 +177,22 @@ impl<'a> Checker<'a> {
         let of_list = form.one_of.iter().flatten().enumerate();
         let of_list = of_list.map(|(index, value)| (path.then("one_of").then(index), value));
         let equals = form.equals.iter().map(|value| (path.then("equals"), value));
-        if let Some(part) = form
-            .contains
-            .as_ref()
-            .filter(|part| !known.iter().any(|name| name.contains(part.as_str())))
-        {
-            let message = format!("no {what} contains `{}`", quotable(part));
-            let error = self.reader.at(&path.then("contains"), message);
-            let error = error.allowed(listed(known.iter().copied()));
-            self.reader
-                .report(error.did_you_mean(part, known.iter().copied()));
+        for (key, part) in [("contains", &form.contains), ("not_contains", &form.not_contains)] {
+            let is_part = |part: &&String| known.iter().any(|name| name.contains(part.as_str()));
+            if let Some(part) = part.as_ref().filter(|part| !is_part(part)) {
+                let message = format!("no {what} contains `{}`", quotable(part));
+                let error = self.reader.at(&path.then(key), message);
+                let error = error.allowed(listed(known.iter().copied()));
+                self.reader
+                    .report(error.did_you_mean(part, known.iter().copied()));
+            }
+        }
+        // The check of the matcher reports a broken pattern.
+        let pattern = form.matches.as_ref().and_then(|text| Regex::new(text).ok());
+        if let Some(pattern) = pattern.filter(|pattern| !known.iter().any(|name| pattern.is_match(name))) {
+            let message = format!("no {what} matches `{}`", quotable(pattern.as_str()));
+            let error = self.reader.at(&path.then("matches"), message);
+            self.reader.report(error.allowed(listed(known.iter().copied())));
         }
         for (path, value) in equals.chain(of_list) {
             let Some(text) = value.as_str().filter(|text| !known.contains(text)) else {

@@ -38,6 +38,32 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             ],
         ),
         (
+            "a tool that Claude Code does not have",
+            call("Frobnicate", "{}"),
+            &[
+                "no request offers the tool `Frobnicate`",
+                "if a newer Claude Code has it, add the flag `--tools` with its name: `--tools, default,Frobnicate`",
+            ],
+        ),
+        (
+            "a structured answer without a schema",
+            call("StructuredOutput", "{}"),
+            &["no request offers the tool `StructuredOutput` without `--json-schema`"],
+        ),
+        (
+            "a mistyped tool in a flag",
+            call("Bash", "{ command: ls }") + "flags: [--tools, \"Bash,Raed\"]\n",
+            &["Claude Code has no tool `Raed`", "did you mean `Read`?"],
+        ),
+        (
+            "a mistyped tool of an asker",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    asker: { has_tool: Bsh }",
+            ),
+            &["replies[0].asker.has_tool", "did you mean `Bash`?"],
+        ),
+        (
             "a tool that a flag removes",
             call("Bash", "{ command: ls }") + "flags: [--allowed-tools, Bash, --tools, \"Read,Edit\"]\n",
             &[
@@ -78,6 +104,64 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
                 "error: { status: 529, message: \"${tool_reslt}\" }",
             ),
             &["error.message", "`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in repeated text",
+            with(
+                "{ text: pong }",
+                "{ repeat: { text: \"${tool_reslt} \", times: 2 } }",
+            ),
+            &["unknown placeholder `${tool_reslt}`"],
+        ),
+        (
+            "a placeholder in redacted thinking",
+            with(
+                "{ text: pong }",
+                "{ redacted_thinking: \"${tool_reslt}\" }, { text: pong }",
+            ),
+            &["`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in a citation",
+            with(
+                "{ text: pong }",
+                "{ cited_text: { text: pong, citations: [{ title: \"${tool_reslt}\" }] } }",
+            ),
+            &["`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in a stop sequence",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    stop_reason: stop_sequence\n    stop_sequence: \"${tool_reslt}\"",
+            ),
+            &["`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in the name of a detail",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    stop_details: { \"${tool_reslt}\": 1 }",
+            ),
+            &["`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a placeholder in an error of a stream",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    interrupt: { after_deltas: 1, error: { type: api_error, message: \"${tool_reslt}\" } }",
+            ),
+            &["`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a pattern that no stop reason matches",
+            and("  ended: { stop_reason: { value: { matches: tooluse } } }\n"),
+            &["no stop reason matches `tooluse`", "allowed: `end_turn`"],
+        ),
+        (
+            "a part that no stop reason has",
+            and("  ended: { stop_reason: { value: { not_contains: tooluse } } }\n"),
+            &["no stop reason contains `tooluse`", "did you mean `tool_use`?"],
         ),
         (
             "a placeholder in a header",
@@ -333,6 +417,20 @@ fn an_override_of_nothing_names_what_it_is_near_to() {
         let text = checked(&folder);
         assert!(text.contains(&format!("`schema_arrived` of `{file}`")), "{text}");
         std::fs::remove_file(folder.path(file)).unwrap();
+    }
+    // In a shared file, and in a short name.
+    folder.write(
+        "cells/_shared.yaml",
+        "expect:\n  model_asked_for:\n    exit: 0\n  route:\n    exit: 0\n",
+    );
+    folder.write(
+        "cells/first/_shared.yaml",
+        &WHOLE.replace("schema_arrived", "model_askd_for"),
+    );
+    folder.write("cells/first/there.yaml", "expect:\n  rout:\n    exit: 1\n");
+    let text = checked(&folder);
+    for expected in ["`model_askd_for` overrides nothing", "`rout` overrides nothing"] {
+        assert_eq!(text.matches(expected).count(), 1, "{text}");
     }
 }
 

@@ -301,7 +301,7 @@ fn with_a_json_schema_the_last_reply_may_be_a_tool_call() {
         with("replies:\n  - content: [{ text: pong }]\n", call) + "  one:\n    requests: { count: 1 }\n";
     let flags = "flags: [--json-schema, '{}']\n";
     assert_eq!(found(&(cell.clone() + flags)), "");
-    assert!(found(&cell).contains("every reply calls a tool, so the prompt never gets a final answer"));
+    assert!(found(&cell).contains("no request offers the tool `StructuredOutput` without `--json-schema`"));
     let refused = cell.clone() + "flags: [--json-schema, '{\"required\": [\"other\"]}']\n";
     assert!(found(&refused).contains("the schema of `--json-schema` refuses this call"));
     let other = cell.replace("StructuredOutput", "Bash") + flags;
