@@ -124,9 +124,10 @@ impl Prices {
         let missing = unpriced.map(|name| {
             let text = format!("there is no price of `{name}`, the model of a tier");
             let error = reader.at_key(&KeyPath::of("models"), text);
-            error.allowed(format!(
+            let form = format!(
                 "`{name}: {{ input: …, cache_write: …, cache_read: …, output: … }}`, in US dollars for a million tokens"
-            ))
+            );
+            error.allowed(form).note()
         });
         let missing = missing.collect();
         match reader.diagnostics.is_empty() {

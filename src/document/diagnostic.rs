@@ -95,7 +95,7 @@ pub enum Severity {
     /// The file cannot be used.
     #[default]
     Error,
-    /// The file can be used: a cell is not written yet.
+    /// The file can be used: a cell is not written yet, or a model has no price.
     Note,
 }
 

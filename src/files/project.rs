@@ -382,10 +382,7 @@ impl Project {
             errors.extend(self.cell(cell).err().unwrap_or_default());
         }
         errors.extend(gateway_files::check(self));
-        errors.extend(match self.prices() {
-            Ok(prices) => prices.map(|prices| prices.missing).unwrap_or_default(),
-            Err(errors) => errors,
-        });
+        errors.extend(self.prices().err().unwrap_or_default());
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));
@@ -420,7 +417,7 @@ impl Project {
         })
     }
 
-    /// Notes on the cells at or below `paths` that are not written yet, and on providers without a file.
+    /// Notes on the cells at or below `paths` that are not written yet, on providers without a file, and on models without a price.
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing();
@@ -466,8 +463,12 @@ impl Project {
             .iter()
             .flat_map(|config| [config.notes().to_vec(), self.outside(config, &self.trials())].concat());
         let outside = outside.filter(|error| is_selected(paths, &error.place.file));
+        let prices = self.prices().ok().flatten();
+        let unpriced = prices.into_iter().flat_map(|prices| prices.missing);
+        let unpriced = unpriced.filter(|note| is_selected(paths, &note.place.file));
         in_order(
             unwritten
+                .chain(unpriced)
                 .chain(missing)
                 .chain(providers)
                 .chain(shared.map(Diagnostic::note))
