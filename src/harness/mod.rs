@@ -80,7 +80,7 @@ fn run_matrix(
     let mimic = libtest.for_selected(threads, printing.path(), is_coloured);
     if selected.names.is_empty() {
         let is_asked = options.is_whole() && options.last.is_set() && options.last.rerun().is_none();
-        let is_mistake = (selected.is_unmatched || is_asked) && !options.bench && !options.ignored;
+        let is_mistake = (selected.is_unmatched || (is_asked && !options.ignored)) && !options.bench;
         let none = trials::filtered_out(selected.filtered_out).collect();
         // The message below says more than an error of standard output.
         let _ = (libtest_mimic::run(&mimic, none), printing.end());

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -198,7 +198,7 @@ impl VersionHistory {
         for finding in &self.findings {
             let _ = writeln!(
                 text,
-                "{}  {:8}  {}\n{}  {}; {} to {}; {}; {} cells{}",
+                "{}  {:8}  {}\n{}  {}; {} to {}; {}: {}{}",
                 finding.strip(),
                 finding.level_in_words(),
                 finding.name,
@@ -207,7 +207,7 @@ impl VersionHistory {
                 finding.first_seen,
                 finding.last_seen,
                 finding.providers.join(", "),
-                finding.cells.len(),
+                finding.rows(),
                 finding
                     .link
                     .as_ref()
@@ -243,11 +243,12 @@ impl VersionHistory {
         }
         text +=
             "\n## Findings\n\n`●` shows, `·` does not show, `?` is not known; the oldest version first.\n\n";
-        text += "| finding | level | providers | first seen | last seen | versions | cells | the user loses |\n|---|---|---|---|---|---|---|---|\n";
+        text += "| finding | level | providers | first seen | last seen | versions | rows | the user loses |\n|---|---|---|---|---|---|---|---|\n";
         for finding in &self.findings {
             let name = match &finding.link {
                 Some(link) if link.contains("://") => format!("[{}]({link})", escaped(&finding.name)),
-                _ => escaped(&finding.name),
+                Some(page) => format!("{} (`{page}`)", escaped(&finding.name)),
+                None => escaped(&finding.name),
             };
             let _ = writeln!(
                 text,
@@ -257,7 +258,7 @@ impl VersionHistory {
                 finding.first_seen,
                 finding.last_seen,
                 finding.strip(),
-                finding.cells.len(),
+                finding.rows(),
                 escaped(&finding.loses)
             );
         }
@@ -292,6 +293,13 @@ impl VersionRecords {
 }
 
 impl FindingHistory {
+    /// The rows in which it shows, once each.
+    fn rows(&self) -> String {
+        let rows = self.cells.iter().filter_map(|cell| cell.split("::").next());
+        let rows: IndexSet<&str> = rows.collect();
+        rows.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether both are the same finding with the same history.
     fn is_like(&self, other: &Self) -> bool {
         let of = |one: &Self| (one.name.clone(), one.level, one.shows.clone());

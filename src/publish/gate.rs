@@ -38,7 +38,7 @@ pub struct GateDecision {
     pub refusals: Vec<Refusal>,
     /// Trials that could not be judged and are published as not tested.
     pub left_out: Vec<TrialName>,
-    /// New findings and stale declarations, a line each.
+    /// What was spent, new findings and stale declarations, a line each.
     pub notes: Vec<String>,
 }
 
@@ -234,7 +234,9 @@ fn notes(results: &Results, rules: GateRules) -> Vec<String> {
         )
     };
     let stale = stale(results, rules.known, rules.applicable);
-    new.map(in_words)
+    let spent = results.run.spent.iter().map(|spent| format!("spent: {spent}"));
+    spent
+        .chain(new.map(in_words))
         .chain(stale.iter().map(ToString::to_string))
         .collect()
 }

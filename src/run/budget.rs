@@ -110,15 +110,16 @@ impl Budget {
             Planned::Broken(_) | Planned::NotApplicable(_) => UNKNOWN,
         };
         let (manifest, most) = (&project.manifest, options.max_cost);
-        Self::new(prices, manifest, &names, last.as_ref(), unknown, most).map(Some)
+        let earlier = last.map_or_else(Vec::new, |last| last.results);
+        Self::new(prices, manifest, &names, &earlier, unknown, most).map(Some)
     }
 
-    /// `last` are the results of an earlier run, simulated or live; `unknown` is the usage of a trial without any. Fails if a limit is set and a price is missing.
+    /// `earlier` are the records of an earlier run, simulated or live; `unknown` is the usage of a trial without any. Fails if a limit is set and a price is missing.
     pub(super) fn new(
         prices: Prices,
         manifest: &Manifest,
         names: &[TrialName],
-        last: Option<&Results>,
+        earlier: &[TrialRecord],
         unknown: impl Fn(&TrialName) -> Usage,
         most_usd: Option<f64>,
     ) -> anyhow::Result<Self> {
@@ -126,8 +127,8 @@ impl Budget {
         let models: HashMap<String, String> = tiers
             .map(|tier| (tier.id.to_string(), tier.model.clone()))
             .collect();
-        let earlier = last.into_iter().flat_map(|last| &last.results);
         let usages: HashMap<&TrialName, Usage> = earlier
+            .iter()
             .filter(|trial| trial.usage != Usage::default())
             .map(|trial| (&trial.nodeid, trial.usage))
             .collect();
@@ -319,7 +320,7 @@ mod tests {
     }
 
     fn budget(names: &[TrialName], most: Option<f64>) -> Budget {
-        Budget::new(prices(), &manifest(), names, None, |_| UNKNOWN, most).unwrap()
+        Budget::new(prices(), &manifest(), names, &[], |_| UNKNOWN, most).unwrap()
     }
 
     #[test]
@@ -375,6 +376,21 @@ mod tests {
     #[test]
     fn an_estimate_uses_the_tokens_of_the_last_run() {
         let names = names(&["vision::azure::haiku", "vision::azure::opus"]);
+        let estimate = |tokens: &[u64]| {
+            let records = names.iter().zip(tokens);
+            let earlier: Vec<TrialRecord> = records.map(|(name, tokens)| record(name, *tokens)).collect();
+            let budget = Budget::new(prices(), &manifest(), &names, &earlier, |_| UNKNOWN, None);
+            budget.unwrap().estimate()
+        };
+        let both = estimate(&[1_000_000, 1_000_000]);
+        assert!(both.starts_with("estimate: US$ 11.00 in all"), "{both}");
+        let one = estimate(&[1_000_000]);
+        assert!(one.starts_with("estimate: US$ 2.23 in all"), "{one}");
+    }
+
+    #[test]
+    fn an_estimate_without_an_earlier_run_uses_a_usual_number() {
+        let names = names(&["vision::azure::haiku", "vision::azure::opus"]);
         let budget = budget(&names, None);
         assert!(
             budget
@@ -395,13 +411,13 @@ mod tests {
             &["other", "dear"],
         )
         .unwrap();
-        let estimate = Budget::new(unknown.clone(), &manifest(), &names, None, |_| UNKNOWN, None);
+        let estimate = Budget::new(unknown.clone(), &manifest(), &names, &[], |_| UNKNOWN, None);
         let estimate = estimate.unwrap().estimate();
         assert!(
             estimate.contains("; without 1 trial of `cheap`, of which `prices.yaml` has no price"),
             "{estimate}"
         );
-        let error = Budget::new(unknown, &manifest(), &names, None, |_| UNKNOWN, Some(1.0))
+        let error = Budget::new(unknown, &manifest(), &names, &[], |_| UNKNOWN, Some(1.0))
             .err()
             .unwrap();
         assert!(error.to_string().contains("no price of `cheap`"), "{error}");

@@ -53,7 +53,7 @@ fn interrupted(results: &Results, flags: &str) -> String {
         Some(name) => format!(
             "{finished} They are kept in the run `{name}`.\n\
              `{}` runs the other {} and those that failed, and merges them into this run",
-            commands::run(format!("{flags} --rerun-failed").trim_start()),
+            commands::run(format!("{flags} --rerun-failed={name}").trim_start()),
             run.unfinished.len()
         ),
         // The run of one version.

@@ -185,12 +185,13 @@ impl SelectedTrials {
         if self.is_unmatched {
             return selection::why_nothing(&options.names, &self.project.trials());
         }
-        match options.last.is_set() {
-            true => format!(
+        match options.last.rerun().flatten() {
+            Some(run) => format!("no trial of the run `{run}` matches the filters"),
+            None if options.last.is_set() => format!(
                 "no trial in `{}` matches the filters",
                 self.results_path.display()
             ),
-            false => "this part has no trial".to_owned(),
+            None => "this part has no trial".to_owned(),
         }
     }
 

@@ -45,14 +45,15 @@ pub(super) fn executed(selected: &SelectedTrials, proxy_config: Option<&ProxyCon
         .count()
 }
 
-/// Whether every trial is not applicable. A part of a run still writes its results, and so does a run that names their file.
+/// Whether no trial is executed: every one is not applicable. A part of a run still writes its results, and so does a run that
+/// names their file.
 pub(super) fn executes_nothing(
     options: &RunOptions,
     environment: &Environment,
     selected: &SelectedTrials,
 ) -> bool {
     let is_executed = |name: &TrialName| !matches!(selected.plan(None, name), Planned::NotApplicable(_));
-    options.is_whole()
+    (options.is_whole() || options.ignored)
         && environment.get_os(env::COMPAT_RESULTS_PATH).is_none()
         && !selected.names.iter().any(is_executed)
 }

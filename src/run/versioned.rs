@@ -258,15 +258,20 @@ impl VersionedRuns {
     }
 }
 
-/// The reason why a version cannot be run, in one line: its first two lines, or the first exception of a gateway's log.
+/// The reason why a version cannot be run, in one line: the first exception of a gateway's log, the cause that `uv` gives, or
+/// else the first two lines.
 pub fn in_short(why: &str) -> String {
     if let Some((head, rest)) = why.split_once(gateway::FIRST_EXCEPTION) {
         let exception = rest.split("\n; the end of `").next().unwrap_or_default();
         return format!("{head}: {}", exception.lines().last().unwrap_or_default().trim());
     }
     let head = why.split("; the end of `").next().unwrap_or_default();
-    let lines = head.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.take(2).collect::<Vec<_>>().join(": ")
+    let mut lines = head.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let second = lines.clone().find_map(|line| line.strip_prefix("cause: "));
+    second
+        .or(lines.next())
+        .map_or_else(|| first.to_owned(), |second| format!("{first}: {second}"))
 }
 
 impl MatrixRun {
@@ -320,6 +325,11 @@ mod tests {
             (
                 "cannot pin litellm: `uv pip compile` failed: exit status 1\n  no solution",
                 "cannot pin litellm: `uv pip compile` failed: exit status 1: no solution",
+            ),
+            (
+                "cannot pin x: `uv pip compile` failed: exit status 1\nerror: No solution found for split (python >= 3.15)\n  \
+                 cause: Because there is no version of y==2",
+                "cannot pin x: `uv pip compile` failed: exit status 1: Because there is no version of y==2",
             ),
         ] {
             assert_eq!(in_short(why), expected);

@@ -198,7 +198,7 @@ fn each_provider_has_its_own_history_of_a_finding() {
     let new: Vec<String> = new.iter().map(|finding| finding.title()).collect();
     assert_eq!(new, [format!("{X} (q)")]);
     assert!(
-        history.to_text().contains("1.1.0 to 1.1.0; q; 1 cells"),
+        history.to_text().contains("1.1.0 to 1.1.0; q: a"),
         "{}",
         history.to_text()
     );

@@ -244,11 +244,13 @@ async fn inconclusive_trials_can_be_published_as_not_tested() {
         fail(results, 0, "rate_limit");
         fail(results, 3, "rate_limit");
         fail(results, 4, "gateway");
+        results["run"]["spent"] = json!({ "usd": 1.25, "by_provider": { "anthropic": 1.25 } });
     })
     .await;
 
     assert_eq!(status, Some(0), "{log}");
     assert_has(&log, "2 trials could not be judged and count as not tested");
+    assert_has(&log, "note: spent: US$ 1.25 in all: anthropic 1.25");
     let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
     assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
