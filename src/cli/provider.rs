@@ -29,7 +29,7 @@ use crate::provider::{
     LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
     new_control_key, standalone_reply,
 };
-use crate::text::{clipped, counted, number_from_one, suggestion};
+use crate::text::{clipped, counted, number_from_one, shell_word, suggestion};
 use crate::wire::exchange::{Matched, ProviderExchange};
 
 /// A standalone provider simulator
@@ -259,8 +259,8 @@ fn shell_assignments(environment: &Variables) -> String {
     environment
         .iter()
         .map(|(name, value)| {
-            let value = value.to_string_lossy().replace('\'', r"'\''");
-            format!("{}='{value}'\n", name.display())
+            let value = shell_word(&value.to_string_lossy());
+            format!("{}={value}\n", name.display())
         })
         .collect()
 }

@@ -20,6 +20,7 @@ use super::plan::{ChangedFile, NewFile, RepositoryPath};
 use crate::env::{self, Environment, Secret, Variables};
 use crate::http::may_carry_secrets;
 use crate::process::{self, Launch, ProcessTag, ProgramOutput, RunId};
+use crate::text::shell_word;
 
 /// The time limit for git commands on this machine.
 const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
@@ -286,8 +287,8 @@ impl BareRepo {
         let file = token.map(|token| TokenFile::write(&self.folder, &self.url, token));
         let file = file.transpose()?;
         if let Some(file) = &file {
-            let quoted = file.0.to_string_lossy().replace('\'', r"'\''");
-            let helper = format!("credential.helper=store --file='{quoted}'");
+            let quoted = shell_word(&file.0.to_string_lossy());
+            let helper = format!("credential.helper=store --file={quoted}");
             // `proactiveAuth` saves one refused request; an older git ignores it.
             launch = launch.arguments(["-c", "http.proactiveAuth=basic", "-c", &helper]);
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::evidence::{Evidence, file};
+use crate::text::shell_word;
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::{Route, redaction};
 
@@ -134,13 +135,13 @@ pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
         "curl -sS -N -i -X {} \"${{{}}}\"{}",
         request.method,
         reach.base,
-        quoted(&redaction::of_text(&request.target()))
+        shell_word(&redaction::of_text(&request.target()))
     )];
     words.extend(reach.credentials.iter().cloned());
     for (name, value) in &request.headers {
         if !LEFT_OUT.contains(&name.as_str()) {
             let header = format!("{name}: {}", redaction::of_text(value));
-            words.push(format!("-H {}", quoted(&header)));
+            words.push(format!("-H {}", shell_word(&header)));
         }
     }
     words.push("--data-binary @- <<'COMPAT_REQUEST'".to_owned());
@@ -150,11 +151,6 @@ pub fn curl(request: &RecordedRequest, reach: &Reach) -> String {
     };
     let command = words.join(" \\\n  ");
     format!("# {}\n{command}\n{body}\nCOMPAT_REQUEST\n", reach.hint)
-}
-
-/// `text` as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

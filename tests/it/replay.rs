@@ -93,7 +93,7 @@ fn a_curl_command_has_no_secret() {
         assert_lacks(&text, "sk-abc");
         assert_lacks(&text, "[redacted, 9");
         assert_has(&text, "curl -sS -N -i -X POST \"${");
-        assert_has(&text, "'/v1/messages'");
+        assert_has(&text, "}\"/v1/messages");
     }
     let raw = printed(&folder, &["show", ".", "--raw"]);
     assert_has(

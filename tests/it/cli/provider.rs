@@ -60,9 +60,9 @@ impl Serving {
 
     fn variable(&self, name: &str) -> String {
         let environment = self.read("gateway.env");
-        let start = format!("{name}='");
+        let start = format!("{name}=");
         let line = environment.lines().find(|line| line.starts_with(&start)).unwrap();
-        line[start.len()..].trim_end_matches('\'').to_owned()
+        line[start.len()..].trim_matches('\'').to_owned()
     }
 
     /// Ends it with `signal`. Returns its exit status and its standard error.
