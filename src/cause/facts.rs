@@ -20,9 +20,6 @@ pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gatew
 /// The rule of an answer that the provider gave to another trial.
 pub(super) const OF_ANOTHER_TRIAL: &str = "answer_of_another_trial";
 
-/// The rule of a request that the provider refused.
-pub(super) const REJECTED_REQUEST: &str = "rejected_request";
-
 /// Whose fault it is that `judgement` has mismatches.
 pub fn of_trial(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     if let Some(diagnosis) = ended_from_outside(evidence) {
@@ -294,20 +291,25 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
         "" => String::new(),
         betas => format!(", with the beta {betas}"),
     };
-    Diagnosis::proven(
+    let refused = format!(
+        "request {} as the gateway sent it{what} (`{rule}`, HTTP {status})",
+        exchange.turn.unwrap_or(exchange.number)
+    );
+    let diagnosis = Diagnosis::proven(
         Cause::Gateway,
-        REJECTED_REQUEST,
-        format!(
-            "the provider refused request {} as the gateway sent it{what} (`{rule}`, HTTP {status})",
-            exchange.turn.unwrap_or(exchange.number)
-        ),
+        "rejected_request",
+        format!("the provider refused {refused}"),
         match betas.as_str() {
             "" => {
                 "compare the request in `sent.jsonl` with that in `exchanges.jsonl`; report it to the gateway"
             }
             _ => "the gateway should not send this beta to this provider: report it to the gateway",
         },
-    )
+    );
+    Diagnosis {
+        refused: Some(refused),
+        ..diagnosis
+    }
 }
 
 fn changed_status(sent: u16, seen: u16) -> Diagnosis {
@@ -490,6 +492,8 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
     match error.status {
         Some(status) if given(status) => None,
+        // Its words say whose it is, as for a run that fails.
+        Some(_) if asked.is_empty() => Some(nothing_arrived(evidence, Some(error))),
         Some(status) if last != 200 => Some(changed_status(last, status)),
         // The reason of Claude Code's own summary without a status may be something else than a request.
         None if error.summary => None,

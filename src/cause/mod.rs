@@ -35,17 +35,20 @@ pub struct Diagnosis {
     pub next: String,
     /// The name of the deciding rule.
     pub rule: &'static str,
+    /// The request that the provider refused, if that is the fault, in words for a headline.
+    pub refused: Option<String>,
 }
 
 impl Diagnosis {
     /// A diagnosis from facts.
-    fn proven(cause: Cause, rule: &'static str, why: impl Into<String>, next: &str) -> Self {
+    pub fn proven(cause: Cause, rule: &'static str, why: impl Into<String>, next: &str) -> Self {
         Self {
             cause,
             confidence: 1.0,
             why: why.into(),
             next: next.to_owned(),
             rule,
+            refused: None,
         }
     }
 }
@@ -61,12 +64,9 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         mismatches.any(|mismatch| mismatch.expectation == name && mismatch.status.is_new())
     };
     let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change)) && is_new(REFUSED);
-    let (headline, explained) = match diagnosis.rule {
-        facts::OF_ANOTHER_TRIAL => (Some("the reply is the answer to another trial".to_owned()), None),
-        facts::REJECTED_REQUEST if is_of_refusal => (
-            Some(diagnosis.why.replace("the provider refused ", "")),
-            Some(REFUSED),
-        ),
+    let (headline, explained) = match (diagnosis.rule, diagnosis.refused) {
+        (facts::OF_ANOTHER_TRIAL, _) => (Some("the reply is the answer to another trial".to_owned()), None),
+        (_, Some(refused)) if is_of_refusal => (Some(refused), Some(REFUSED)),
         _ => (
             divergence.map(Change::line),
             match is_new(RUN) {
@@ -127,5 +127,6 @@ pub fn diagnose(message: &ErrorMessage) -> Diagnosis {
         },
         next: rule.next.to_owned(),
         rule: rule.name,
+        refused: None,
     }
 }

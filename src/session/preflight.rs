@@ -251,13 +251,7 @@ fn is_standalone(reply: &str) -> bool {
 fn of_configuration(answer: String, rule: &'static str, why: &str, next: String) -> UnusableAlias {
     UnusableAlias {
         answer,
-        diagnosis: Diagnosis {
-            cause: Cause::Config,
-            confidence: 1.0,
-            why: why.to_owned(),
-            next,
-            rule,
-        },
+        diagnosis: Diagnosis::proven(Cause::Config, rule, why, &next),
     }
 }
 
