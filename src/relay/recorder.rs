@@ -52,6 +52,7 @@ impl ReplyRecorder {
                 stream: framing.is_some(),
                 events: Vec::new(),
                 cut_off: true,
+                ended_at_ms: None,
                 wrong_encoding: None,
                 cpu_waits: Vec::new(),
             });
@@ -94,6 +95,14 @@ impl ReplyRecorder {
         self.text(&body);
         self.check_encoding();
         self.update(|reply| reply.cut_off = false);
+        self.ended();
+    }
+
+    fn ended(&self) {
+        let now_ms = now_ms();
+        self.update(|reply| {
+            reply.ended_at_ms.get_or_insert(now_ms);
+        });
     }
 
     fn check_encoding(&self) {
@@ -134,5 +143,12 @@ impl ReplyRecorder {
                 change(reply);
             }
         });
+    }
+}
+
+impl Drop for ReplyRecorder {
+    /// The client closed the connection, unless the reply was complete.
+    fn drop(&mut self) {
+        self.ended();
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::iter;
 
 use super::{Provider, Session};
+use crate::clock::now_ms;
 use crate::ids::TrialKey;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire_diff::lost::{RecordedSides, with_lost};
@@ -71,8 +72,8 @@ impl Session {
     fn with_cpu_waits(&self, mut sent: Vec<GatewayExchange>) -> Vec<GatewayExchange> {
         for GatewayExchange { request, reply, .. } in &mut sent {
             if let (Some(reply), Some(waits)) = (reply, &self.cpu_waits) {
-                let last = reply.events.last().map_or(reply.at_ms, |event| event.at_ms);
-                reply.cpu_waits = waits.between(request.at_ms, last);
+                let end = *reply.ended_at_ms.get_or_insert_with(now_ms);
+                reply.cpu_waits = waits.between(request.at_ms, end);
             }
         }
         sent

@@ -42,10 +42,14 @@ pub struct GatewayReply {
     pub events: Vec<SentEvent>,
     /// Whether it ended early: the gateway or the client closed the connection.
     pub cut_off: bool,
+    /// Milliseconds since the Unix epoch at which the gateway ended it. If the gateway did not, then when the client closed the
+    /// connection, or the trial ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<u64>,
     /// Why its body does not have the encoding that `content-encoding` claims, or which encoding it has that no header names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrong_encoding: Option<String>,
-    /// When the gateway or this program waited for a CPU, from the request to the last event.
+    /// When the gateway or this program waited for a CPU, from the request to the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cpu_waits: Vec<CpuWait>,
 }

@@ -18,13 +18,14 @@ pub const LONGEST_MS: u64 = 3_000;
 /// connection.
 const WHOLE_MS: u64 = 10_000;
 
-/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, and
-/// of an answer without a stream.
-pub const DELAYS: [&str; 4] = [
+/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, of an answer
+/// without a stream, and of a stream's end after its last event.
+pub const DELAYS: [&str; 5] = [
     "each content delta",
     "each other event",
     "the request",
     "the answer",
+    "the end of the stream",
 ];
 
 /// The other events, in the Messages API and in Converse. `metadata` has the token counts that `message_delta` needs.
@@ -93,6 +94,14 @@ pub(super) fn of_answer(given: &ProviderReply, back: &GatewayReply) -> Option<Di
     (!given.stream && delay > WHOLE_MS).then(|| late(DELAYS[3], WHOLE_MS, format!("{delay} ms")))
 }
 
+/// A stream that the gateway left open after its last event. Claude Code waits for its end before it goes on.
+fn of_end(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+    let is_whole = given.stream && back.stream && !given.cut_off && !back.cut_off;
+    let delay = delay(back, back.events.last()?.at_ms, back.ended_at_ms?);
+    let measured = || format!("{delay} ms after its last event");
+    (is_whole && delay > LONGEST_MS).then(|| late(DELAYS[4], LONGEST_MS, measured()))
+}
+
 fn late(path: &str, bound: u64, measured: String) -> Difference {
     let bound = format!("at most {bound} ms");
     Difference::of(Part::Pace, path, bound, measured).with_fate(Fate::Delayed)
@@ -131,8 +140,9 @@ pub(super) fn difference(given: &ProviderReply, back: &GatewayReply) -> Option<D
         (of_deltas, delay.map(|delay| delay.longest_ms)),
         (of_others, longest_of_others(given, back)),
     ];
-    longest.into_iter().find_map(|(path, longest)| {
+    let of_events = longest.into_iter().find_map(|(path, longest)| {
         let longest = longest.filter(|longest| *longest > LONGEST_MS)?;
         Some(late(path, LONGEST_MS, format!("{longest} ms")))
-    })
+    });
+    of_events.or_else(|| of_end(given, back))
 }

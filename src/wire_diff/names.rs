@@ -6,7 +6,7 @@ use crate::wire::Direction;
 /// An HTTP status within a name.
 pub const STATUS: &str = "STATUS";
 
-const PACE: &[&str] = &[DELAYS[0], DELAYS[1], "content deltas"];
+const PACE: &[&str] = &[DELAYS[0], DELAYS[1], DELAYS[4], "content deltas"];
 
 /// The names of the changes of a part: [`STATUS`] at the end stands for a number, `*` for any text. None if the part never
 /// differs in this direction; `None` if the list is open.

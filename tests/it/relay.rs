@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -21,12 +22,14 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
 use crate::support::loopback::{gzipped, serve, unused_port};
 use crate::support::mutant::mutant;
 use crate::support::provider_client::{Gateway, MODEL, new_key, prompt, read_stream, streamed_text, text};
+use crate::support::wait::{PATIENCE, until};
 
 /// Starts a server on loopback that calls `answer`, and returns its address.
 async fn upstream<F, A>(answer: F) -> String
@@ -262,6 +265,35 @@ async fn a_broken_stream_breaks_for_the_client_and_is_recorded() {
     shown.send(true).unwrap();
     assert!(body.next().await.unwrap().is_err());
     assert!(relay.take(key)[0].reply.as_ref().unwrap().cut_off);
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_is_recorded_whoever_ends_it() {
+    const OPEN: Duration = Duration::from_millis(300);
+    for client_ends in [true, false] {
+        let address = upstream(move |_| async move {
+            let end = stream::once(async move {
+                sleep(if client_ends { PATIENCE } else { OPEN }).await;
+                Ok(Bytes::from("\n"))
+            });
+            streamed(stream::iter([Ok(event("one"))]).chain(end))
+        })
+        .await;
+        let relay = relay(RelayPosition::Front, &address).await;
+        let key = new_key();
+        relay.register(key, None, None);
+        let mut body = messages(&relay, key).send().await.unwrap().bytes_stream();
+        body.next().await.unwrap().unwrap();
+        match client_ends {
+            true => sleep(OPEN).await,
+            false => while body.next().await.is_some() {},
+        }
+        drop(body);
+        let ended = || relay.exchanges(key)[0].reply.as_ref().unwrap().ended_at_ms;
+        until("the end is recorded", || ended().is_some()).await;
+        let last = relay.exchanges(key)[0].reply.as_ref().unwrap().events[0].at_ms;
+        assert!(ended().unwrap() >= last + 250, "{client_ends}");
+    }
 }
 
 #[tokio::test]

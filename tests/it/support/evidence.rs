@@ -250,6 +250,7 @@ pub fn gateway_exchange(exchange: &ProviderExchange, content_type: &str) -> Gate
             stream: exchange.reply.stream,
             events: exchange.reply.events.clone(),
             cut_off: false,
+            ended_at_ms: None,
             wrong_encoding: None,
             cpu_waits: Vec::new(),
         }),

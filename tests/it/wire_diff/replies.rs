@@ -404,6 +404,24 @@ fn the_delay_of_the_other_events_has_a_bound() {
 }
 
 #[test]
+fn a_stream_left_open_after_its_last_event_is_seen() {
+    let open_for = |ms: u64| {
+        let mut wire = Wire::one();
+        let back = wire.sent[0].reply.as_mut().unwrap();
+        back.ended_at_ms = Some(back.events.last().unwrap().at_ms + ms);
+        wire
+    };
+    assert_eq!(open_for(3_000).changes(), [""; 0]);
+    assert_eq!(
+        open_for(3_001).changes(),
+        ["reply 1: the end of the stream held back: \"at most 3000 ms\" → \"3001 ms after its last event\""]
+    );
+    let mut cut = open_for(3_001);
+    cut.exchanges[0].reply.cut_off = true;
+    assert_eq!(cut.changes(), [""; 0], "the provider did not end it either");
+}
+
+#[test]
 fn a_burst_is_recognised_by_the_pace_of_the_provider() {
     let mut wire = Wire::one();
     for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
