@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use compat_matrix::claude::Invocation;
 use compat_matrix::env;
-use compat_matrix::results::Results;
+use compat_matrix::results::{Results, TrialResult};
 use compat_matrix::toolchain::platform::CLAUDE_PACKAGE;
 use serde_json::{Value, json};
 
+use crate::support::claude::fake_claude;
+use crate::support::evidence::gateway_file;
 use crate::support::files::{copy_folder, write_program};
 use crate::support::loopback::{Server, ok, ready, status};
+use crate::support::registry;
 use crate::support::root;
 use crate::support::small_project::Small;
 use crate::support::text::{assert_has, assert_lacks};
@@ -412,6 +416,50 @@ async fn a_release_is_paired_with_the_claude_code_of_its_day() {
     for (index, expected) in ["2.1.0", "2.1.1"].into_iter().enumerate() {
         assert_eq!(table["versions"][index]["claude_code"], expected, "{}", ran.err);
     }
+}
+
+#[tokio::test]
+async fn a_cell_whose_flag_claude_code_lacks_is_not_applicable() {
+    let mut small = Small::with_double_of_litellm().await;
+    let lock = small.read("toolchain/claude.json");
+    small.write("toolchain/claude.json", &lock.replace(registry::VERSION, "2.1.0"));
+    let script = format!(
+        "#!/bin/sh\ncase \"$1\" in --help) echo '{}' ;; *) exec '{}' \"$@\" ;; esac\n",
+        Invocation::FLAGS.join(" "),
+        fake_claude().display()
+    );
+    let registry = registry::start(&script).await;
+    small.set("NPM_CONFIG_REGISTRY", &registry.address);
+    small.set(env::COMPAT_CLAUDE, "");
+    let shared = "cells/words/_shared.yaml";
+    let cell = small.read(shared);
+    small.write(
+        shared,
+        &format!("flags: [--append-system-prompt, Be brief.]\n{cell}"),
+    );
+    let finding = gateway_file("expectation words::reply", "anthropic", "haiku");
+    small.write(
+        "gateways/litellm.yaml",
+        &finding.replace(">=1.2.0, <=1.2.9", ">=0.0.1"),
+    );
+
+    // The script starts a program that no cage lets it read.
+    let line = ["--claude", registry::VERSION, "--isolation", "none"];
+    let ran = small.run(&line).await;
+
+    ran.exits(0);
+    assert_lacks(&ran.err, "no longer shows");
+    let results = small.results().results;
+    let result_of = |name: &str| {
+        let mut own = results.iter().filter(|entry| entry.nodeid.to_string() == name);
+        &own.next().unwrap().result
+    };
+    assert!(matches!(result_of(TRIAL), TrialResult::Pass {}), "{}", ran.err);
+    let TrialResult::NotApplicable { reason } = result_of("words::anthropic::haiku") else {
+        panic!("{}", ran.out);
+    };
+    let expected = "The help of Claude Code 2.1.327 does not name `--append-system-prompt`.";
+    assert_eq!(reason, expected);
 }
 
 #[tokio::test]

@@ -16,17 +16,17 @@ use super::loopback::{Server, ok, ready, status};
 pub const VERSION: &str = "2.1.327";
 
 /// Starts a registry; each platform's package has `script` as its binary.
-pub async fn start(script: &'static str) -> Server {
+pub async fn start(script: &str) -> Server {
     start_published(script, "2026-11-17T20:33:19Z".parse().unwrap()).await
 }
 
 /// The same, with the time at which the version was published.
-pub async fn start_published(script: &'static str, published: DateTime<Utc>) -> Server {
+pub async fn start_published(script: &str, published: DateTime<Utc>) -> Server {
     serve(package(script), package(script), published).await
 }
 
 /// Starts a registry whose packages do not match their digests.
-pub async fn start_tampered(script: &'static str) -> Server {
+pub async fn start_tampered(script: &str) -> Server {
     let evil = package("#!/bin/sh\necho evil\n");
     serve(package(script), evil, "2026-11-17T20:33:19Z".parse().unwrap()).await
 }
