@@ -9,7 +9,7 @@ use crate::support::machine::{CLAUDE, Machine, WEBHOOK_CANARY, fail, real_git};
 use crate::support::ran::Ran;
 use crate::support::registry;
 use crate::support::root;
-use crate::support::text::assert_has;
+use crate::support::text::{assert_has, assert_lacks};
 
 #[tokio::test]
 async fn the_daily_run_publishes_one_file_and_then_nothing() {
@@ -469,6 +469,66 @@ async fn the_budget_and_the_limits_reach_the_run() {
         refused.err_has(expected);
         refused.err_lacks("harness: ");
     }
+}
+
+/// Each setting that no other test sets, at another value than its default.
+#[tokio::test]
+async fn every_setting_of_the_daily_run_has_its_effect() {
+    let (hub, registry, machine) = (Hub::start().await, registry::start(CLAUDE).await, Machine::new());
+    hub.put("next", "README.md", "the next docs\n");
+    let history = read(root().join("docs/site").join(HISTORY_PATH));
+    let history = machine.write("history.json", &history);
+    let settings = [
+        ["--pattern", "v1.9.*-stable"],
+        ["--litellm-repository", "BerriAI/litellm-fork"],
+        ["--claude-code-version", registry::VERSION],
+        ["--image", "example.org/litellm:{tag}-slim"],
+        ["--require-isolation", "process"],
+        ["--branch", "next"],
+        ["--path", "data/matrix.json"],
+        ["--details-path", "data/details.json"],
+        ["--version-history", &history],
+        ["--version-history-path", "data/history.json"],
+        ["--author", "Another Bot <bot@example.org>"],
+        ["--installation-id", "77"],
+    ];
+    machine.results(|results| {
+        results["run"]["gateway"]["version"] = "1.9.5".into();
+        results["run"]["isolation"] = "process".into();
+    });
+    let mut command = machine.publish_all(&hub, &registry);
+
+    let ran = Ran::of(command.args(settings.concat()).arg("--record")).await;
+
+    ran.exits(0);
+    for line in [
+        "resolve LiteLLM: selected LiteLLM v1.9.5-stable",
+        "resolve Claude Code: @anthropic-ai/claude-code 2.1.327, as given",
+        "pulling example.org/litellm:v1.9.5-stable-slim",
+    ] {
+        ran.err_has(line);
+    }
+    let arguments = machine.arguments("harness");
+    assert_has(&arguments, "--require-isolation\nprocess\n");
+    assert_has(&arguments, "--record\n");
+    assert_eq!(
+        hub.changed("next"),
+        ["data/details.json", "data/history.json", "data/matrix.json"]
+    );
+    assert_eq!((hub.commits("next"), hub.commits("main")), (2, 1));
+    let author = hub.git(&["log", "-1", "--format=%an <%ae>", "next"]);
+    assert_eq!(author, "Another Bot <bot@example.org>");
+    let calls = hub.state().calls.join("\n");
+    assert_has(&calls, "/repos/BerriAI/litellm-fork/releases");
+    assert_lacks(&calls, "/installation\n");
+
+    // The App asks for the installation of this repository, which the hub does not have.
+    machine.results(|results| results["run"]["gateway"]["version"] = "1.84.0".into());
+    let other = ["--repository", "BerriAI/other", "--channel", "final"];
+    let refused = Ran::of(machine.publish_all(&hub, &registry).args(other)).await;
+    refused.exits(1);
+    refused.err_has("selected LiteLLM v1.84.0");
+    assert_has(&hub.state().calls.join("\n"), "/repos/BerriAI/other/installation");
 }
 
 /// Claude Code of the last three days runs in the whole cage only.

@@ -324,7 +324,7 @@ impl Served {
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
             .unwrap_or_default();
         self.state().bearers.push(bearer.to_owned());
-        if path.starts_with("/repos/BerriAI/litellm/releases") {
+        if path.starts_with("/repos/BerriAI/litellm") && path.contains("/releases") {
             return reply(200, releases());
         }
         if path == format!("/repos/{REPOSITORY}/installation") {
