@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::expectation::ExpectationForm;
-use crate::wire::script::LineEnd;
+use crate::wire::script::{Asker, LineEnd};
 
 /// The manifest of the matrix: its rows, its columns, its tiers of models, and how the gateway's model aliases are
 /// made. The order here is the order of the published table.
@@ -291,24 +291,9 @@ pub struct ReplyForm {
     /// Headers of the reply besides those that the provider always sends: names in lower case, values in quotes.
     #[schemars(extend("examples" = [{"retry-after": "1", "x-should-retry": "true"}, {"anthropic-ratelimit-requests-remaining": "99"}]))]
     pub headers: Option<IndexMap<String, String>>,
-    /// The requests that it is for, where requests of several askers race. A request takes the first unused reply that is for
-    /// it; a reply without `asker` is for any.
-    pub asker: Option<AskerForm>,
-}
-
-/// The requests that a reply is for; all conditions must hold.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("minProperties" = 1))]
-pub struct AskerForm {
-    /// Whether a subagent asks (true) or the main conversation (false), by the header `x-claude-code-agent-id`.
-    pub subagent: Option<bool>,
-    /// A part of the name of the requested model, as the provider sees it.
-    #[schemars(length(min = 1), extend("examples" = ["haiku"]))]
-    pub model: Option<String>,
-    /// A tool that the request offers.
-    #[schemars(length(min = 1), extend("examples" = ["WebSearch"]))]
-    pub has_tool: Option<String>,
+    /// The requests that it is for, where requests of several askers race, or where no request may take the reply of another
+    /// prompt. A request takes the first unused reply that is for it; a reply without `asker` is for any.
+    pub asker: Option<Asker>,
 }
 
 /// The end of a reply before its own end: an `error`, or `cut: true`. A reply that is not streamed is then this error, or half

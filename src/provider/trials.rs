@@ -11,9 +11,11 @@ use tokio::sync::watch;
 use super::as_live::LiveModel;
 use super::cache::PromptCache;
 use super::incoming::Incoming;
+use super::playback::without_reminders;
 use super::rules::SentThinking;
 use crate::ledger::{Ledger, TrialMap};
 use crate::wire::exchange::ProviderExchange;
+use crate::wire::message::{Content, MessageRequest};
 use crate::wire::script::{Asker, Reply, Script};
 
 pub(super) struct ScriptedTrial {
@@ -69,12 +71,29 @@ fn is_asked_by(incoming: &Incoming, asker: &Asker) -> bool {
     let offers = |wanted: &String| {
         message.is_some_and(|message| message.tools.iter().any(|tool| tool.name == *wanted))
     };
+    let says = |wanted: &String| message.is_some_and(|message| last_words(message).contains(wanted));
     asker.subagent.is_none_or(|wanted| wanted == is_subagent)
         && asker
             .model
             .as_ref()
             .is_none_or(|wanted| model.contains(wanted.as_str()))
         && asker.has_tool.as_ref().is_none_or(offers)
+        && asker.prompt.as_ref().is_none_or(says)
+}
+
+/// The user's last text. A message also has the prompts before it that got no answer, and reminders of Claude Code's own.
+fn last_words(message: &MessageRequest) -> String {
+    let of_user = message
+        .messages
+        .iter()
+        .rev()
+        .filter(|message| message.role == "user");
+    let blocks = of_user.flat_map(|message| message.content.iter().rev());
+    let mut texts = blocks.filter_map(|block| match &block.content {
+        Content::Text(text) => Some(without_reminders(text)),
+        _ => None,
+    });
+    texts.find(|text| !text.is_empty()).unwrap_or_default()
 }
 
 impl ScriptedTrial {

@@ -114,16 +114,22 @@ impl Reply {
     }
 }
 
-/// The requests that a reply is for; each condition that is given must hold.
+/// The requests that a reply is for; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 pub struct Asker {
-    /// Whether a subagent asks: its requests have the header `x-claude-code-agent-id`.
+    /// Whether a subagent asks (true) or the main conversation (false), by the header `x-claude-code-agent-id`.
     pub subagent: Option<bool>,
-    /// A part of the name of the requested model.
+    /// A part of the name of the requested model, as the provider sees it.
+    #[schemars(length(min = 1), extend("examples" = ["haiku"]))]
     pub model: Option<String>,
     /// A tool that the request offers.
+    #[schemars(length(min = 1), extend("examples" = ["WebSearch"]))]
     pub has_tool: Option<String>,
+    /// A part of the user's last text.
+    #[schemars(length(min = 1), extend("examples" = ["single word two"]))]
+    pub prompt: Option<String>,
 }
 
 impl Asker {

@@ -295,6 +295,35 @@ async fn a_reply_goes_to_the_asker_that_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_reply_goes_to_the_prompt_that_it_is_for() {
+    let gateway = Gateway::start().await;
+    let reply = |text: &str, prompt: &str| {
+        let asker = Asker {
+            prompt: Some(prompt.into()),
+            ..Asker::default()
+        };
+        Reply::Message(ReplyMessage { asker, ..words(text) })
+    };
+    for route in Route::ALL {
+        let key = gateway.trial([reply("two", "say two"), reply("one", "say one")]);
+        let mut body = prompt(key);
+        let mut said = Vec::new();
+        // As Claude Code sends a prompt after one that got no answer.
+        for text in ["say one", "say two"] {
+            let blocks = body["messages"][0]["content"].as_array_mut().unwrap();
+            let reminder = "<system-reminder>Do not say one.</system-reminder>";
+            for text in [text, reminder] {
+                blocks.push(json!({"type": "text", "text": text}));
+            }
+            let reply = gateway.ask(route, false, &body).send().await.unwrap();
+            let reply: Value = reply.json().await.unwrap();
+            said.push(whole_text(route, &reply).to_owned());
+        }
+        assert_eq!(said, ["one", "two"], "{route:?}");
+    }
+}
+
+#[tokio::test]
 async fn further_blocks_have_the_providers_form() {
     let citation = json!({"type": "char_location", "cited_text": "red", "document_index": 0, "document_title": "Letter",
         "start_char_index": 0, "end_char_index": 3});
