@@ -446,6 +446,11 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     if is_later && let Some(fault) = traces::diverged(evidence, judgement) {
         return Some(fault);
     }
+    // The words of the error say whose it is, as for a run that fails.
+    let error = reported_error(evidence).filter(|error| error.status.is_some());
+    if asked.is_empty() && error.is_some() {
+        return Some(nothing_arrived(evidence, error));
+    }
     // What one model takes, another one refuses. A model that the provider does not have is refused for its name.
     let is_unknown = |exchange: &&ProviderExchange| is_refused(&exchange.matched);
     if judgement.asks_for_another_model() && !asked.iter().any(is_unknown) {
@@ -492,8 +497,6 @@ fn error_of_its_own(evidence: &Evidence, asked: &[&ProviderExchange]) -> Option<
     let last = asked.last().map_or(200, |exchange| exchange.reply.status);
     match error.status {
         Some(status) if given(status) => None,
-        // Its words say whose it is, as for a run that fails.
-        Some(_) if asked.is_empty() => Some(nothing_arrived(evidence, Some(error))),
         Some(status) if last != 200 => Some(changed_status(last, status)),
         // The reason of Claude Code's own summary without a status may be something else than a request.
         None if error.summary => None,

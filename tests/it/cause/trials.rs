@@ -390,11 +390,6 @@ fn the_gateway_is_the_cause_only_if_both_sides_prove_it() {
             (Cause::Gateway, "refused_once"),
         ),
         (
-            "a refusal for access, of a provider before the simulator",
-            wrong(nothing().logged(&api_error(403, "You invoked an unsupported model."))),
-            (Cause::Config, "model_missing"),
-        ),
-        (
             "an error of the provider",
             wrong(
                 nothing()

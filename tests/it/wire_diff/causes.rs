@@ -7,7 +7,7 @@ use compat_matrix::expectation::kinds::{
 };
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::FindingStatus;
-use compat_matrix::outcome::{Cause, Verdict};
+use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::report::failure_in_short;
 use compat_matrix::wire::exchange::{Body, HARNESS_AGENT, Matched, SentEvent};
 use compat_matrix::wire::{Direction, Operation, Route};
@@ -219,11 +219,32 @@ fn another_model_comes_before_all_that_follows_from_it() {
     another_model_heads(wire);
 }
 
+#[test]
+fn a_refusal_before_the_simulator_comes_before_another_model() {
+    let mut wire = Wire::one();
+    wire.exchanges.clear();
+    let words = "API error (attempt 1/3): 403 403 You invoked an unsupported model.";
+    let failure = failure_with_model(wire, nothing().logged(words).ended("a b c"));
+    assert_eq!(failure.cause, Cause::Config, "{}", failure.why);
+}
+
 fn another_model_heads(wire: Wire) {
+    let answered = nothing().answered(text_message("a b c")).ended("a b c");
+    let failure = failure_with_model(wire, answered);
+    assert_eq!(failure.mismatches[0].expectation, "model");
+    assert_eq!((failure.cause, failure.headline), (Cause::Gateway, None));
+    assert_eq!(
+        failure.why,
+        "the gateway asked the provider for another model than claude had asked for"
+    );
+}
+
+/// The failure of a test that expects a field and the model.
+fn failure_with_model(wire: Wire, evidence: Evidence) -> Failure {
     let evidence = Evidence {
         sent: wire.sent,
         exchanges: wire.exchanges,
-        ..nothing().answered(text_message("a b c")).ended("a b c")
+        ..evidence
     };
     let mut test = test(request_check("$.max_tokens"));
     let Check::Request(check) = request_check("$.max_tokens") else {
@@ -237,13 +258,7 @@ fn another_model_heads(wire: Wire) {
     test.expectations
         .push(expectation("model", Check::Request(of_model)));
     let judgement = judge(&test, &evidence);
-    let failure = cause::failure_of_trial(&evidence, &judgement);
-    assert_eq!(failure.mismatches[0].expectation, "model");
-    assert_eq!((failure.cause, failure.headline), (Cause::Gateway, None));
-    assert_eq!(
-        failure.why,
-        "the gateway asked the provider for another model than claude had asked for"
-    );
+    cause::failure_of_trial(&evidence, &judgement)
 }
 
 /// The verdict of `unchanged` on requests, and its findings, when `known` is a known finding.
