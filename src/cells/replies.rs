@@ -11,8 +11,8 @@ use crate::wire::answer::content_deltas;
 use crate::wire::error_reply::ERROR_TYPES;
 use crate::wire::message::STOP_REASONS;
 use crate::wire::script::{
-    DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script,
-    Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
+    Asker, DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage,
+    Script, Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
 };
 
 /// Headers that the server sets for the connection and the body.
