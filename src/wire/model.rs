@@ -193,12 +193,19 @@ fn is_name_in_the_api(model: &Model, spelling: &str) -> bool {
         || (rest == "-0" && matches!(model.name, "claude-opus-4" | "claude-sonnet-4"))
 }
 
+/// Models that no Foundry deployment hosts on Azure's own infrastructure.
+const NOT_HOSTED_ON_AZURE: [&str; 2] = ["claude-opus-4-7", "claude-sonnet-4-6"];
+
 /// The simulated resource has a deployment under the default name of each model, which is the model's.
 ///
-/// Source: <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry> (deployments);
+/// Source: <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry> (deployments, hosting options);
 /// models: <https://learn.microsoft.com/azure/foundry/foundry-models/concepts/claude-models>
 fn is_deployment(model: &Model, spelling: &str) -> bool {
-    let name = spelling.strip_suffix(HOSTED_ON_AZURE).unwrap_or(spelling);
+    let name = match spelling.strip_suffix(HOSTED_ON_AZURE) {
+        Some(name) if NOT_HOSTED_ON_AZURE.contains(&name) => return false,
+        Some(name) => name,
+        None => spelling,
+    };
     name == model.name && (model.generation >= Generation::FourFive || model.name == "claude-opus-4-1")
 }
 
@@ -358,6 +365,8 @@ mod tests {
                 &BEDROCK[..],
             ),
             ("claude-opus-5-hosted-on-azure", &OTHERS[2..]),
+            ("claude-opus-4-7-hosted-on-azure", &[]),
+            ("claude-sonnet-4-6-hosted-on-azure", &[]),
             ("anthropic.claude-haiku-4-5", &[Route::BedrockMantle]),
             ("anthropic.claude-sonnet-4-6", &BEDROCK[..]),
             ("claude-nonexistent-9", &[]),

@@ -1,7 +1,7 @@
 //! The names of the simulator's rules, by which a cell names a refusal that it needs. `provider::rules` has the rules.
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 63] = [
+pub const REFUSAL_RULES: [&str; 66] = [
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -18,6 +18,7 @@ pub const REFUSAL_RULES: [&str; 63] = [
     "cached_thinking",
     "compaction",
     "context_window",
+    "deferred_loading",
     "document",
     "eager_input_streaming",
     "effort",
@@ -62,7 +63,9 @@ pub const REFUSAL_RULES: [&str; 63] = [
     "tool_ids",
     "tool_name_form",
     "tool_names",
+    "tool_reference",
     "tool_results_missing",
     "tool_results_surplus",
+    "tool_spec",
     "version_content",
 ];

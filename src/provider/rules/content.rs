@@ -111,21 +111,27 @@ fn image(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// Bedrock and Vertex AI take no images by URL or from the Files API. The wording is ours.
+/// Bedrock and Vertex AI take no images by URL or from the Files API, and Bedrock's Messages API takes no documents so. The
+/// wording is ours.
 ///
-/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (base64 only)
+/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (base64 only),
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported)
 fn image_source(subject: &Subject) -> Option<ErrorReply> {
-    if !subject.is_on(&[Route::BedrockInvoke, Route::VertexAi]) {
-        return None;
-    }
-    media_blocks(subject).find_map(|(place, block)| match &block.content {
-        Content::Other(image) if image["type"] == "image" => {
-            let tag = image["source"]["type"].as_str().filter(|tag| *tag != "base64")?;
-            subject.invalid(format!(
-                "{place}.image.source: Input tag '{tag}' found using 'type' does not match any of the expected tags: 'base64'"
-            ))
-        }
-        _ => None,
+    let kinds: &[&str] = match subject.route() {
+        Route::BedrockMantle => &["image", "document"],
+        Route::BedrockInvoke | Route::VertexAi => &["image"],
+        _ => return None,
+    };
+    media_blocks(subject).find_map(|(place, block)| {
+        let Content::Other(media) = &block.content else {
+            return None;
+        };
+        let kind = media["type"].as_str().filter(|kind| kinds.contains(kind))?;
+        let tag = media["source"]["type"].as_str();
+        let tag = tag.filter(|tag| matches!(*tag, "url" | "file"))?;
+        subject.invalid(format!(
+            "{place}.{kind}.source: Input tag '{tag}' found using 'type' does not match any of the expected tags: 'base64'"
+        ))
     })
 }
 

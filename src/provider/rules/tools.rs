@@ -7,16 +7,19 @@ use serde_json::Value;
 use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::message::{Content, Message};
+use crate::wire::message::{Content, Message, Tool};
 
 pub(super) const RULES: &[Rule] = rules![
     tool_names,
     server_tools,
+    deferred_loading,
+    tool_reference,
     tool_choice,
     forced_tool,
     tool_name_form,
     tool_id_form,
     tool_config,
+    tool_spec,
     tool_ids,
     tool_results_missing,
     tool_results_surplus,
@@ -41,8 +44,8 @@ fn tool_names(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search, and a Foundry deployment has all of them only
-/// if it is hosted on Anthropic.
+/// Tools that Anthropic runs: Bedrock has none, Vertex AI has only web search and tool search. Foundry has no advisor, and the
+/// others only in a deployment that is hosted on Anthropic.
 ///
 /// Source: https://github.com/BerriAI/litellm/issues/26252, https://github.com/BerriAI/litellm/issues/28083;
 /// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported),
@@ -56,17 +59,24 @@ fn server_tools(subject: &Subject) -> Option<ErrorReply> {
             "code_execution_",
             "tool_search_tool_",
             "mcp_toolset",
+            "advisor_",
         ],
-        Route::Anthropic | Route::Azure => return None,
-        Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => {
-            &["web_search_", "web_fetch_", "code_execution_"]
-        }
-        Route::VertexAi => &["web_fetch_", "code_execution_"],
+        Route::Azure => &["advisor_"],
+        Route::Anthropic => return None,
+        Route::BedrockInvoke | Route::BedrockConverse | Route::BedrockMantle => &[
+            "web_search_",
+            "web_fetch_",
+            "code_execution_",
+            "mcp_toolset",
+            "advisor_",
+        ],
+        Route::VertexAi => &["web_fetch_", "code_execution_", "mcp_toolset", "advisor_"],
     };
     let tools = &subject.message()?.tools;
     let (index, kind) = tools.iter().enumerate().find_map(|(index, tool)| {
         let kind = tool.definition["type"].as_str()?;
-        let is_refused = refused.iter().any(|prefix| kind.starts_with(prefix)) || lacks_beta(subject, kind);
+        let is_refused = refused.iter().any(|prefix| kind.starts_with(prefix))
+            || (kind.starts_with("tool_search_tool_") && lacks_tool_search(subject));
         is_refused.then_some((index, kind))
     })?;
     subject.invalid(format!(
@@ -76,10 +86,54 @@ fn server_tools(subject: &Subject) -> Option<ErrorReply> {
 }
 
 /// Tool search on InvokeModel needs a beta flag.
-fn lacks_beta(subject: &Subject, kind: &str) -> bool {
-    subject.route() == Route::BedrockInvoke
-        && kind.starts_with("tool_search_tool_")
-        && !subject.has_beta("tool-search-tool-")
+fn lacks_tool_search(subject: &Subject) -> bool {
+    subject.route() == Route::BedrockInvoke && !subject.has_beta("tool-search-tool-")
+}
+
+/// A tool that only a search loads is part of tool search.
+///
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool (beta header on Bedrock),
+/// https://github.com/BerriAI/litellm/issues/28083
+fn deferred_loading(subject: &Subject) -> Option<ErrorReply> {
+    if !lacks_tool_search(subject) {
+        return None;
+    }
+    let mut tools = placed("tools", &subject.message()?.tools);
+    let (place, tool) = tools.find(|(_, tool)| tool.definition.get("defer_loading").is_some())?;
+    let kind = tool.definition["type"].as_str().unwrap_or("custom");
+    subject.invalid(format!(
+        "{place}.{kind}.defer_loading: Extra inputs are not permitted"
+    ))
+}
+
+/// A tool result may refer only to a tool of the request. The names in a toolset, and tools that a message adds, are not in
+/// the list of tools.
+///
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool (error handling)
+fn tool_reference(subject: &Subject) -> Option<ErrorReply> {
+    let message = subject.message()?;
+    let is_toolset = |tool: &Tool| {
+        let kind = tool.definition["type"].as_str();
+        kind.is_some_and(|kind| kind.contains("_toolset"))
+    };
+    let adds_tools = || {
+        message
+            .blocks()
+            .iter()
+            .any(|block| block.content.kind() == "tool_addition")
+    };
+    let is_known = |name: &str| message.tools.iter().any(|tool| tool.name == name);
+    let blocks = message.blocks();
+    let unknown = blocks.iter().find_map(|block| match &block.content {
+        Content::Other(value) if value["type"] == "tool_reference" => {
+            value["tool_name"].as_str().filter(|name| !is_known(name))
+        }
+        _ => None,
+    })?;
+    if message.tools.iter().any(is_toolset) || adds_tools() {
+        return None;
+    }
+    subject.invalid(format!("Tool reference '{unknown}' not found in available tools"))
 }
 
 /// Source: https://github.com/BerriAI/litellm/issues/25477
@@ -182,6 +236,28 @@ fn tool_config(subject: &Subject) -> Option<ErrorReply> {
             "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
         )
     })
+}
+
+/// Converse needs the schema of a tool's arguments. The wording is AWS's for an absent member.
+///
+/// Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html (inputSchema)
+fn tool_spec(subject: &Subject) -> Option<ErrorReply> {
+    if subject.route() != Route::BedrockConverse {
+        return None;
+    }
+    let tools = &subject.message()?.tools;
+    let lacks_schema = |tool: &Tool| {
+        let spec = tool.definition.get("toolSpec");
+        spec.is_some_and(|spec| spec["inputSchema"]["json"].is_null())
+    };
+    let position = tools.iter().position(lacks_schema)? + 1;
+    Some(ErrorReply::new(
+        400,
+        format!(
+            "1 validation error detected: Value null at 'toolConfig.tools.{position}.member.toolSpec.inputSchema' failed to \
+             satisfy constraint: Member must not be null"
+        ),
+    ))
 }
 
 /// Source: https://github.com/anthropics/claude-code/issues/21317

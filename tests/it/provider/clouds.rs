@@ -62,7 +62,13 @@ async fn foundry_takes_its_key_in_two_headers_or_a_token() {
 async fn foundry_names_its_deployments() {
     let gateway = Gateway::start().await;
     let azure_key = &gateway.simulator.credentials().azure_api_key;
-    for model in ["claude-haiku-3", "claude-haiku-4-5-20251001", "gpt-5.6"] {
+    for model in [
+        "claude-haiku-3",
+        "claude-haiku-4-5-20251001",
+        "claude-opus-4-7-hosted-on-azure",
+        "claude-sonnet-4-6-hosted-on-azure",
+        "gpt-5.6",
+    ] {
         let (status, _, body) = sent(gateway.post(PATH, &ask(model)).header("api-key", azure_key)).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{model}");
         assert_eq!(body["error"]["code"], "DeploymentNotFound");
@@ -107,6 +113,20 @@ async fn what_a_cloud_lacks_is_refused_there_only() {
     let schema: Change =
         |body| body["output_config"] = json!({"format": {"type": "json_schema", "schema": {}}});
     let fallbacks: Change = |body| body["fallbacks"] = json!([]);
+    let advisor: Change = |body| {
+        body["tools"] = json!([{"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-5"}]);
+    };
+    let toolset: Change = |body| {
+        body["tools"] = json!([{"type": "mcp_toolset", "mcp_server_name": "library"}]);
+    };
+    let image: Change = |body| {
+        let source = json!({"type": "url", "url": "https://example.com/x.png"});
+        body["messages"][0]["content"] = json!([{"type": "image", "source": source}]);
+    };
+    let document: Change = |body| {
+        let source = json!({"type": "file", "file_id": "file_1"});
+        body["messages"][0]["content"] = json!([{"type": "document", "source": source}]);
+    };
     for (change, models, words) in [
         (
             server_tool,
@@ -127,6 +147,22 @@ async fn what_a_cloud_lacks_is_refused_there_only() {
             fallbacks,
             vec![on_azure, on_anthropic, on_mantle],
             "fallbacks: Extra inputs",
+        ),
+        (
+            advisor,
+            vec![on_azure, on_anthropic, on_mantle],
+            "Input tag 'advisor_20260301'",
+        ),
+        (toolset, vec![on_azure, on_mantle], "Input tag 'mcp_toolset'"),
+        (
+            image,
+            vec![on_mantle],
+            "messages.0.content.0.image.source: Input tag 'url'",
+        ),
+        (
+            document,
+            vec![on_mantle],
+            "messages.0.content.0.document.source: Input tag 'file'",
         ),
     ] {
         for model in [on_anthropic, on_azure, on_mantle] {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::support::provider_client::*;
 use crate::support::text::assert_has;
 
-use Route::{Anthropic, BedrockConverse, BedrockInvoke, VertexAi};
+use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
 
 /// A change to a prompt in the Messages API's form.
-type Change = fn(&mut Value);
+pub(super) type Change = fn(&mut Value);
 
 /// Sends `body` for Haiku 4.5 and returns the broken rule and the message.
 async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
@@ -234,6 +234,35 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             "server_tools",
             "Input tag 'web_fetch_20250910'",
             |body| list(&mut body["tools"]).push(json!({"type": "web_fetch_20250910", "name": "web_fetch"})),
+        ),
+        (
+            &[BedrockInvoke, VertexAi, BedrockMantle],
+            "server_tools",
+            "Input tag 'mcp_toolset'",
+            |body| {
+                list(&mut body["tools"]).push(json!({"type": "mcp_toolset", "mcp_server_name": "library"}))
+            },
+        ),
+        (
+            &[BedrockInvoke],
+            "deferred_loading",
+            "tools.0.custom.defer_loading: Extra inputs are not permitted",
+            |body| body["tools"][0]["defer_loading"] = json!(true),
+        ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi, Azure, BedrockMantle],
+            "tool_reference",
+            "Tool reference 'absent' not found in available tools",
+            |body| {
+                body["messages"][2]["content"][0]["content"] =
+                    json!([{"type": "tool_reference", "tool_name": "absent"}])
+            },
+        ),
+        (
+            &[BedrockConverse],
+            "tool_spec",
+            "Value null at 'toolConfig.tools.1.member.toolSpec.inputSchema' failed to satisfy constraint",
+            |body| drop(body["tools"][0].as_object_mut().unwrap().remove("input_schema")),
         ),
         (
             &[Anthropic, BedrockInvoke, VertexAi],
@@ -541,46 +570,4 @@ async fn thinking_lost_in_a_tool_loop_is_refused() {
             "without thinking no block is required"
         );
     }
-}
-
-#[tokio::test]
-async fn the_token_of_a_subscription_needs_its_beta() {
-    let gateway = Gateway::start().await;
-    let token = gateway.simulator.credentials().oauth_token();
-    let ask = async |token: &str, beta: Option<&str>| {
-        let key = gateway.trial([text("ok")]);
-        let mut body = sane();
-        body["model"] = json!(MODEL);
-        list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
-        let mut request = gateway.post("/v1/messages", &body);
-        request = request
-            .bearer_auth(token)
-            .header("anthropic-version", "2023-06-01");
-        if let Some(beta) = beta {
-            request = request.header("anthropic-beta", beta);
-        }
-        let reply = request.send().await.unwrap();
-        let status = reply.status().as_u16();
-        let error: Value = reply.json().await.unwrap();
-        (status, error["error"]["message"].as_str().map(str::to_owned))
-    };
-    assert_eq!(ask(&token, Some("oauth-2025-04-20")).await, (200, None));
-    let refused = (
-        401,
-        Some("OAuth authentication is currently not supported.".to_owned()),
-    );
-    assert_eq!(ask(&token, None).await, refused);
-    assert_eq!(ask(&token, Some("context-1m-2025-08-07")).await, refused);
-    let (status, message) = ask("sk-ant-oat01-other", Some("oauth-2025-04-20")).await;
-    assert_eq!((status, message.as_deref()), (401, Some("Invalid bearer token")));
-
-    let models = async |beta: &str| {
-        let request = gateway
-            .get("/v1/models")
-            .bearer_auth(&token)
-            .header("anthropic-beta", beta);
-        request.send().await.unwrap().status().as_u16()
-    };
-    assert_eq!(models("context-1m-2025-08-07, oauth-2025-04-20").await, 200);
-    assert_eq!(models("context-1m-2025-08-07").await, 401);
 }

@@ -1,9 +1,10 @@
-//! AWS signatures: the simulator refuses whatever was signed otherwise, in AWS's shape.
+//! Credentials. AWS signatures: the simulator refuses whatever was signed otherwise, in AWS's shape.
 
 use chrono::{TimeDelta, Utc};
 use reqwest::{Request, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use super::rules::{list, sane};
 use crate::support::provider_client::*;
 use crate::support::text::{assert_has, assert_starts};
 
@@ -235,4 +236,46 @@ async fn a_signature_covers_a_credential_in_the_query() {
     assert_eq!(reply.status(), StatusCode::OK);
     let recorded = &gateway.simulator.take(key)[0].request.query;
     assert_eq!(recorded, "access_token=[redacted, 18 bytes]");
+}
+
+#[tokio::test]
+async fn the_token_of_a_subscription_needs_its_beta() {
+    let gateway = Gateway::start().await;
+    let token = gateway.simulator.credentials().oauth_token();
+    let ask = async |token: &str, beta: Option<&str>| {
+        let key = gateway.trial([text("ok")]);
+        let mut body = sane();
+        body["model"] = json!(MODEL);
+        list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
+        let mut request = gateway.post("/v1/messages", &body);
+        request = request
+            .bearer_auth(token)
+            .header("anthropic-version", "2023-06-01");
+        if let Some(beta) = beta {
+            request = request.header("anthropic-beta", beta);
+        }
+        let reply = request.send().await.unwrap();
+        let status = reply.status().as_u16();
+        let error: Value = reply.json().await.unwrap();
+        (status, error["error"]["message"].as_str().map(str::to_owned))
+    };
+    assert_eq!(ask(&token, Some("oauth-2025-04-20")).await, (200, None));
+    let refused = (
+        401,
+        Some("OAuth authentication is currently not supported.".to_owned()),
+    );
+    assert_eq!(ask(&token, None).await, refused);
+    assert_eq!(ask(&token, Some("context-1m-2025-08-07")).await, refused);
+    let (status, message) = ask("sk-ant-oat01-other", Some("oauth-2025-04-20")).await;
+    assert_eq!((status, message.as_deref()), (401, Some("Invalid bearer token")));
+
+    let models = async |beta: &str| {
+        let request = gateway
+            .get("/v1/models")
+            .bearer_auth(&token)
+            .header("anthropic-beta", beta);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(models("context-1m-2025-08-07, oauth-2025-04-20").await, 200);
+    assert_eq!(models("context-1m-2025-08-07").await, 401);
 }
