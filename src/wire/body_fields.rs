@@ -45,17 +45,20 @@ const ANTHROPIC: [&str; 16] = [
     // https://github.com/anthropics/claude-code/issues/82539.
     "diagnostics",
 ];
-/// Fields that Bedrock and Vertex AI have in the body instead of the path or a header.
-const BEDROCK: [&str; 2] = ["anthropic_version", "anthropic_beta"];
+/// Fields that Bedrock and Vertex AI have in the body instead of the path or a header. The official SDK moves the header
+/// `anthropic-user-profile-id` into Bedrock's body (`lib/bedrock/_client.py`, `_mantle.py`).
+const BEDROCK: [&str; 3] = ["anthropic_version", "anthropic_beta", "user_profile_id"];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
+const VERTEX_COUNT: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 /// Fields of Bedrock's Messages API, besides the common ones. It has no structured outputs, MCP connector or skills:
 /// <https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock>.
-const MANTLE: [&str; 5] = [
+const MANTLE: [&str; 6] = [
     "model",
     "stream",
     "service_tier",
     "cache_control",
     "anthropic_version",
+    "user_profile_id",
 ];
 /// Fields that Microsoft Foundry never has:
 /// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
@@ -167,12 +170,12 @@ pub fn is_known(route: Route, is_count: bool, name: &str) -> bool {
         Route::BedrockInvoke => COMMON.contains(&name) || BEDROCK.contains(&name),
         Route::Azure if NOT_ON_AZURE.contains(&name) => false,
         Route::BedrockMantle if !COMMON.contains(&name) && !MANTLE.contains(&name) => false,
-        Route::BedrockMantle if !is_count => true,
+        Route::BedrockMantle if !is_count || name == "user_profile_id" => true,
         Route::Anthropic | Route::Azure | Route::BedrockMantle if is_count => COUNTED.contains(&name),
         Route::Anthropic | Route::Azure | Route::BedrockMantle => {
             COMMON.contains(&name) || ANTHROPIC.contains(&name)
         }
-        Route::VertexAi if is_count => COUNTED.contains(&name) || BEDROCK.contains(&name),
+        Route::VertexAi if is_count => COUNTED.contains(&name) || VERTEX_COUNT.contains(&name),
         Route::VertexAi => COMMON.contains(&name) || VERTEX.contains(&name),
     }
 }

@@ -32,12 +32,19 @@ fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     refusal(subject, unknown)
 }
 
+/// Some models of Anthropic need the beta of `speed` for the value `standard` too, but the source does not name them.
+///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
-/// https://github.com/BerriAI/litellm/issues/27532
+/// https://github.com/BerriAI/litellm/issues/27532; `speed`: https://github.com/anthropics/anthropic-sdk-python
+/// (`types/message_create_params.py`)
 fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?;
+    let is_standard =
+        |name, value| name == "speed" && value == "standard" && subject.route() == Route::Anthropic;
     let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
-        fields.get(name).is_some_and(|value| !value.is_null())
+        fields
+            .get(name)
+            .is_some_and(|value| !value.is_null() && !is_standard(*name, value))
             && !betas.iter().any(|beta| subject.has_beta(beta))
     })?;
     refusal(subject, name)

@@ -35,6 +35,12 @@ const TYPES: &[(&str, &str)] = &[
     ("block.tool_use", "type id! name! input!:{} cache_control:cache| caller toolset_name"),
     ("block.tool_result", "type tool_use_id! content:block| is_error cache_control:cache| toolset_name"),
     ("block.tool_reference", "type tool_name! cache_control:cache|"),
+    ("block.browser_state", "type tabs!:browser_tab state_changes:browser_change| cache_control:cache|"),
+    ("browser_tab", "tab_id! title! url! active"),
+    ("browser_change.tab_opened", "type tab_id!"),
+    ("browser_change.download_started", "type download_id! url!"),
+    ("browser_change.download_completed", "type download_id! url! path size_bytes"),
+    ("browser_change.download_failed", "type download_id! url! error"),
     ("block.server_tool_use", "type id! name! input!:{} cache_control:cache| caller"),
     ("block.web_search_tool_result", "*"),
     ("block.web_fetch_tool_result", "*"),
@@ -87,6 +93,7 @@ const TYPES: &[(&str, &str)] = &[
     ("tool_choice.none", "type"),
     ("thinking.enabled", "type budget_tokens display block_binding"),
     ("thinking.adaptive", "type display block_binding"),
+    ("thinking.between_tools", "type"),
     // https://github.com/anthropics/claude-code/issues/69618
     ("thinking.disabled", "type"),
     ("output_config", "effort format:output_format task_budget:task_budget"),
@@ -229,7 +236,7 @@ fn in_object(fields: &Map<String, Value>, name: &str, place: &str) -> Option<Str
         open |= key == "*";
         let required = key.ends_with('!');
         let key = key.trim_end_matches('!');
-        if required && !fields.contains_key(key) {
+        if required && !fields.contains_key(key) && !may_lack(name, key, fields) {
             return Some(format!("{}: Field required", at(key)));
         }
         known.push((key, kind));
@@ -242,6 +249,13 @@ fn in_object(fields: &Map<String, Value>, name: &str, place: &str) -> Option<Str
             Some((_, kind)) => in_value(value, kind, &at(key)),
         },
     )
+}
+
+/// A system entry may have its own `output_config` in place of content (`BetaSystemMessageParam` of the SDK).
+fn may_lack(name: &str, key: &str, fields: &Map<String, Value>) -> bool {
+    let config = fields.get("output_config").and_then(Value::as_object);
+    let has_config = config.is_some_and(|config| !config.is_empty());
+    (name, key) == ("message", "content") && fields["role"] == "system" && has_config
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
 
-/// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models); wording:
+/// Some models take no `between_tools`, but no source says which.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models),
+/// https://github.com/anthropics/anthropic-sdk-python (`types/thinking_config_param.py`); wording:
 /// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890,
 /// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5)
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
@@ -34,7 +37,7 @@ fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
             "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
              \"output_config.effort\" to control thinking behavior.",
         ),
-        (Some("enabled" | "adaptive" | "disabled"), _) => None,
+        (Some("enabled" | "adaptive" | "disabled" | "between_tools"), _) => None,
         (other, _) => subject.invalid(format!(
             "thinking: Input tag '{}' found using 'type' does not match any of the expected tags: 'adaptive', \
              'disabled', 'enabled'",

@@ -6,4 +6,5 @@ mod reply_fields;
 mod routes;
 mod rules;
 mod scripted;
+mod sdk;
 mod signatures;
