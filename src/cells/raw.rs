@@ -339,6 +339,12 @@ pub struct FramingForm {
     pub split_data: bool,
     /// No space behind `event:` and `data:`.
     pub no_space: bool,
+    /// An `id:` and a `retry:` line in each event.
+    pub ids: bool,
+    /// The `data:` lines of an event before its `event:` line.
+    pub data_first: bool,
+    /// A byte order mark at the begin of the stream.
+    pub byte_order_mark: bool,
 }
 
 /// A block of the assistant's message: exactly one of its keys.

@@ -235,6 +235,9 @@ impl Resolver<'_> {
                 comments: framing.comments,
                 split_data: framing.split_data,
                 no_space: framing.no_space,
+                ids: framing.ids,
+                data_first: framing.data_first,
+                byte_order_mark: framing.byte_order_mark,
             }),
             interrupt: form
                 .interrupt

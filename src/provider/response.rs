@@ -337,6 +337,12 @@ fn scripted_frames(
             frames.insert(at, Frame { wait, ..ping });
         }
     }
+    if let Some(first) = frames
+        .first_mut()
+        .filter(|_| is_sse && scripted.framing.byte_order_mark)
+    {
+        first.bytes = [sse::BYTE_ORDER_MARK.as_bytes(), &first.bytes].concat().into();
+    }
     Ok(frames)
 }
 

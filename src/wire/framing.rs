@@ -60,6 +60,8 @@ pub struct Decoder {
     rest: Vec<u8>,
     /// How many bytes of `rest` have no end of an event before them.
     searched: usize,
+    /// Whether the stream's first event is still to come. A byte order mark may precede it.
+    at_start: bool,
 }
 
 impl Decoder {
@@ -68,6 +70,7 @@ impl Decoder {
             framing,
             rest: Vec::new(),
             searched: 0,
+            at_start: true,
         }
     }
 
@@ -80,6 +83,7 @@ impl Decoder {
             events.push(event);
             start += length;
             self.searched = start;
+            self.at_start = false;
         }
         self.rest.drain(..start);
         // The end of an event may come in two pieces.
@@ -93,7 +97,7 @@ impl Decoder {
         match self.framing {
             Framing::ServerSentEvents => {
                 let end = self.searched + end_of_event(&self.rest[self.searched..])?;
-                Some((server_sent(&self.rest[start..end]), end - start))
+                Some((server_sent(&self.rest[start..end], self.at_start), end - start))
             }
             Framing::EventStream => read_frame(&self.rest[start..]),
         }
@@ -118,11 +122,15 @@ fn end_of_event(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// The event in `bytes`, with its end.
-fn server_sent(bytes: &[u8]) -> FramedEvent {
+/// The event in `bytes`, with its end. Only the first one of a stream may begin with a byte order mark.
+fn server_sent(bytes: &[u8], is_first: bool) -> FramedEvent {
     let whole = String::from_utf8_lossy(bytes);
-    let Some((name, text)) = sse::decode(&whole).pop() else {
-        return without_data(&whole, bytes);
+    let text = match whole.strip_prefix(sse::BYTE_ORDER_MARK) {
+        Some(text) if is_first => text,
+        _ => &whole,
+    };
+    let Some((name, text)) = sse::decode_part(text).pop() else {
+        return without_data(text, bytes);
     };
     let data = match text.is_empty() {
         true => Value::Null,
@@ -286,6 +294,22 @@ mod tests {
         ] {
             assert_eq!(read(&event), json!(event));
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_only_begin_a_stream() {
+        let event = "data: {\"type\":\"message_start\"}\nevent: message_start\nid: 1\nretry: 3000\n\n";
+        let stream = format!("{}{event}", sse::BYTE_ORDER_MARK);
+        let start = json!({"type": "message_start"});
+        for size in [1, 2, stream.len()] {
+            let mut decoder = Decoder::new(Framing::ServerSentEvents);
+            let pieces = stream.as_bytes().chunks(size);
+            let mut events: Vec<FramedEvent> = pieces.flat_map(|piece| decoder.push(piece)).collect();
+            assert_eq!(events[0].bytes, stream, "the mark passes on");
+            assert_eq!(events.remove(0).into_read(), start);
+            assert_ne!(decoder.push(stream.as_bytes()).remove(0).into_read(), start);
+        }
+        assert_eq!(sse::decode(&stream)[0].0, "message_start");
     }
 
     #[test]

@@ -227,6 +227,12 @@ pub struct StreamFraming {
     pub split_data: bool,
     /// No space after the colon of a field.
     pub no_space: bool,
+    /// An `id:` and a `retry:` line in each event.
+    pub ids: bool,
+    /// The `data:` lines of an event before its `event:` line.
+    pub data_first: bool,
+    /// A byte order mark at the begin of the stream.
+    pub byte_order_mark: bool,
 }
 
 /// The end of a line of server-sent events.

@@ -17,12 +17,21 @@ pub fn encode_as(data: &Value, framing: StreamFraming) -> Vec<u8> {
     if framing.comments {
         event += &format!(":{space}keep-alive{end}{end}");
     }
-    event += &format!("event:{space}{}{end}", data["type"].as_str().unwrap_or("message"));
-    for line in text.lines() {
-        event += &format!("data:{space}{line}{end}");
+    if framing.ids {
+        event += &format!("id:{space}1{end}retry:{space}3000{end}");
     }
+    let name = format!("event:{space}{}{end}", data["type"].as_str().unwrap_or("message"));
+    let lines = text.lines().map(|line| format!("data:{space}{line}{end}"));
+    let data: String = lines.collect();
+    event += &match framing.data_first {
+        true => data + &name,
+        false => name + &data,
+    };
     (event + end).into_bytes()
 }
+
+/// The bytes that may precede a stream.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// One event's bytes; its name is the `type` of `data`.
 pub fn encode(data: &Value) -> Vec<u8> {
@@ -36,6 +45,11 @@ pub fn frame(name: &str, data: &str) -> Vec<u8> {
 
 /// The events of a whole stream: name and data of each. Without an `event:` line the name is empty.
 pub fn decode(text: &str) -> Vec<(String, String)> {
+    decode_part(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+}
+
+/// The events of a part of a stream that is not its begin.
+pub fn decode_part(text: &str) -> Vec<(String, String)> {
     text.replace("\r\n", "\n")
         .replace('\r', "\n")
         .split("\n\n")
@@ -83,15 +97,24 @@ mod tests {
     fn every_framing_means_the_same() {
         let data = json!({"type": "content_block_delta", "delta": {"text": "a\r\nb"}});
         for line_end in [LineEnd::Lf, LineEnd::Crlf, LineEnd::Cr] {
-            for bits in 0..8 {
+            for bits in 0..64 {
                 let framing = StreamFraming {
                     piece_bytes: None,
                     line_end,
                     comments: bits & 1 > 0,
                     split_data: bits & 2 > 0,
                     no_space: bits & 4 > 0,
+                    ids: bits & 8 > 0,
+                    data_first: bits & 16 > 0,
+                    byte_order_mark: bits & 32 > 0,
                 };
-                let text = String::from_utf8(encode_as(&data, framing)).unwrap();
+                let mark = if framing.byte_order_mark {
+                    BYTE_ORDER_MARK
+                } else {
+                    ""
+                };
+                let event = String::from_utf8(encode_as(&data, framing)).unwrap();
+                let text = format!("{mark}{event}");
                 let (name, decoded) = decode(&text).pop().unwrap();
                 assert_eq!(name, "content_block_delta", "{text:?}");
                 assert_eq!(serde_json::from_str::<Value>(&decoded).unwrap(), data, "{text:?}");

@@ -218,6 +218,12 @@ async fn every_framing_has_the_same_events() {
                 piece_bytes: Some(1),
                 ..StreamFraming::default()
             },
+            StreamFraming {
+                ids: true,
+                data_first: true,
+                byte_order_mark: true,
+                ..StreamFraming::default()
+            },
         ] {
             let reply = ReplyMessage {
                 framing,
