@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BEDROCK = {"bedrock_invoke", "bedrock_converse"}
-ALL = {"anthropic", "azure", "vertex_ai", *BEDROCK}
+ALL = {"anthropic", "azure", "vertex_ai", "bedrock_mantle", *BEDROCK}
 
 
 @dataclass
@@ -65,6 +65,12 @@ def results(message: dict) -> list[dict]:
     return [{"type": "tool_result", "tool_use_id": block["id"], "content": f"result {n}"} for n, block in enumerate(calls)]
 
 
+def browser_results(message: dict) -> list[dict]:
+    """The same results, each with the state of a browser."""
+    tab = {"tab_id": "1", "title": "", "url": "https://example.com", "active": True}
+    return [{**result, "content": [text("done"), {"type": "browser_state", "tabs": [tab]}]} for result in results(message)]
+
+
 def tool(name: str, **properties) -> dict:
     return {"name": name, "description": f"The tool {name}.", "input_schema": {"type": "object", "properties": properties}}
 
@@ -73,6 +79,7 @@ TOOLS = {"tools": [tool("weather", city={"type": "string"}), tool("time")]}
 LONG = "A sentence that fills the prompt of a cached prefix. " * 200
 CACHED_5M = {"cache_control": {"type": "ephemeral"}}
 CACHED_1H = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 OMITTED = {"thinking": {"type": "adaptive", "display": "omitted"}}
 ADAPTIVE = {"thinking": {"type": "adaptive", "display": "summarized"}}
 IMAGE = base64_block("image", "image/png", (ROOT / "cells/vision/_red.png").read_bytes())
@@ -91,11 +98,18 @@ ANSWERS = [
     Case("parallel calls", [Turn([call("weather", {"city": "Oslo"}), call("weather", {"city": "Rome"}), call("time", {})])], options=TOOLS),
     Case("call without arguments", [Turn([call("time", {})])], options=TOOLS),
     Case("tool results", [Turn([call("weather", {"city": "Oslo"}), call("time", {})]), Turn([{"text": "${tool_result}"}], results)], options=TOOLS),
-    Case("thinking enabled", [Turn([{"thinking": "Let me think."}, *HELLO])], "claude-sonnet-4-6", {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+    # Bedrock's Messages API does not have Sonnet 4.6.
+    Case("thinking enabled", [Turn([{"thinking": "Let me think."}, *HELLO])], "claude-sonnet-4-6", BUDGET, routes=ALL - {"bedrock_mantle"}),
+    Case("thinking enabled", [Turn([{"thinking": "Let me think."}, *HELLO])], "claude-haiku-4-5", BUDGET, routes={"bedrock_mantle"}),
     Case("thinking adaptive", [Turn([{"thinking": "Let me think."}, *HELLO])], options=ADAPTIVE),
     Case("thinking omitted", [Turn([{"thinking": "Let me think."}, *HELLO]), Turn(HELLO)], options=OMITTED),
     Case("thinking redacted", [Turn([{"redacted_thinking": "hidden"}, *HELLO]), Turn(HELLO)], options=ADAPTIVE),
     Case("thinking, then a tool", [Turn([{"thinking": "A tool helps."}, call("time", {})]), Turn(HELLO, results)], options=ADAPTIVE | TOOLS),
+    Case("thinking between tools", [Turn(HELLO)], options={"thinking": {"type": "between_tools"}}, routes=ALL - {"bedrock_converse"}),
+    Case("standard speed", [Turn(HELLO)], options={"speed": "standard"}, routes={"anthropic"}),
+    # The packages move it from a header into the body.
+    Case("user profile", [Turn(HELLO)], options={"user_profile_id": "uprof_1"}, routes={"bedrock_invoke", "bedrock_mantle"}),
+    Case("browser state", [Turn([call("time", {})]), Turn(HELLO, browser_results)], options=TOOLS, routes=ALL - {"bedrock_converse"}),
     Case("image", [Turn([{"text": "${image_colour}"}], [IMAGE, text("Which colour?")])]),
     Case("PDF", [Turn(HELLO, [PDF, text("Summarize.")])]),
     Case(
@@ -181,6 +195,7 @@ def failures(status: int) -> dict[str, Failure]:
     return {
         "anthropic": messages_failure(status),
         "azure": messages_failure(status),
+        "bedrock_mantle": messages_failure(status),
         "vertex_ai": Failure(CLASSES[status]) if status in GOOGLES else messages_failure(status),
         # The packages read no error type from AWS's bodies. boto3 raises `exception`.
         "bedrock_invoke": Failure(CLASSES[aws_status]),
@@ -190,7 +205,7 @@ def failures(status: int) -> dict[str, Failure]:
 
 # Azure's front end refuses these, without a Messages error type: https://github.com/posit-dev/positron/issues/12858
 REFUSED_MODEL = {**failures(404), "azure": Failure(CLASSES[404]), "bedrock_invoke": Failure("BadRequestError"), "boto3": Failure("ValidationException", request_id=True)}
-REFUSED_KEY = {**failures(401), "azure": Failure(CLASSES[401]), "boto3": Failure("InvalidSignatureException", request_id=True)}
+REFUSED_KEY = {**failures(401), "azure": Failure(CLASSES[401]), "bedrock_mantle": messages_failure(403), "boto3": Failure("InvalidSignatureException", request_id=True)}
 ERRORS = [
     *(Case(f"error {status}", [Turn([])], status=status, failures=failures(status)) for status in CLASSES),
     Case("wrong credentials", [Turn(HELLO)], wrong_credentials=True, failures=REFUSED_KEY),

@@ -1,4 +1,4 @@
-"""The clients, unmodified: the `anthropic` package and its Node twins for four platforms, and boto3 for two of Bedrock's APIs.
+"""The clients, unmodified: the `anthropic` package and its Node twins for five platforms, and boto3 for two of Bedrock's APIs.
 
 Each takes a request in the Messages API's form and returns what its caller would have: a message, a token count or an error.
 """
@@ -24,6 +24,8 @@ SPELLINGS = {
 
 def spelled(model: str, route: str) -> str:
     """A model's name on a route."""
+    if route == "bedrock_mantle":
+        return f"anthropic.{model}"
     platform = route.split("_")[0] if route.startswith("bedrock") else route
     default = f"us.anthropic.{model}" if platform == "bedrock" else model
     return SPELLINGS.get(model, {}).get(platform, default)
@@ -231,6 +233,18 @@ CLIENTS = [
         counts=False,
     ),
     Sdk(
+        "AnthropicBedrockMantle",
+        "bedrock_mantle",
+        lambda url, env, more: anthropic.AnthropicBedrockMantle(
+            base_url=f"{url}/anthropic",
+            aws_region=env["AWS_REGION_NAME"],
+            aws_access_key=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_key=env["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=env.get("AWS_SESSION_TOKEN"),
+            **more,
+        ),
+    ),
+    Sdk(
         "AnthropicVertex",
         "vertex_ai",
         lambda url, env, more: anthropic.AnthropicVertex(
@@ -246,5 +260,6 @@ CLIENTS = [
     Node("Anthropic", "anthropic"),
     Node("AnthropicFoundry", "azure"),
     Node("AnthropicBedrock", "bedrock_invoke", counts=False),
+    Node("AnthropicBedrockMantle", "bedrock_mantle"),
     Node("AnthropicVertex", "vertex_ai"),
 ]

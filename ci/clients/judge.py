@@ -15,7 +15,7 @@ from pathlib import Path
 
 import shapes
 import typescript
-from cases import CASES, OMITTED, Case, text
+from cases import BEDROCK, CASES, OMITTED, Case, text
 from clients import CLIENTS, Node, Outcome
 from prove import FAULTS
 from wire import Reply, Wire
@@ -139,7 +139,7 @@ def failure(client, case: Case, outcome: Outcome, reply: Reply) -> list[str]:
 
 def shape_of_count(route: str, reply: Reply) -> list[str]:
     value = reply.json()
-    return shapes.aws("CountTokensResponse", value) if route.startswith("bedrock") else shapes.token_count(value)
+    return shapes.aws("CountTokensResponse", value) if route in BEDROCK else shapes.token_count(value)
 
 
 def shape_of_models(_route: str, reply: Reply) -> list[str]:

@@ -1,7 +1,7 @@
 // The Node clients, unmodified. Reads one request a line and prints its outcome, in JSON: see `clients.py`, class `Node`.
 import { createInterface } from "node:readline";
 import Anthropic from "@anthropic-ai/sdk";
-import AnthropicBedrock from "@anthropic-ai/bedrock-sdk";
+import AnthropicBedrock, { AnthropicBedrockMantle } from "@anthropic-ai/bedrock-sdk";
 import AnthropicFoundry from "@anthropic-ai/foundry-sdk";
 import AnthropicVertex from "@anthropic-ai/vertex-sdk";
 import { GoogleAuth, OAuth2Client } from "google-auth-library";
@@ -26,6 +26,15 @@ const make = {
       awsRegion: env.AWS_REGION_NAME,
       awsAccessKey: env.AWS_ACCESS_KEY_ID,
       awsSecretKey: env.AWS_SECRET_ACCESS_KEY,
+      awsSessionToken: env.AWS_SESSION_TOKEN,
+      ...more,
+    }),
+  AnthropicBedrockMantle: (url, env, more) =>
+    new AnthropicBedrockMantle({
+      baseURL: `${url}/anthropic`,
+      awsRegion: env.AWS_REGION_NAME,
+      awsAccessKey: env.AWS_ACCESS_KEY_ID,
+      awsSecretAccessKey: env.AWS_SECRET_ACCESS_KEY,
       awsSessionToken: env.AWS_SESSION_TOKEN,
       ...more,
     }),

@@ -116,6 +116,7 @@ FAULTS = [
     Fault("an extra field in a block", "python AnthropicVertex: tool call, reply", "Extra inputs", body(lambda value: value["content"][0].update(surplus=1))),
     Fault("an extra member in a reply", "boto3 Converse: tool call, reply", "unknown member", body(lambda value: value["output"]["message"]["content"][1]["toolUse"].update(surplus=1))),
     Fault("an extra field in an event", "node Anthropic: text, stream", "Extra inputs", events(lambda found: first(found, "content_block_delta")["delta"].update(surplus=1))),
+    Fault("an extra field in an event", "node AnthropicBedrockMantle: text, stream", "Extra inputs", events(lambda found: first(found, "message_delta").update(surplus=1))),
     # A field too few.
     Fault("no index in an event", "python AnthropicFoundry: text, stream", "index", events(lambda found: first(found, "content_block_stop").pop("index"))),
     Fault("no output tokens", "python Anthropic: text, reply", "output_tokens: Field required", body(lambda value: value["usage"].pop("output_tokens"))),

@@ -155,7 +155,7 @@ def request_id(route: str, header: Callable[[str], str | None], body) -> list[st
     elif isinstance(body, dict) and (is_googles(body) if route == "vertex_ai" else route == "azure" and is_azures(body)):
         return []
     else:
-        name, pattern = "request-id", r"req_(vrtx_)?[0-9A-Za-z]{24}"
+        name, pattern = "request-id", r"req_((vrtx|bdrk)_)?[0-9A-Za-z]{24}"
     return [] if re.fullmatch(pattern, header(name) or "") else [f"the header `{name}` is {header(name)!r}"]
 
 
