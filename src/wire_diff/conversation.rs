@@ -75,7 +75,9 @@ fn as_json(content: &Content) -> Value {
         Content::Image { media_type, data } | Content::Document { media_type, data } => {
             json!({"media_type": media_type, "data": data})
         }
-        Content::Thinking { thinking, signature } => json!({"thinking": thinking, "signature": signature}),
+        Content::Thinking { thinking, signature } => {
+            json!({"thinking": thinking, "signature": Some(signature).filter(|text| !text.is_empty())})
+        }
         Content::RedactedThinking(data) => json!({"data": data}),
         Content::ToolUse { id, name, input } => json!({"id": id, "name": name, "input": input}),
         Content::ToolResult {
@@ -155,7 +157,15 @@ fn role<'a>(item: &'a Item) -> &'a str {
 }
 
 fn within(old: &Item, new: &Item) -> Vec<Difference> {
-    let (before, after) = (as_json(&old.block.content), as_json(&new.block.content));
+    let [mut before, mut after] = [old, new].map(|item| as_json(&item.block.content));
+    if before["is_error"] != after["is_error"] {
+        // The typed form has `false` for a flag that is not there.
+        for (content, item) in [(&mut before, old), (&mut after, new)] {
+            if content["is_error"] == false && item.raw["is_error"].is_null() {
+                content["is_error"].take();
+            }
+        }
+    }
     let mut found = within_block(&old.label, &before, &after);
     found.extend(beside_content(old, new));
     found
@@ -169,9 +179,8 @@ fn beside_content(old: &Item, new: &Item) -> Vec<Difference> {
 
 /// The differences within a block that exists on both sides.
 pub(super) fn within_block(label: &str, before: &Value, after: &Value) -> Vec<Difference> {
-    let mut found = values::differences(Part::Block, label, before, after);
+    let mut found = values::of_value(Part::Block, label, before, after);
     for difference in &mut found {
-        difference.fate = Fate::Changed;
         if difference.path.ends_with(".signature") {
             difference.part = Part::Signature;
         }
@@ -247,7 +256,6 @@ fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
     };
     let found = values::differences(Part::Tool, name, &view(sent), &view(arrived)).into_iter();
     found
-        .map(|difference| difference.with_fate(Fate::Changed))
         .chain(cache(&format!("tool {name}"), &sent.cache, &arrived.cache))
         .chain(match is_native(sent) && is_native(arrived) {
             true => unknown::of_breakpoint(&format!("tool {name}"), &sent.definition, &arrived.definition),

@@ -403,6 +403,7 @@ fn in_json(block: &AnswerBlock) -> (String, Value) {
     let (kind, value) = match block {
         AnswerBlock::Text(text) => ("text", json!({"text": text})),
         AnswerBlock::Thinking { thinking, signature } => {
+            let signature = Some(signature).filter(|text| !text.is_empty());
             ("thinking", json!({"thinking": thinking, "signature": signature}))
         }
         AnswerBlock::RedactedThinking(data) => ("redacted_thinking", json!({"data": data})),

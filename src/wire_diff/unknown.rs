@@ -25,7 +25,10 @@ pub(super) fn of_block(label: &str, sent: &Value, arrived: &Value) -> Vec<Differ
     };
     let known = [*keys, &["type", "cache_control"]].concat();
     found.extend(differences(Part::Block, label, sent, arrived, &known));
-    if sent["source"]["type"] == "base64" {
+    if [sent, arrived]
+        .iter()
+        .all(|block| block["source"]["type"] == "base64")
+    {
         let label = format!("{label}.source");
         let known = ["type", "media_type", "data"];
         found.extend(differences(

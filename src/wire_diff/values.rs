@@ -1,28 +1,54 @@
 //! Where two JSON values differ.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Difference, Part};
 
-/// The differing values, as deep as possible. The order of an object's keys does not count; a `null` counts as absent.
+/// The differing values of two lists of fields, as deep as possible. The order of an object's keys does not count; a `null`
+/// counts as absent.
 pub(super) fn differences(part: Part, path: &str, before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => fields(part, path, [old, new], &mut found),
+        _ => walk(part, path, before, after, &mut found),
+    }
+    found
+}
+
+/// The differing values of two things, or the things if they have nothing in common.
+pub(super) fn of_value(part: Part, path: &str, before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     walk(part, path, before, after, &mut found);
     found
 }
 
+type Fields = Map<String, Value>;
+
+fn fields(part: Part, path: &str, [old, new]: [&Fields; 2], found: &mut Vec<Difference>) {
+    let added = new.keys().filter(|key| !old.contains_key(*key));
+    for key in old.keys().chain(added) {
+        let path = match path {
+            "" => key.clone(),
+            path => format!("{path}.{key}"),
+        };
+        let [before, after] = [old, new].map(|fields| fields.get(key).unwrap_or(&Value::Null));
+        walk(part, &path, before, after, found);
+    }
+}
+
+/// Whether two objects have another type or content, and no field but `type` in common. An empty object is one that lost its
+/// fields.
+fn is_another(old: &Fields, new: &Fields) -> bool {
+    let has_content = |fields: &Fields| fields.keys().any(|key| key != "type");
+    let is_shared = old.keys().any(|key| key != "type" && new.contains_key(key));
+    !is_shared && (old.get("type") != new.get("type") || (has_content(old) && has_content(new)))
+}
+
 fn walk(part: Part, path: &str, before: &Value, after: &Value, found: &mut Vec<Difference>) {
     match (before, after) {
         _ if before == after => {}
-        (Value::Object(old), Value::Object(new)) => {
-            let added = new.keys().filter(|key| !old.contains_key(*key));
-            for key in old.keys().chain(added) {
-                let path = match path {
-                    "" => key.clone(),
-                    path => format!("{path}.{key}"),
-                };
-                walk(part, &path, &before[key], &after[key], found);
-            }
+        (Value::Object(old), Value::Object(new)) if !is_another(old, new) => {
+            fields(part, path, [old, new], found);
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {

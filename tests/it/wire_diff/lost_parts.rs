@@ -1,6 +1,6 @@
 //! What a report says about a part of a block that is lost.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Wire, body, timed};
 
@@ -12,7 +12,7 @@ fn lost_citations_are_named_in_every_form_of_a_reply() {
         Wire::of(&[(body(), cited)])
     };
     let lost = [format!(
-        "reply 1: block `content[0] (text).citations` changed: [{citation}]"
+        "reply 1: block `content[0] (text).citations` dropped: [{citation}]"
     )];
     assert_eq!(wire().changes(), [""; 0]);
     let streamed = wire().comes_back(|events| {
@@ -34,4 +34,19 @@ fn lost_citations_are_named_in_every_form_of_a_reply() {
     let of_block = |line: &String| line.contains("block `");
     let changes: Vec<_> = whole.changes().into_iter().filter(of_block).collect();
     assert_eq!(changes, lost);
+}
+
+/// The typed form of a result has `false` for a flag that is not there.
+#[test]
+fn a_lost_flag_of_a_failure_is_dropped() {
+    let arrived_as = |flag: Value| {
+        let mut failed = body();
+        failed["messages"][2]["content"][0]["is_error"] = json!(true);
+        let wire = Wire::of(&[(failed, json!([{"type": "text", "text": "a"}]))]);
+        let wire = wire.arrives(|body| body["messages"][2]["content"][0]["is_error"] = flag);
+        wire.changes().join("\n")
+    };
+    let flag = "request 1: block `messages[2] user block 0 (tool_result).is_error`";
+    assert_eq!(arrived_as(json!(null)), format!("{flag} dropped: true"));
+    assert_eq!(arrived_as(json!(false)), format!("{flag} changed: true → false"));
 }

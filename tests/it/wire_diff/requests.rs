@@ -23,7 +23,7 @@ fn unchanged_traffic_has_no_difference() {
 #[test]
 fn each_change_of_a_request_has_its_path() {
     type Edit = fn(&mut Value);
-    let rows: [(Edit, &str); 17] = [
+    let rows: [(Edit, &str); 23] = [
         (
             |body| drop(remove(body, "/thinking", "budget_tokens")),
             "request 1: field `thinking.budget_tokens` dropped: 50",
@@ -75,6 +75,31 @@ fn each_change_of_a_request_has_its_path() {
         (
             |body| drop(list(body, "/tools").remove(1)),
             "request 1: tool `Read` dropped: {\"description\":null,\"input_schema\":{}}",
+        ),
+        (
+            |body| drop(remove(body, "/tools/0", "description")),
+            "request 1: tool `Bash.description` dropped: \"runs\"",
+        ),
+        (
+            |body| body["tools"][0]["strict"] = json!(true),
+            "request 1: tool `Bash.strict` added: true",
+        ),
+        (
+            |body| drop(remove(body, "/messages/1/content/0", "signature")),
+            "request 1: thinking signature `messages[1] assistant block 0 (thinking).signature` dropped: \"signed\"",
+        ),
+        // Things of another kind have no fields in common.
+        (
+            |body| body["messages"][2]["content"][1]["source"] = json!({"type": "url", "url": "a.png"}),
+            "request 1: block `messages[2] user block 1 (image)` changed: {\"media_type\":\"image/png\",\"data\":\"AA==\"} → {\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"a.…",
+        ),
+        (
+            |body| body["thinking"] = json!({"type": "disabled", "display": "omitted"}),
+            "request 1: field `thinking` changed: {\"type\":\"enabled\",\"budget_tokens\":50} → {\"type\":\"disabled\",\"display\":\"omitted\"}",
+        ),
+        (
+            |body| body["metadata"] = json!({}),
+            "request 1: field `metadata.user_id` dropped: \"u\"",
         ),
         (
             |body| body["tools"][0]["description"] = json!("walks"),
