@@ -490,9 +490,12 @@ impl Evaluation {
         }?;
         let earlier = diff
             .other_form(change)
+            .or_else(|| diff.at_prefix(change))
             .or_else(|| diff.echoed(change))
             .or_else(|| diff.answered_twice(change));
         let change = earlier.unwrap_or(change);
+        // A stream that ended early may have ended at an event that Claude Code could not read.
+        let change = diff.broken_event(change).unwrap_or(change);
         Some(diff.broken_event(change).unwrap_or(change))
     }
 

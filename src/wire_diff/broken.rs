@@ -1,4 +1,5 @@
-//! Events that Claude Code cannot read, or not at their place. What is lost of the stream after one follows from it.
+//! Events that Claude Code cannot read, or not at their place, and early ends. What is lost of the stream after one follows from
+//! it.
 
 use serde_json::Value;
 
@@ -19,6 +20,15 @@ const PARTS_OF_MESSAGE: [(&str, Option<&str>); 6] = [
 
 /// The name of the difference between the order of events and that of the Messages API.
 const ORDER: &str = "order";
+
+/// The name of an error in a stream, in the form of any API.
+pub(super) const ERROR: &str = "error";
+
+/// The name of a whole answer.
+pub(super) const THE_ANSWER: &str = "the answer";
+
+/// The name of what comes after the early end of a stream.
+pub(super) const THE_REST: &str = "the rest of the stream";
 
 /// The unreadable events and the missing fields of a stream, once for each kind of event.
 pub(super) fn events(back: &GatewayReply) -> Vec<Difference> {
@@ -103,9 +113,34 @@ pub(super) fn order(back: &GatewayReply, others: &[Difference]) -> Option<Differ
     Some(Difference::of(Part::Event, ORDER, Value::Null, problem.what).with_fate(Fate::Changed))
 }
 
+/// The end of a stream before its `message_delta`.
+pub(super) fn early_end(back: &GatewayReply) -> Option<Difference> {
+    let ends = ["message_delta", "message_stop"];
+    let kind = |event: &SentEvent| event.data["type"].as_str().unwrap_or_default().to_owned();
+    let mut events = back.events.iter().filter(|event| kind(event) != "ping");
+    if back
+        .events
+        .iter()
+        .any(|event| ends.contains(&kind(event).as_str()))
+    {
+        return None;
+    }
+    let last = events.next_back()?;
+    let place = match last.data["index"].as_u64() {
+        Some(index) if kind(last) != "content_block_stop" => format!("within block {index}"),
+        _ => format!("after `{}`", kind(last)),
+    };
+    Some(Difference::of(
+        Part::Event,
+        THE_REST,
+        format!("the stream ended {place}"),
+        Value::Null,
+    ))
+}
+
 impl WireDiff {
-    /// What Claude Code could not read of a stream, or not at its place, if `change` follows from it: a part of the same reply is
-    /// lost.
+    /// What Claude Code could not read of a stream, or not at its place, or where the stream ended early, if `change` follows from
+    /// it: a part of the same reply is lost.
     pub fn broken_event(&self, change: &Change) -> Option<&Change> {
         let what = &change.what;
         let is_event = matches!(what.part, Part::Event | Part::StopReason | Part::Usage);
@@ -116,6 +151,7 @@ impl WireDiff {
         let is_lost = matches!(what.fate, Fate::Dropped | Fate::Merged);
         let follows = |broken: &Difference| match broken.path.as_str() {
             ORDER => is_event && is_lost,
+            THE_REST => is_content || (is_event && is_lost),
             _ => is_event || is_content,
         };
         self.changes.iter().find(|other| {
@@ -129,14 +165,16 @@ impl WireDiff {
 }
 
 impl Difference {
-    fn is_broken_event(&self) -> bool {
+    pub(super) fn is_broken_event(&self) -> bool {
         let is_part = || PARTS_OF_MESSAGE.iter().any(|(kind, _)| *kind == self.path);
         let is_field = || {
             let mut parts = PARTS_OF_MESSAGE.iter();
             parts.any(|(kind, field)| self.path.split_once('.') == field.map(|field| (*kind, field)))
         };
         match (self.part, self.fate) {
-            (Part::Event, Fate::Changed) => self.path == ORDER || is_part(),
+            (Part::Event, Fate::Changed) => [ORDER, THE_ANSWER].contains(&self.path.as_str()) || is_part(),
+            (Part::Event, Fate::Added) => self.path == ERROR,
+            (Part::Event, Fate::Dropped) => self.path == THE_REST,
             (Part::Field, Fate::Dropped) => is_field(),
             _ => false,
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::pairing::Pair;
-use super::{Difference, Fate, Part, reply};
+use super::{Difference, Fate, Part, deltas};
 use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 
 /// The bound on half of the deltas of a lockstep stream, in milliseconds. A gateway needs a few; a busy machine adds some
@@ -18,8 +18,8 @@ pub const LONGEST_MS: u64 = 3_000;
 /// connection.
 const WHOLE_MS: u64 = 10_000;
 
-/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, of an answer
-/// without a stream, and of a stream's end after its last event.
+/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, of an answer from
+/// its beginning, and of a stream's end after its last event.
 pub const DELAYS: [&str; 5] = [
     "each content delta",
     "each other event",
@@ -58,7 +58,7 @@ impl DeltaDelay {
 
 /// The delay of each content delta, in milliseconds; empty if the gateway joined or split deltas.
 pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
-    delays(given, back, |events| reply::deltas(events, None))
+    delays(given, back, deltas::times)
 }
 
 /// The delays of the events at `times`; none if both sides do not have equally many. Two times do not count: for which the relay
@@ -107,15 +107,15 @@ fn late(path: &str, bound: u64, measured: String) -> Difference {
     Difference::of(Part::Pace, path, bound, measured).with_fate(Fate::Delayed)
 }
 
-/// The longest delay of an event that is no content delta.
-fn longest_of_others(given: &ProviderReply, back: &GatewayReply) -> Option<u64> {
-    let of_kind = |names: [&str; 2]| {
+/// The longest delay of the events with one of these pairs of names.
+fn longest(given: &ProviderReply, back: &GatewayReply, kinds: &[[&str; 2]]) -> Option<u64> {
+    let of_kind = |names: &[&str; 2]| {
         delays(given, back, |events| {
             let is_kind = |event: &&SentEvent| names.contains(&name(&event.data));
             events.iter().filter(is_kind).map(|event| event.at_ms).collect()
         })
     };
-    OTHERS.into_iter().flat_map(of_kind).max()
+    kinds.iter().flat_map(of_kind).max()
 }
 
 /// An event's type in the Messages API, or its name in Converse.
@@ -130,15 +130,17 @@ fn name(event: &Value) -> &str {
 /// The deltas of a lockstep stream wait for each other, so a delay of each one shows in half of them. Those of another
 /// stream queue up, so only the bound on the longest delay holds there.
 pub(super) fn difference(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let [of_deltas, of_others, ..] = DELAYS;
+    let [of_deltas, of_others, _, of_answer] = DELAYS;
     let delay = DeltaDelay::of(of_reply(given, back));
     if let Some(delay) = delay.filter(|delay| given.lockstep.is_some() && delay.median_ms > TYPICAL_MS) {
         let measured = format!("{} ms for half of {}", delay.median_ms, delay.deltas);
         return Some(late(of_deltas, TYPICAL_MS, measured));
     }
     let longest = [
+        // What follows the late beginning is late too.
+        (of_answer, longest(given, back, &OTHERS[..1])),
         (of_deltas, delay.map(|delay| delay.longest_ms)),
-        (of_others, longest_of_others(given, back)),
+        (of_others, longest(given, back, &OTHERS[1..])),
     ];
     let of_events = longest.into_iter().find_map(|(path, longest)| {
         let longest = longest.filter(|longest| *longest > LONGEST_MS)?;

@@ -8,6 +8,7 @@
 mod broken;
 mod conversation;
 mod delay;
+mod deltas;
 mod frame;
 pub mod lost;
 mod names;
@@ -196,7 +197,7 @@ pub fn origin<'a>(evidence: &'a Evidence, exchange: &ProviderExchange) -> Option
 /// Code or of the machine.
 pub fn is_shown_late(evidence: &Evidence, exchange: &ProviderExchange) -> bool {
     let back = origin(evidence, exchange).and_then(|passage| passage.reply.as_ref());
-    back.is_some_and(|back| reply::is_passed_in_time(&exchange.reply, back))
+    back.is_some_and(|back| deltas::is_passed_in_time(&exchange.reply, back))
 }
 
 /// Where two values differ, as deep as possible; each difference has the part `field`.
@@ -287,6 +288,23 @@ impl WireDiff {
             text.is_some_and(|text| text.starts_with(KEY_OF_COUNT))
         };
         changes.min_by_key(|other| (is_of_key(other), other.what.part))
+    }
+
+    /// The block or tool of a request by which its beginning differs from that of an earlier one, if `change` says that it does.
+    pub fn at_prefix(&self, change: &Change) -> Option<&Change> {
+        let piece = Some(change.what.path.as_str()).filter(|_| change.what.part == Part::Prefix)?;
+        self.changes.iter().find(|other| {
+            (other.operation, other.sent, other.direction)
+                == (change.operation, change.sent, change.direction)
+                && match other.what.part {
+                    Part::Tool => piece.starts_with("tool "),
+                    Part::Block => {
+                        other.what.path.starts_with(piece)
+                            || other.what.after.as_ref().is_some_and(|place| place == piece)
+                    }
+                    _ => false,
+                }
+        })
     }
 
     /// The gateway asked for a reply in another form, and `change` is what became of that reply.

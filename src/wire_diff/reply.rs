@@ -5,21 +5,16 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::broken::{ERROR, THE_ANSWER};
 use super::conversation::within_block;
 use super::pairing::Pair;
-use super::{Difference, Fate, LOST_ANSWER, Part, broken, delay, frame, values};
+use super::{Difference, Fate, LOST_ANSWER, Part, broken, delay, deltas, frame, values};
 use crate::text::clipped;
-use crate::transcript::{Answer, AnswerBlock, DeltaKind};
+use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
 use crate::wire::redaction::SUBSCRIPTION_PREFIX;
-use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire::{Operation, Route, error_reply};
-
-/// The time between the provider's first and last delta, in milliseconds, from which a burst is detectable.
-const SPREAD_MS: u64 = 200;
-/// A burst takes less than the provider's time divided by this.
-const BURST: u64 = 4;
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let (Some(exchange), Some(back)) = (pair.last(), &pair.passage.reply) else {
@@ -40,6 +35,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     }
     let broken = broken::events(back);
     found.extend(broken.clone());
+    found.extend(in_one_piece(pair, back));
     // An error may come with the status of an answer.
     let is_message = |event: &SentEvent| back.stream || event.data["content"].is_array();
     let came = Answer::received(back).filter(|_| back.events.first().is_some_and(is_message));
@@ -53,7 +49,12 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     // Converse has no place for these.
     if exchange.route != Some(Route::BedrockConverse) {
         let of = |answer: &Answer| Value::Object(answer.details.clone());
-        found.extend(values::differences(Part::StopReason, "", &of(&sent), &of(&came)));
+        let mut details = values::differences(Part::StopReason, "", &of(&sent), &of(&came));
+        // The verdicts of a safety check do not say why a reply ended.
+        let verdicts = |difference: &&mut Difference| difference.path.starts_with("safeguard_results");
+        let verdicts = details.iter_mut().filter(verdicts);
+        verdicts.for_each(|difference| difference.part = Part::Field);
+        found.extend(details);
     }
     if !frame::is_same_form(exchange, back) {
         let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
@@ -62,12 +63,25 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     }
     found.extend(frame::differences(exchange, back));
     if back.stream {
-        let events = events(exchange, back, &sent, &came);
+        let mut events = unknown_events(given, back);
+        let is_broken = !broken.is_empty() || events.iter().any(Difference::is_broken_event);
+        match broken::early_end(back).filter(|_| !is_broken) {
+            Some(end) => events.push(end),
+            None => {
+                events.extend(lost_events(back, &sent, &came));
+                events.extend(
+                    deltas::differences(given, back)
+                        .into_iter()
+                        .filter(|_| !is_broken),
+                );
+            }
+        }
+        events.extend(pings(&given.events, &back.events));
         if broken.is_empty() {
             found.extend(broken::order(back, &events));
         }
         found.extend(events);
-        found.extend(pace(given, back).or_else(|| delay::difference(given, back)));
+        found.extend(deltas::pace(given, back).or_else(|| delay::difference(given, back)));
     } else {
         found.extend(delay::of_answer(given, back));
     }
@@ -114,13 +128,16 @@ fn encoding(back: &GatewayReply) -> Option<Difference> {
     Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }
 
+fn asks_for_stream(pair: &Pair) -> bool {
+    let body = pair.passage.request.body.json();
+    body.is_some_and(|body| body["stream"] == true)
+}
+
 /// A client chooses by the content type how to read a reply.
 fn content_type(pair: &Pair, back: &GatewayReply) -> Option<Difference> {
-    let asks_for_stream = |body: &Value| body["stream"] == true;
-    let wanted = if pair.passage.request.body.json().is_some_and(asks_for_stream) {
-        "text/event-stream"
-    } else {
-        "application/json"
+    let wanted = match asks_for_stream(pair) {
+        true => "text/event-stream",
+        false => "application/json",
     };
     let came = back.header("content-type");
     let is_wanted = came.is_some_and(|came| came.to_ascii_lowercase().starts_with(wanted));
@@ -255,12 +272,28 @@ fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> 
     if given.message.is_none() {
         return broken_stream(given, back);
     }
+    let is_of_message = |event: &SentEvent| event.data["type"] == "content_block_start";
+    let has_start = back
+        .events
+        .iter()
+        .any(|event| event.data["type"] == "message_start");
+    if !has_start && back.events.iter().any(is_of_message) {
+        return count("message_start", 1, 0);
+    }
     let sent = format!("a message in {} events", given.events.len());
     let came = match back.events.as_slice() {
         [body] if !back.stream => format!("no message: {}", clipped(&body.data.to_string())),
         events => format!("{} events without a message", events.len()),
     };
-    Some(Difference::of(Part::Event, "the answer", sent, came).with_fate(Fate::Dropped))
+    Some(Difference::of(Part::Event, THE_ANSWER, sent, came).with_fate(Fate::Dropped))
+}
+
+/// Claude Code asked for a stream, and got a whole message.
+fn in_one_piece(pair: &Pair, back: &GatewayReply) -> Option<Difference> {
+    let is_message = !back.stream && back.events.first()?.data["content"].is_array();
+    let (sent, came) = ("a stream", "a message in one piece");
+    (asks_for_stream(pair) && is_message)
+        .then(|| Difference::of(Part::Event, THE_ANSWER, sent, came).with_fate(Fate::Changed))
 }
 
 /// The words of the error with which the provider ends a stream; empty if it ends otherwise.
@@ -426,8 +459,8 @@ fn stop_reason(sent: &Answer, came: &Answer) -> Option<Difference> {
     (before != after).then(|| Difference::of(Part::StopReason, reason, before.clone(), after.clone()))
 }
 
-/// Counts the events of a stream: one frame per block, and as many content deltas as the provider sent.
-fn events(exchange: &ProviderExchange, back: &GatewayReply, sent: &Answer, came: &Answer) -> Vec<Difference> {
+/// Counts the events of a stream that are no deltas: one frame per block.
+fn lost_events(back: &GatewayReply, sent: &Answer, came: &Answer) -> Vec<Difference> {
     // A block whose start was lost still has its deltas. More indexes than blocks are wrong indexes.
     let named = back
         .events
@@ -442,30 +475,14 @@ fn events(exchange: &ProviderExchange, back: &GatewayReply, sent: &Answer, came:
         ("message_delta", 1),
         ("message_stop", 1),
     ];
-    let of_type = |kind: &'static str| {
+    let of_type = |kind: &str| {
         back.events
             .iter()
-            .filter(move |event| event.data["type"] == *kind)
+            .filter(|event| event.data["type"] == kind)
+            .count()
     };
-    let counted = |(kind, wanted)| count(kind, wanted, of_type(kind).count());
-    let mut found: Vec<Difference> = frame.into_iter().filter_map(counted).collect();
-    for (kind, name) in [
-        (DeltaKind::Text, "text deltas"),
-        (DeltaKind::Thinking, "thinking deltas"),
-        (DeltaKind::Input, "tool argument deltas"),
-    ] {
-        let sent = deltas(&exchange.reply.events, Some(kind)).len();
-        let came = came.delta_count(kind);
-        if exchange.reply.stream && sent != came {
-            let fate = if came < sent { Fate::Merged } else { Fate::Split };
-            found.push(Difference::of(Part::Event, name, sent, came).with_fate(fate));
-        }
-    }
-    let error = |event: &SentEvent| Difference::of(Part::Event, "error", Value::Null, event.data.clone());
-    found.extend(of_type("error").map(error));
-    found.extend(unknown_events(&exchange.reply, back));
-    found.extend(pings(&exchange.reply.events, &back.events));
-    found
+    let counted = |(kind, wanted)| count(kind, wanted, of_type(kind));
+    frame.into_iter().filter_map(counted).collect()
 }
 
 /// Several pings in a row keep a silent stream alive; Claude Code gives it up after a silence of five minutes
@@ -473,7 +490,9 @@ fn events(exchange: &ProviderExchange, back: &GatewayReply, sent: &Answer, came:
 fn pings(given: &[SentEvent], came: &[SentEvent]) -> Option<Difference> {
     let is_ping = |event: &SentEvent| event.data["type"] == "ping";
     let in_silence = |events: &[SentEvent]| {
-        let content = events.iter().position(|event| delta_kind(&event.data).is_some());
+        let content = events
+            .iter()
+            .position(|event| deltas::delta(&event.data).is_some());
         let rest = &events[content.unwrap_or(events.len())..];
         rest.iter().filter(|event| is_ping(event)).count()
     };
@@ -495,7 +514,7 @@ const EVENTS: [&str; 8] = [
     "error",
 ];
 
-/// Events of unknown types that the provider did not send, and texts that are no events.
+/// Events of unknown types that the provider did not send, errors, and texts that are no events.
 fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let is_sent = |kind: &str| given.events.iter().any(|sent| sent.data["type"] == kind);
     let is_known = |event: &SentEvent| match event.data["type"].as_str() {
@@ -503,11 +522,14 @@ fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference>
         // Empty lines between events are allowed.
         None => event.data.as_str().is_some_and(|text| text.trim().is_empty()),
     };
-    let unknown =
-        (back.events.iter()).filter(|event| !is_known(event) && broken::unreadable(event).is_none());
+    let unknown = (back.events.iter())
+        .filter(|event| is_error(event) || (!is_known(event) && broken::unreadable(event).is_none()));
     unknown
         .map(|event| {
-            let kind = event.data["type"].as_str().unwrap_or("without a type");
+            let kind = match untyped_error(&event.data) {
+                Some(_) => ERROR,
+                None => event.data["type"].as_str().unwrap_or("without a type"),
+            };
             Difference::of(Part::Event, kind, Value::Null, event.data.clone())
         })
         .collect()
@@ -520,77 +542,4 @@ fn count(kind: &str, wanted: usize, found: usize) -> Option<Difference> {
         Ordering::Greater => Fate::Repeated,
     };
     Some(Difference::of(Part::Event, kind, wanted, found).with_fate(fate))
-}
-
-/// The times of the content deltas of one kind, or of all.
-pub(super) fn deltas(events: &[SentEvent], kind: Option<DeltaKind>) -> Vec<u64> {
-    let fits = |found: DeltaKind| kind.is_none_or(|kind| kind == found);
-    let deltas = events
-        .iter()
-        .filter(|event| delta_kind(&event.data).is_some_and(fits));
-    deltas.map(|event| event.at_ms).collect()
-}
-
-/// The kind of a content delta, in the form of the Messages API or of Converse.
-fn delta_kind(event: &Value) -> Option<DeltaKind> {
-    let Some(delta) = event.pointer("/contentBlockDelta/delta") else {
-        return DeltaKind::from_type(event.pointer("/delta/type")?.as_str()?);
-    };
-    let kinds = [
-        ("/text", DeltaKind::Text),
-        ("/toolUse", DeltaKind::Input),
-        ("/reasoningContent/text", DeltaKind::Thinking),
-    ];
-    let kind = kinds.iter().find(|(pointer, _)| delta.pointer(pointer).is_some());
-    kind.map(|(_, kind)| *kind)
-}
-
-/// A lockstep stream needs no clock: each delta must reach Claude Code before the provider sends the next one. The relay and
-/// the simulator share a clock, so for other streams a burst shows in the times.
-fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
-    match given.lockstep {
-        Some(lockstep) if lockstep.is_held_back() && !is_passed_in_time(given, back) => {
-            held_back(&sent, &came)
-        }
-        Some(_) => None,
-        None => burst(&sent, &came),
-    }
-}
-
-/// Whether the gateway passed on the first delta of a lockstep stream that Claude Code did not show in time, and left Claude Code at
-/// least half of the provider's patience. The provider does not wait for the deltas after it.
-pub(super) fn is_passed_in_time(given: &ProviderReply, back: &GatewayReply) -> bool {
-    let Some(lockstep) = given.lockstep.filter(|lockstep| lockstep.is_held_back()) else {
-        return false;
-    };
-    let (sent, came) = (deltas(&given.events, None), deltas(&back.events, None));
-    let (Some(came), [sent, next, ..]) = (came.get(lockstep.seen), &sent[lockstep.seen.min(sent.len())..])
-    else {
-        return false;
-    };
-    came <= next && came.saturating_sub(*sent) <= LOCKSTEP_PATIENCE_MS / 2
-}
-
-fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {
-    let due = sent.len().saturating_sub(1);
-    let pairs = came.iter().zip(sent.iter().skip(1));
-    let in_time = pairs.filter(|(came, next)| came <= next).count();
-    let before = format!("{due} deltas, each waiting for the one before");
-    let after = format!("{in_time} came before the next was sent");
-    (in_time < due).then(|| delayed(before, after))
-}
-
-fn delayed(before: String, after: String) -> Difference {
-    Difference::of(Part::Pace, "content deltas", before, after).with_fate(Fate::Delayed)
-}
-
-fn burst(sent: &[u64], came: &[u64]) -> Option<Difference> {
-    let spread = |times: &[u64]| match (times.first(), times.last()) {
-        (Some(first), Some(last)) => last.saturating_sub(*first),
-        _ => 0,
-    };
-    let (before, after) = (spread(sent), spread(came));
-    (before >= SPREAD_MS && after < before / BURST)
-        .then(|| delayed(format!("over {before} ms"), format!("over {after} ms")))
 }

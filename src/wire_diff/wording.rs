@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::delay::{LONGEST_MS, TYPICAL_MS};
 use super::request::ROUTE;
@@ -158,6 +159,7 @@ impl Change {
         }
         let subject = match what.part {
             Part::Request | Part::Error | Part::Pace => what.path.clone(),
+            Part::Event | Part::Tool if what.path.starts_with("the ") => what.path.clone(),
             Part::Status => "the status".to_owned(),
             Part::Prefix if what.is_about_thinking() => {
                 "`thinking`, on which the cached prefix depends,".to_owned()
@@ -222,14 +224,27 @@ fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
     match (before, after) {
         (Some(before), Some(after)) => {
             let (before, after) = (before.to_string(), after.to_string());
+            let form = form_of_letters(&before, &after);
             let pairs = before.chars().zip(after.chars());
             let equal = pairs.take_while(|(one, other)| one == other).count();
             let [before, after] = [before, after].map(|text| excerpt(&text, equal.saturating_sub(LEAD)));
-            Some(format!("{before} → {after}"))
+            Some(match form {
+                Some(form) => format!("{before} → the same letters, {form}"),
+                None => format!("{before} → {after}"),
+            })
         }
         (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0)),
         (None, None) => None,
     }
+}
+
+/// The form of the letters of `after`, if it differs from `before` in that alone: a reader sees no other difference.
+fn form_of_letters(before: &str, after: &str) -> Option<&'static str> {
+    let is_same = before != after && before.nfd().eq(after.nfd());
+    is_same.then_some(match after.nfc().eq(after.chars()) {
+        true => "composed",
+        false => "decomposed",
+    })
 }
 
 /// At most [`SHOWN`] characters from `start`, with `…` for the rest; a short value is complete.

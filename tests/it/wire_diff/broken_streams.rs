@@ -5,7 +5,7 @@ use compat_matrix::evidence::Evidence;
 use compat_matrix::expectation::Check;
 use compat_matrix::expectation::kinds::StreamCheck;
 use compat_matrix::report::failure_in_short;
-use compat_matrix::wire::exchange::SentEvent;
+use compat_matrix::wire::exchange::{Lockstep, SentEvent};
 use compat_matrix::wire::{Direction, framing};
 use compat_matrix::wire_diff::{Fate, Part};
 use serde_json::{Value, json};
@@ -145,6 +145,9 @@ fn a_misplaced_event_explains_the_losses_after_it() {
     assert_eq!(headline_of(cut_at(1)), order);
     let is_order = |line: &String| line.contains("`order`");
     assert!(!cut_at(0).changes().iter().any(is_order));
+    let rest = "reply 1: the rest of the stream dropped: \"the stream ended within block 0\"";
+    assert!(!cut_at(0).changes().iter().any(|line| line.contains("event `")));
+    assert_eq!(headline_of(cut_at(0)), rest);
     // A block that never starts explains its misplaced deltas.
     let blocks = json!([{"type": "text", "text": "a b c"}]);
     let wire = Wire::of(&[(body(), blocks)]).comes_back(|events: &mut Vec<SentEvent>| {
@@ -152,4 +155,47 @@ fn a_misplaced_event_explains_the_losses_after_it() {
         events.pop();
     });
     assert!(!wire.changes().iter().any(is_order), "{:#?}", wire.changes());
+}
+
+#[test]
+fn an_error_in_a_stream_explains_the_losses_after_it() {
+    let of_another_api = "data: {\"error\": {\"message\": \"Upstream failed\"}}\n\n";
+    for text in [
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no\"}}\n\n",
+        of_another_api,
+    ] {
+        assert_starts(&headline_of(broken_by(text)), "reply 1: event `error` added: ");
+    }
+}
+
+#[test]
+fn a_stream_without_its_start_or_in_one_piece_is_named() {
+    let without_start = Wire::one().comes_back(|events| drop(events.remove(0)));
+    let start = "reply 1: event `message_start` dropped: 1 → 0";
+    assert_eq!(without_start.changes(), [start]);
+    let mut whole = Wire::one();
+    let back = whole.sent[0].reply.as_mut().unwrap();
+    back.stream = false;
+    let message =
+        json!({"type": "message", "id": "m", "model": "m", "content": [{"type": "text", "text": "a b"}]});
+    back.events = timed(0, [message]);
+    let piece = "reply 1: the answer changed: \"a stream\" → \"a message in one piece\"";
+    assert_eq!(headline_of(whole), piece);
+}
+
+/// A lockstep provider waits in vain for a piece that is lost, which is no delay.
+#[test]
+fn a_lost_or_repeated_piece_is_named() {
+    let came = |edit: fn(&mut Vec<SentEvent>)| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].reply.lockstep = Some(Lockstep { deltas: 3, seen: 1 });
+        headline_of(wire.comes_back(edit))
+    };
+    let lost = came(|events| {
+        events.remove(4);
+        events.iter_mut().for_each(|event| event.at_ms += 900);
+    });
+    assert_eq!(lost, "reply 1: event `text deltas` dropped: \" b\"");
+    let twice = came(|events| events.insert(4, events[4].clone()));
+    assert_eq!(twice, "reply 1: event `text deltas` repeated: \" b\"");
 }

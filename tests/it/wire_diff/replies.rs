@@ -14,7 +14,7 @@ fn each_change_of_a_reply_has_its_kind() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
     type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
-    let rows: [Row; 8] = [
+    let rows: [Row; 9] = [
         (
             "the start of a block lost",
             |events| drop(events.remove(1)),
@@ -36,7 +36,15 @@ fn each_change_of_a_reply_has_its_kind() {
             |events| drop(events.remove(4)),
             &[
                 (Reply, Part::Block, Fate::Changed),
-                (Reply, Part::Event, Fate::Merged),
+                (Reply, Part::Event, Fate::Dropped),
+            ],
+        ),
+        (
+            "a delta twice",
+            |events| events.insert(4, events[4].clone()),
+            &[
+                (Reply, Part::Block, Fate::Changed),
+                (Reply, Part::Event, Fate::Repeated),
             ],
         ),
         (
@@ -395,9 +403,17 @@ fn the_delay_of_the_other_events_has_a_bound() {
             })
         };
         assert_eq!(delayed(3_000).changes(), [""; 0], "{kind}");
+        // What follows the late beginning is late too.
+        let what = if kind == "message_start" {
+            "the answer"
+        } else {
+            "each other event"
+        };
         assert_eq!(
             delayed(3_001).changes(),
-            ["reply 1: each other event held back: \"at most 3000 ms\" → \"3001 ms\""],
+            [format!(
+                "reply 1: {what} held back: \"at most 3000 ms\" → \"3001 ms\""
+            )],
             "{kind}"
         );
     }
@@ -501,12 +517,15 @@ fn the_end_of_an_answer_and_its_citations_are_compared() {
     let no_citation =
         wire().comes_back(|events| events.retain(|event| event.data["delta"]["type"] != "citations_delta"));
     assert_eq!(no_citation.kinds()[0].1, Part::Block);
-    for name in ["stop_details", "safeguard_results"] {
+    for (name, part) in [
+        ("stop_details", Part::StopReason),
+        ("safeguard_results", Part::Field),
+    ] {
         let wire = wire().comes_back(|events| {
             let at = events.len() - 2;
             events[at].data["delta"][name] = json!({"type": "made up"});
         });
-        assert_eq!(wire.kinds(), [(Direction::Reply, Part::StopReason, Fate::Added)]);
+        assert_eq!(wire.kinds(), [(Direction::Reply, part, Fate::Added)]);
     }
 }
 

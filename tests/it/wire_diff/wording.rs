@@ -29,3 +29,24 @@ fn a_report_is_short_and_lists_the_broken_part_first() {
         21
     );
 }
+
+#[test]
+fn another_form_of_the_same_letters_is_named() {
+    let arrived_as = |sent: &str, arrived: &str| {
+        let body = |text: &str| json!({"stream": true, "messages": [{"role": "user", "content": text}]});
+        let wire = Wire::of(&[(body(sent), json!([{"type": "text", "text": "a"}]))]);
+        wire.arrives(|arrives| *arrives = body(arrived))
+            .changes()
+            .join("\n")
+    };
+    let text = "request 1: block `messages[0] user block 0 (text).text` changed";
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    assert_eq!(
+        arrived_as(composed, decomposed),
+        format!("{text}: \"{composed}\" → the same letters, decomposed")
+    );
+    assert_eq!(
+        arrived_as(decomposed, composed),
+        format!("{text}: \"{decomposed}\" → the same letters, composed")
+    );
+}
