@@ -10,6 +10,9 @@ use super::{Difference, Fate, Part, unknown, values};
 use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint};
 use crate::wire::tokens;
 
+/// The role of the system prompt, and of a message with instructions.
+const SYSTEM: &str = "system";
+
 struct Item<'a> {
     /// `system[1] (text)`, `messages[2] user block 0 (tool_result)`.
     label: String,
@@ -42,7 +45,7 @@ fn items(
 ) -> Vec<Item<'_>> {
     let system = request.system.iter().enumerate().map(|(index, block)| {
         let raw = &body["system"][index];
-        item(format!("system[{index}]"), "system", block, raw)
+        item(format!("system[{index}]"), SYSTEM, block, raw)
     });
     let messages = request.messages.iter().enumerate().flat_map(|(index, message)| {
         let role = &message.role;
@@ -191,8 +194,13 @@ pub(super) fn within_block(label: &str, before: &Value, after: &Value) -> Vec<Di
 /// Removes the blocks that are in both lists from both.
 fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
     let mut found = Vec::new();
+    // A message may move into the system prompt, which has another role.
+    let is_same = |one: &Item, other: &Item| {
+        let is_hoisted = role(one) != role(other) && role(other) == SYSTEM;
+        one.identity == other.identity || (is_hoisted && one.block.content == other.block.content)
+    };
     lost.retain(|item| {
-        let Some(place) = gained.iter().position(|new| new.identity == item.identity) else {
+        let Some(place) = gained.iter().position(|new| is_same(item, new)) else {
             return true;
         };
         let new = gained.remove(place);
@@ -229,14 +237,22 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     }
     let (before, after) = (by_name(sent), by_name(arrived));
     let mut found = Vec::new();
+    let mut added = after.clone();
+    added.retain(|name, _| !before.contains_key(name));
     for (name, tool) in &before {
-        match after.get(name) {
+        let is_renamed = |(other, _): &(&&str, &&Tool)| is_same_tool(tool, added[**other]);
+        let renamed = added.iter().find(is_renamed).map(|(other, _)| *other);
+        let renamed = renamed.and_then(|other| added.remove(other));
+        match after.get(name).copied().or(renamed) {
             Some(other) => found.extend(tool_changes(name, tool, other)),
             None => found.push(Difference::of(Part::Tool, *name, definition(tool), Value::Null)),
         }
     }
-    let added = after.iter().filter(|(name, _)| !before.contains_key(*name));
-    found.extend(added.map(|(name, tool)| Difference::of(Part::Tool, *name, Value::Null, definition(tool))));
+    found.extend(
+        added
+            .iter()
+            .map(|(name, tool)| Difference::of(Part::Tool, *name, Value::Null, definition(tool))),
+    );
     let order = |tools: &[Tool], other: &BTreeMap<&str, &Tool>| -> Vec<String> {
         let names = tools.iter().map(|tool| tool.name.clone());
         names.filter(|name| other.contains_key(name.as_str())).collect()
@@ -248,11 +264,21 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     found
 }
 
+/// Whether two tools, whatever their names, have the same description and schema.
+fn is_same_tool(one: &Tool, other: &Tool) -> bool {
+    let [one, other] = [one, other].map(|tool| tool.parts());
+    one[1..] == other[1..] && one[1..].iter().any(|part| !part.is_null())
+}
+
 fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
     let is_native = |tool: &Tool| tool.definition.get("toolSpec").is_none();
     let view = match is_native(sent) && is_native(arrived) {
         true => |tool: &Tool| without_breakpoint(&tool.definition),
-        false => definition,
+        false => |tool: &Tool| {
+            let mut definition = definition(tool);
+            definition["name"] = tool.name.as_str().into();
+            definition
+        },
     };
     let found = values::differences(Part::Tool, name, &view(sent), &view(arrived)).into_iter();
     found
@@ -288,7 +314,7 @@ pub(super) fn prefix_difference(first: &Pair, second: &Pair) -> Option<Differenc
         // The thinking parameter is part of the cache key of messages.
         (before, after) = (thinking(arrived.0), thinking(arrived.1));
     }
-    let label = label_of_piece(arrived.0, place);
+    let label = label_of_piece(arrived.1, place);
     Some(Difference::of(Part::Prefix, label, before, after).with_fate(Fate::Changed))
 }
 

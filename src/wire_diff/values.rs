@@ -36,12 +36,14 @@ fn fields(part: Part, path: &str, [old, new]: [&Fields; 2], found: &mut Vec<Diff
     }
 }
 
-/// Whether two objects have another type or content, and no field but `type` in common. An empty object is one that lost its
-/// fields.
+/// Whether two objects are different things: of another type and with other fields, or without a field in common.
 fn is_another(old: &Fields, new: &Fields) -> bool {
-    let has_content = |fields: &Fields| fields.keys().any(|key| key != "type");
-    let is_shared = old.keys().any(|key| key != "type" && new.contains_key(key));
-    !is_shared && (old.get("type") != new.get("type") || (has_content(old) && has_content(new)))
+    let is_only_in_one =
+        |one: &Fields, other: &Fields| one.keys().any(|key| key != "type" && !other.contains_key(key));
+    match old.get("type") == new.get("type") {
+        true => !old.is_empty() && !new.is_empty() && old.keys().all(|key| !new.contains_key(key)),
+        false => is_only_in_one(old, new) || is_only_in_one(new, old),
+    }
 }
 
 fn walk(part: Part, path: &str, before: &Value, after: &Value, found: &mut Vec<Difference>) {

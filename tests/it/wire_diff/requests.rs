@@ -23,7 +23,7 @@ fn unchanged_traffic_has_no_difference() {
 #[test]
 fn each_change_of_a_request_has_its_path() {
     type Edit = fn(&mut Value);
-    let rows: [(Edit, &str); 23] = [
+    let rows: [(Edit, &str); 24] = [
         (
             |body| drop(remove(body, "/thinking", "budget_tokens")),
             "request 1: field `thinking.budget_tokens` dropped: 50",
@@ -81,8 +81,15 @@ fn each_change_of_a_request_has_its_path() {
             "request 1: tool `Bash.description` dropped: \"runs\"",
         ),
         (
-            |body| body["tools"][0]["strict"] = json!(true),
-            "request 1: tool `Bash.strict` added: true",
+            |body| body["tools"][0]["name"] = json!("gw_Bash"),
+            "request 1: tool `Bash.name` changed: \"Bash\" → \"gw_Bash\"",
+        ),
+        (
+            |body| {
+                let hoisted = list(body, "/messages/0/content").remove(0);
+                list(body, "/system").push(hoisted);
+            },
+            "request 1: block `messages[0] user block 0 (text)` moved: \"messages[0] user block 0 (text)\" → \"system[1] (text)\"",
         ),
         (
             |body| drop(remove(body, "/messages/1/content/0", "signature")),
@@ -94,8 +101,8 @@ fn each_change_of_a_request_has_its_path() {
             "request 1: block `messages[2] user block 1 (image)` changed: {\"media_type\":\"image/png\",\"data\":\"AA==\"} → {\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"a.…",
         ),
         (
-            |body| body["thinking"] = json!({"type": "disabled", "display": "omitted"}),
-            "request 1: field `thinking` changed: {\"type\":\"enabled\",\"budget_tokens\":50} → {\"type\":\"disabled\",\"display\":\"omitted\"}",
+            |body| body["thinking"] = json!({"type": "disabled", "budget_tokens": 50, "display": "omitted"}),
+            "request 1: field `thinking` changed: {\"type\":\"enabled\",\"budget_tokens\":50} → {\"type\":\"disabled\",\"budget_tokens\":50,\"display\":…",
         ),
         (
             |body| body["metadata"] = json!({}),
@@ -107,7 +114,7 @@ fn each_change_of_a_request_has_its_path() {
         ),
         (
             |body| list(body, "/tools").swap(0, 1),
-            "request 1: tool `the tools` moved: [\"Bash\",\"Read\"] → [\"Read\",\"Bash\"]",
+            "request 1: the tools moved: [\"Bash\",\"Read\"] → [\"Read\",\"Bash\"]",
         ),
         (
             |body| body["system"] = json!("be brief"),
