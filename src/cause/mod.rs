@@ -10,8 +10,9 @@ use crate::expectation::{REFUSED, RUN};
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
-use crate::wire::exchange::ProviderExchange;
+use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model;
+use crate::wire::refusal_rules::SIGNATURE;
 use crate::wire_diff::Change;
 
 mod facts;
@@ -63,7 +64,11 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         let mut mismatches = judgement.mismatches.iter();
         mismatches.any(|mismatch| mismatch.expectation == name && mismatch.status.is_new())
     };
-    let is_of_refusal = divergence.is_none_or(|change| judgement.is_of_refusal(change)) && is_new(REFUSED);
+    // What a gateway changes after it signed a request explains less than the refusal of the signature.
+    let is_signature = |exchange: &ProviderExchange| matches!(&exchange.matched, Matched::Rejected { rule } if rule == SIGNATURE);
+    let is_of_refusal = divergence
+        .is_none_or(|change| judgement.is_of_refusal(change) || evidence.exchanges.iter().any(is_signature))
+        && is_new(REFUSED);
     let (headline, explained) = match (diagnosis.rule, diagnosis.refused) {
         (facts::OF_ANOTHER_TRIAL, _) => (Some("the reply is the answer to another trial".to_owned()), None),
         (_, Some(refused)) if is_of_refusal => (Some(refused), Some(REFUSED)),

@@ -85,6 +85,8 @@ impl Interest {
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
             REFUSED => vec![Self::request(
                 &[
+                    // A provider refuses by the version of its API.
+                    Part::Header,
                     Part::Beta,
                     Part::Field,
                     Part::Query,
@@ -92,7 +94,6 @@ impl Interest {
                     Part::Tool,
                     Part::Breakpoint,
                     Part::Signature,
-                    Part::Header,
                     Part::Credential,
                     Part::Place,
                     Part::Request,

@@ -1,5 +1,8 @@
 //! The names of the simulator's rules, by which a cell names a refusal that it needs. `provider::rules` has the rules.
 
+/// The rule of a signature that does not fit its request.
+pub const SIGNATURE: &str = "aws_signature";
+
 /// In the alphabet's order.
 pub const REFUSAL_RULES: [&str; 66] = [
     "anthropic_api_key",
@@ -7,7 +10,7 @@ pub const REFUSAL_RULES: [&str; 66] = [
     "aws_access_key",
     "aws_date",
     "aws_scope",
-    "aws_signature",
+    SIGNATURE,
     "aws_signature_form",
     "azure_key",
     "beta_fields",

@@ -276,10 +276,11 @@ impl RequestCheck {
         match (self.headers.is_empty(), self.body.is_empty()) {
             (false, true) => &[Part::Header, Part::Beta],
             (true, false) => &[
+                // The choice of a tool follows from the tools.
+                Part::Tool,
                 Part::Field,
                 Part::Beta,
                 Part::Block,
-                Part::Tool,
                 Part::Breakpoint,
                 Part::Signature,
             ],
