@@ -56,9 +56,12 @@ impl DeltaDelay {
     }
 }
 
-/// The delay of each content delta, in milliseconds; empty if the gateway joined or split deltas.
+/// The delay of each content delta, in milliseconds; empty if the gateway changed deltas.
 pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
-    delays(given, back, deltas::times)
+    match deltas::are_all(given, back) {
+        true => delays(given, back, deltas::times),
+        false => Vec::new(),
+    }
 }
 
 /// The delays of the events at `times`; none if both sides do not have equally many. Two times do not count: for which the relay

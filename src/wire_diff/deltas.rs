@@ -64,6 +64,11 @@ fn pieces(events: &[SentEvent]) -> impl Iterator<Item = (DeltaKind, &str)> {
     events.iter().filter_map(|event| delta(&event.data))
 }
 
+/// Whether each delta of the provider came, in the same order. One that is lost, changed or joined to others is not late.
+pub(super) fn are_all(given: &ProviderReply, back: &GatewayReply) -> bool {
+    pieces(&given.events).eq(pieces(&back.events))
+}
+
 /// The kind and the text of a content delta, in the form of the Messages API or of Converse.
 pub(super) fn delta(event: &Value) -> Option<(DeltaKind, &str)> {
     let places = [
@@ -84,8 +89,7 @@ pub(super) fn delta(event: &Value) -> Option<(DeltaKind, &str)> {
 /// A lockstep stream needs no clock: each delta must reach Claude Code before the provider sends the next one. The relay and
 /// the simulator share a clock, so for other streams a burst shows in the times.
 pub(super) fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    // A piece that is lost or joined to others is not late.
-    if pieces(&given.events).ne(pieces(&back.events)) {
+    if !are_all(given, back) {
         return None;
     }
     let (sent, came) = (times(&given.events), times(&back.events));

@@ -65,15 +65,15 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     if back.stream {
         let mut events = unknown_events(given, back);
         let is_broken = !broken.is_empty() || events.iter().any(Difference::is_broken_event);
-        match broken::early_end(back).filter(|_| !is_broken) {
+        let lost = lost_events(back, &sent, &came);
+        let is_start = |lost: &Difference| lost.path == "content_block_start";
+        let is_explained = is_broken || lost.iter().any(is_start);
+        match broken::early_end(back).filter(|_| !is_explained) {
             Some(end) => events.push(end),
             None => {
-                events.extend(lost_events(back, &sent, &came));
-                events.extend(
-                    deltas::differences(given, back)
-                        .into_iter()
-                        .filter(|_| !is_broken),
-                );
+                events.extend(lost);
+                let deltas = deltas::differences(given, back).into_iter();
+                events.extend(deltas.filter(|_| !is_broken));
             }
         }
         events.extend(pings(&given.events, &back.events));

@@ -155,6 +155,11 @@ fn a_misplaced_event_explains_the_losses_after_it() {
         events.pop();
     });
     assert!(!wire.changes().iter().any(is_order), "{:#?}", wire.changes());
+    let cut = wire.comes_back(|events| events.truncate(4));
+    assert_eq!(
+        headline_of(cut),
+        "reply 1: event `content_block_start` dropped: 1 → 0"
+    );
 }
 
 #[test]
@@ -198,4 +203,11 @@ fn a_lost_or_repeated_piece_is_named() {
     assert_eq!(lost, "reply 1: event `text deltas` dropped: \" b\"");
     let twice = came(|events| events.insert(4, events[4].clone()));
     assert_eq!(twice, "reply 1: event `text deltas` repeated: \" b\"");
+    let swapped = Wire::one().comes_back(|events| {
+        events.swap(4, 5);
+        events.iter_mut().for_each(|event| event.at_ms += 2_900);
+        events[4].at_ms += 200;
+    });
+    let of_block = (Direction::Reply, Part::Block, Fate::Changed);
+    assert_eq!(swapped.kinds(), [of_block]);
 }
