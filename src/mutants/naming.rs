@@ -44,7 +44,14 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// What becomes of a stream that ends early.
-const EARLY_END: [&str; 5] = ["a_cut_stream", "the_answer", "the_rest", "message_stop", "status"];
+const EARLY_END: [&str; 6] = [
+    "a_cut_stream",
+    "the_answer",
+    "the_rest",
+    "error",
+    "message_stop",
+    "status",
+];
 
 impl Mutant {
     /// Whether `line`, with which a report begins, names what the mutant changed: on its side of the exchange, with a word of
