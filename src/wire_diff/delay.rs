@@ -18,15 +18,16 @@ pub const LONGEST_MS: u64 = 3_000;
 /// connection.
 const WHOLE_MS: u64 = 10_000;
 
-/// The paths of the difference that a too long delay is: of content deltas, of the other events, of a request, of an answer from
-/// its beginning, and of a stream's end after its last event.
-pub const DELAYS: [&str; 5] = [
-    "each content delta",
-    "each other event",
-    "the request",
-    "the answer",
-    "the end of the stream",
-];
+/// The paths of the difference that a too long delay is.
+pub const DELAYS: [&str; 5] = [OF_DELTAS, OF_OTHERS, OF_REQUEST, OF_ANSWER, OF_END];
+
+pub(super) const OF_DELTAS: &str = "each content delta";
+pub(super) const OF_OTHERS: &str = "each other event";
+pub(super) const OF_REQUEST: &str = "the request";
+/// A whole answer, or its beginning.
+pub(super) const OF_ANSWER: &str = "the answer";
+/// The end of a stream after its last event.
+pub(super) const OF_END: &str = "the end of the stream";
 
 /// The other events, in the Messages API and in Converse. `metadata` has the token counts that `message_delta` needs.
 const OTHERS: [[&str; 2]; 5] = [
@@ -87,14 +88,14 @@ fn delay(back: &GatewayReply, from_ms: u64, to_ms: u64) -> u64 {
 pub(super) fn of_request(pair: &Pair) -> Option<Difference> {
     let (exchange, back) = (pair.exchanges.first()?, pair.passage.reply.as_ref()?);
     let delay = delay(back, pair.passage.request.at_ms, exchange.request.at_ms);
-    (delay > WHOLE_MS).then(|| late(DELAYS[2], WHOLE_MS, format!("{delay} ms")))
+    (delay > WHOLE_MS).then(|| late(OF_REQUEST, WHOLE_MS, format!("{delay} ms")))
 }
 
 /// An answer without a stream that came too late.
 pub(super) fn of_answer(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let (sent, came) = (given.events.last()?, back.events.last()?);
     let delay = delay(back, sent.at_ms, came.at_ms);
-    (!given.stream && delay > WHOLE_MS).then(|| late(DELAYS[3], WHOLE_MS, format!("{delay} ms")))
+    (!given.stream && delay > WHOLE_MS).then(|| late(OF_ANSWER, WHOLE_MS, format!("{delay} ms")))
 }
 
 /// A stream that the gateway left open after its last event. Claude Code waits for its end before it goes on.
@@ -102,7 +103,7 @@ fn of_end(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let is_whole = given.stream && back.stream && !given.cut_off && !back.cut_off;
     let delay = delay(back, back.events.last()?.at_ms, back.ended_at_ms?);
     let measured = || format!("{delay} ms after its last event");
-    (is_whole && delay > LONGEST_MS).then(|| late(DELAYS[4], LONGEST_MS, measured()))
+    (is_whole && delay > LONGEST_MS).then(|| late(OF_END, LONGEST_MS, measured()))
 }
 
 fn late(path: &str, bound: u64, measured: String) -> Difference {
@@ -133,17 +134,16 @@ fn name(event: &Value) -> &str {
 /// The deltas of a lockstep stream wait for each other, so a delay of each one shows in half of them. Those of another
 /// stream queue up, so only the bound on the longest delay holds there.
 pub(super) fn difference(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    let [of_deltas, of_others, _, of_answer] = DELAYS;
     let delay = DeltaDelay::of(of_reply(given, back));
     if let Some(delay) = delay.filter(|delay| given.lockstep.is_some() && delay.median_ms > TYPICAL_MS) {
         let measured = format!("{} ms for half of {}", delay.median_ms, delay.deltas);
-        return Some(late(of_deltas, TYPICAL_MS, measured));
+        return Some(late(OF_DELTAS, TYPICAL_MS, measured));
     }
     let longest = [
         // What follows the late beginning is late too.
-        (of_answer, longest(given, back, &OTHERS[..1])),
-        (of_deltas, delay.map(|delay| delay.longest_ms)),
-        (of_others, longest(given, back, &OTHERS[1..])),
+        (OF_ANSWER, longest(given, back, &OTHERS[..1])),
+        (OF_DELTAS, delay.map(|delay| delay.longest_ms)),
+        (OF_OTHERS, longest(given, back, &OTHERS[1..])),
     ];
     let of_events = longest.into_iter().find_map(|(path, longest)| {
         let longest = longest.filter(|longest| *longest > LONGEST_MS)?;

@@ -1,13 +1,14 @@
 //! The names of changes, where their list is closed: a known finding can have no other.
 
 use super::broken::{THE_ANSWER, THE_REST};
-use super::{CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, DELAYS, Fate, LOST_ANSWER, Part};
+use super::delay::{OF_ANSWER, OF_DELTAS, OF_END, OF_OTHERS, OF_REQUEST};
+use super::{CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, Fate, LOST_ANSWER, Part};
 use crate::wire::Direction;
 
 /// An HTTP status within a name.
 pub const STATUS: &str = "STATUS";
 
-const PACE: &[&str] = &[DELAYS[0], DELAYS[1], DELAYS[3], DELAYS[4], "content deltas"];
+const PACE: &[&str] = &[OF_DELTAS, OF_OTHERS, OF_ANSWER, OF_END, "content deltas"];
 
 /// The names of the changes of a part: [`STATUS`] at the end stands for a number, `*` for any text. None if the part never
 /// differs in this direction; `None` if the list is open.
@@ -15,7 +16,7 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
     use Direction::{Reply, Request};
     match (direction, part) {
         (Request, Part::Status | Part::Error | Part::Event | Part::Usage | Part::StopReason) => Some(&[]),
-        (Request, Part::Pace) => Some(&[DELAYS[2]]),
+        (Request, Part::Pace) => Some(&[OF_REQUEST]),
         (Reply, Part::Request | Part::Tool | Part::Breakpoint | Part::Prefix | Part::Query | Part::Beta) => {
             Some(&[])
         }
