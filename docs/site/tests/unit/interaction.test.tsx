@@ -105,8 +105,12 @@ test('rows are grouped by category, in the order of the first of each, and a cat
   assert.ok(screen.getByText('The model runs a command.'));
   library.fireEvent.click(screen.getByRole('button', {name: 'Messages 3', expanded: true}));
   assert.ok(screen.getByRole('button', {name: 'Messages 3', expanded: false}));
-  assert.equal(rowNames().length, 7);
+  assert.equal(document.querySelectorAll('tr[data-folded]').length, 3);
   assert.equal(screen.getAllByText('2 of 3 pass').length, 2);
+  const fold = screen.getByRole('button', {name: 'Messages 3'});
+  fold.focus();
+  library.fireEvent.keyDown(fold, {key: 'ArrowDown'});
+  assert.equal(document.activeElement?.getAttribute('data-group'), 'group Tools');
 });
 
 test('the address keeps the filter, and a link to it opens with the filter', () => {

@@ -32,11 +32,12 @@ export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
   const isFolded = ({category}: Group) => folded.has(category);
   const names = stopNames(groups, shown, isFolded);
   const stop = keys.current !== undefined && names.includes(keys.current) ? keys.current : names[0];
-  const rows = (features: Feature[]) =>
+  const rows = (features: Feature[], folded?: boolean) =>
     features.map((feature) => (
       <FeatureRow
         key={feature.id}
         feature={feature}
+        folded={folded}
         shown={shown}
         details={details}
         stop={hydrated ? (stop ?? '') : undefined}
@@ -85,7 +86,7 @@ export function Grid({matrix, shown, details, hydrated}: Props): ReactElement {
                   onFold={() => setFolded(toggle(folded, group.category))}
                   isStop={!hydrated || stop === groupName(group)}
                 />
-                {!isFolded(group) && rows(group.features)}
+                {rows(group.features, isFolded(group))}
               </tbody>
             ))}
           </table>
@@ -163,12 +164,13 @@ function GroupRow({group, providers, isFolded, onFold, isStop}: GroupRowProps): 
   );
 }
 
-type FeatureRowProps = {feature: Feature; shown: Shown; details?: Details; stop?: string};
+type FeatureRowProps = {feature: Feature; folded?: boolean; shown: Shown; details?: Details; stop?: string};
 
-function FeatureRow({feature, shown, details, stop}: FeatureRowProps): ReactElement {
+/** A feature. A folded row is only in print. */
+function FeatureRow({feature, folded, shown, details, stop}: FeatureRowProps): ReactElement {
   const {description} = rowOf(details, feature.id);
   return (
-    <tr>
+    <tr data-folded={folded || undefined}>
       <th scope="row">
         {feature.name}
         {description && <span className={styles.description}>{description}</span>}

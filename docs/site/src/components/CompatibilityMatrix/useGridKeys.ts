@@ -31,7 +31,7 @@ export function useGridKeys(nameOf: (stop: Element) => string): GridKeys {
     if (!stop || !table || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) {
       return;
     }
-    const rows = [...table.querySelectorAll('tr')]
+    const rows = [...table.querySelectorAll('tr:not([data-folded])')]
       .map((row) => [...row.querySelectorAll<HTMLElement>(STOP)])
       .filter((stops) => stops.length > 0);
     const row = rows.find((stops) => stops.includes(stop as HTMLElement)) ?? [];
