@@ -5,6 +5,7 @@ import {test} from 'node:test';
 import {byChange, findingsOf, readDetails, type Details} from '../../src/components/CompatibilityMatrix/data/details';
 import {pastOf, readHistory} from '../../src/components/CompatibilityMatrix/data/history';
 import {readMatrix, type Matrix} from '../../src/components/CompatibilityMatrix/data/matrix';
+import {cellOfAnchor} from '../../src/components/CompatibilityMatrix/names';
 import {markOf} from '../../src/components/CompatibilityMatrix/status';
 import {details, history, matrix, otherVersion} from '../fixtures/samples';
 
@@ -223,4 +224,14 @@ test('control characters and marks of direction are shown as their codes', () =>
   const name = 'Vision\u202e and \u0007more';
   const read = readMatrix({...matrix, features: [{...matrix.features[4]!, name}]});
   assert.equal(read.kind === 'read' && read.matrix.features[0]?.name, 'Vision\\u202e and \\u0007more');
+  assert.equal(cellOfAnchor('a::%E2%80%AEx'), 'a::\\u202ex');
+  const hidden = 'a\u202e';
+  const cells = {[hidden]: {status: 'pass'}};
+  const columns = readMatrix({...matrix, providers: [hidden], features: [{...matrix.features[4]!, providers: cells}]});
+  assert.deepEqual(columns.kind === 'read' && [...columns.matrix.features[0]!.providers.keys()], ['a\\u202e']);
+  const other = readMatrix({...matrix, schema_version: hidden});
+  assert.equal(other.kind === 'other_version' && other.version, '"a\\u202e"');
+  const snapshot = {...history.snapshots[0]!, cells: {[hidden]: {[hidden]: hidden}}};
+  const past = readHistory({...history, snapshots: [snapshot]});
+  assert.ok(past.kind === 'left_out' && /cells\.a\\u202e\.a\\u202e.*found "a\\u202e"/.test(past.why), JSON.stringify(past));
 });

@@ -1,3 +1,5 @@
+import {visible} from './data/shape';
+
 const PROVIDER_NAMES: Record<string, string> = {
   anthropic: 'Anthropic',
   bedrock_invoke: 'Bedrock (Invoke)',
@@ -48,8 +50,8 @@ export function cellOfAnchor(anchor: string): string | undefined {
 
 function decoded(anchor: string): string {
   try {
-    return decodeURIComponent(anchor);
+    return visible(decodeURIComponent(anchor));
   } catch {
-    return anchor;
+    return visible(anchor);
   }
 }

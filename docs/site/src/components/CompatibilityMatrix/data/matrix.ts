@@ -1,4 +1,4 @@
-import {readChoice, readList, readObject, readText, readTime, ShapeError} from './shape';
+import {readChoice, readList, readMap, readObject, readText, readTime, ShapeError, visible} from './shape';
 
 /** The one version of `compatibility-matrix.json` that this component reads. */
 export const SCHEMA_VERSION = '1';
@@ -45,7 +45,7 @@ export function readMatrix(file: unknown): ReadMatrix {
   try {
     const {schema_version: version} = readObject(file, 'the file');
     if (version !== SCHEMA_VERSION) {
-      return {kind: 'other_version', version: version === undefined ? 'none' : JSON.stringify(version)};
+      return {kind: 'other_version', version: version === undefined ? 'none' : visible(JSON.stringify(version))};
     }
     return {kind: 'read', matrix: readVersion1(file)};
   } catch (error) {
@@ -72,12 +72,12 @@ function readVersion1(file: unknown): Matrix {
 
 function readFeature(item: unknown, where: string, providers: string[]): Feature {
   const feature = readObject(item, where);
-  const cells = readObject(feature.providers, `${where}.providers`);
+  const cells = readMap(feature.providers, `${where}.providers`, (cell) => cell);
   return {
     id: readText(feature.id, `${where}.id`),
     name: readText(feature.name, `${where}.name`),
     providers: new Map(
-      providers.map((provider) => [provider, readCell(cells[provider], `${where}.providers.${provider}`)]),
+      providers.map((provider) => [provider, readCell(cells.get(provider), `${where}.providers.${provider}`)]),
     ),
   };
 }

@@ -1,7 +1,7 @@
 /** An error in a file, with its place: `features[2].providers.azure.error: expected a text that is not empty`. */
 export class ShapeError extends Error {
   constructor(where: string, problem: string) {
-    super(`${where}: ${problem}`);
+    super(visible(`${where}: ${problem}`));
   }
 }
 
@@ -73,5 +73,5 @@ export function readChoice<T extends string>(value: unknown, choices: readonly T
 
 export function readMap<T>(value: unknown, where: string, readItem: (item: unknown, where: string) => T): Map<string, T> {
   const entries = Object.entries(readObject(value, where));
-  return new Map(entries.map(([key, item]) => [key, readItem(item, `${where}.${key}`)]));
+  return new Map(entries.map(([key, item]) => [visible(key), readItem(item, `${where}.${key}`)]));
 }
