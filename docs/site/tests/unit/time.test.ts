@@ -32,7 +32,9 @@ test('an older time is shown as its date', () => {
 
 test('a time to come is not called recent, unless clocks merely differ', () => {
   assert.equal(relativeTime(before(-4 * MINUTE), now), 'just now');
+  assert.equal(ageInDays(before(-4 * MINUTE), now), 0);
   assert.match(relativeTime(before(-6 * MINUTE), now), /^2[12] November 2026$/);
+  assert.equal(ageInDays(before(-6 * MINUTE), now), -1);
 });
 
 test('without scripts the time is in UTC and says so', () => {

@@ -59,9 +59,10 @@ export function localTimeZone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
-/** Whole days from `time` to `now`. */
+/** Whole days from `time` to `now`; negative if `time` is in the future, unless clocks merely differ. */
 export function ageInDays(time: Date, now: Date): number {
-  return Math.floor((now.getTime() - time.getTime()) / DAY);
+  const age = now.getTime() - time.getTime();
+  return age < 0 && age >= -CLOCK_SKEW ? 0 : Math.floor(age / DAY);
 }
 
 /** `950 ms`, `12.3 s`, `2 min 5 s`. */
