@@ -1,6 +1,7 @@
 //! Text for readers: lists of names, suggestions, and values cut to a length that fits a message.
 #![warn(clippy::disallowed_methods)]
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -55,6 +56,16 @@ pub fn meant(close: Option<&str>) -> String {
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
+}
+
+/// The first three of `names`, and how many more there are: `a, b, c and 180 more`.
+pub fn first_names(names: &[impl Display]) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<String> = names.iter().take(MOST).map(ToString::to_string).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// A number of the command line, from 1.
@@ -177,6 +188,12 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_names_are_cut_to_three() {
+        assert_eq!(first_names(&["a", "b", "c"]), "a, b, c");
+        assert_eq!(first_names(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
+    }
 
     #[test]
     fn escape_sequences_are_removed() {

@@ -11,7 +11,7 @@ use super::sort::quoted;
 use super::{FailureCategory, SortedLog};
 use crate::matrix;
 use crate::matrix::markdown::escaped;
-use crate::text::{counted, listed};
+use crate::text::{counted, first_names, listed};
 
 /// The result of `compat ci status`, `failures` and `watch`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -208,17 +208,6 @@ fn sign(state: JobState) -> &'static str {
     }
 }
 
-/// The most tests and jobs that a group names.
-const NAMES: usize = 3;
-
-fn some(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
-    match names.len().saturating_sub(NAMES) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 fn group_text(group: &FailureGroup) -> String {
     let line = match group.line.as_str() {
         "" => &group.why,
@@ -252,13 +241,17 @@ fn group_text(group: &FailureGroup) -> String {
 }
 
 fn places(group: &FailureGroup) -> String {
-    let jobs = format!("{} ({})", counted(group.jobs.len(), "job"), some(&group.jobs));
+    let jobs = format!(
+        "{} ({})",
+        counted(group.jobs.len(), "job"),
+        first_names(&group.jobs)
+    );
     match group.tests.is_empty() {
         true => jobs,
         false => format!(
             "{jobs}, {} ({})",
             counted(group.tests.len(), "test"),
-            some(&group.tests)
+            first_names(&group.tests)
         ),
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::files::Output;
+use super::print::output_wrapped;
 use super::project::{InvalidFiles, RootFlag};
 use crate::cells::Origin;
 use crate::claude::{Endpoint, Invocation};
@@ -60,10 +61,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         tiers,
         id,
     };
-    Output::Standard.write(&match arguments.json {
-        true => format!("{:#}\n", explained.json()),
-        false => explained.text(),
-    })?;
+    match arguments.json {
+        true => Output::Standard.write(&format!("{:#}\n", explained.json()))?,
+        false => output_wrapped(explained.text().trim_end()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

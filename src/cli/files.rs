@@ -15,6 +15,7 @@ use crate::files::project::MANIFEST;
 use crate::files::{atomic_write, run_folders};
 use crate::matrix::ManifestView;
 use crate::matrix::Matrix;
+use crate::progress;
 use crate::results::Results;
 use crate::results::json::JsonError;
 use crate::text::suggestion;
@@ -48,8 +49,7 @@ pub fn width_of_talk() -> usize {
 }
 
 fn width_of(stream: &impl IsTerminal) -> usize {
-    let size = stream.is_terminal().then(terminal_size::terminal_size).flatten();
-    size.map_or(WIDTH, |(width, _)| usize::from(width.0))
+    progress::columns_of(stream).unwrap_or(WIDTH)
 }
 
 impl Output {

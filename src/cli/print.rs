@@ -3,12 +3,11 @@
 //! Unlike `println!` this does not panic if the reader has closed the pipe, as `head` does.
 
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Result, Write};
+use std::io::{ErrorKind, Result, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::progress;
-use crate::report::wrap;
 
 /// The formats of a command's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,10 +41,7 @@ pub(super) fn status_of_output(code: ExitCode) -> ExitCode {
 
 /// Prints `text` on standard output, with its lines wrapped at the width of a terminal.
 pub(super) fn output_wrapped(text: &str) {
-    match progress::columns_of_output() {
-        Some(width) => output_line(format_args!("{}", wrap::wrapped(text, width))),
-        None => output_line(format_args!("{text}")),
-    }
+    output_line(format_args!("{}", progress::fitted(text, &stdout())));
 }
 
 /// Prints `line` on standard output, for a command whose exit status says what the line says.
@@ -55,7 +51,11 @@ pub(super) fn try_output_line(line: Arguments<'_>) -> Result<()> {
 
 pub(super) fn status_line(line: Arguments<'_>) {
     // There is no other place to report an error of standard error.
-    let _ = write_line(anstream::stderr(), line);
+    let line = line.to_string();
+    let _ = write_line(
+        anstream::stderr(),
+        format_args!("{}", progress::fitted(&line, &stderr())),
+    );
 }
 
 fn write_line(mut stream: impl Write, line: Arguments<'_>) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::document::render::{self, Format};
 use crate::files::Project;
 use crate::files::built_in;
 use crate::files::project::MANIFEST;
+use crate::progress;
+use crate::report::wrap;
 
 /// The exit status for a failed command.
 pub(super) const FAILED: u8 = 1;
@@ -106,7 +108,11 @@ pub(super) fn print(diagnostics: &[Diagnostic], format: Format) {
 
 fn print_all(diagnostics: &[Diagnostic], format: Format) {
     // `Output` removes the colours if the reader cannot see them.
-    if let Err(error) = Output::Standard.write(&render::render(diagnostics, format, true)) {
+    let text = match progress::columns_of(&std::io::stdout()) {
+        Some(width) if format == Format::Text => wrap::wrapped(&render::within(diagnostics, width), width),
+        _ => render::render(diagnostics, format, true),
+    };
+    if let Err(error) = Output::Standard.write(&text) {
         status!("error: {error:#}");
     }
 }

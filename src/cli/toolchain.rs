@@ -10,7 +10,7 @@ use futures_util::future::OptionFuture;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::print::{TextOrJson, output, status};
+use super::print::{TextOrJson, output, output_wrapped, status};
 use super::project::{self, RootFlag};
 use crate::digest::Sha512;
 use crate::env::Environment;
@@ -215,7 +215,7 @@ fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Resul
             (false, Some(bytes)) => format!("installed, {}", HumanBytes(bytes)),
             (_, None) => "pinned, not installed".to_owned(),
         };
-        output!("{:8} {:10} {state}", row.tool, row.version);
+        output_wrapped(&format!("{:8} {:10} {state}", row.tool, row.version));
         if let Some(path) = &row.path {
             output!("         {}", path.display());
         }
@@ -357,7 +357,7 @@ async fn verify(installer: &Installer<'_>, lock: &Lock) -> anyhow::Result<ExitCo
             continue;
         }
         for fault in &faults {
-            output!("{tool} {version}: {fault}");
+            output_wrapped(&format!("{tool} {version}: {fault}"));
         }
         if installed.is_some() {
             status!("hint: install it again with `compat toolchain clean` and `compat toolchain install`");

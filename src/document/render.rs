@@ -34,6 +34,17 @@ pub fn render(diagnostics: &[Diagnostic], format: Format, colour: bool) -> Strin
     }
 }
 
+/// All `diagnostics` for a reader, in colour. The lines of files are cut to fit `width`: wrapped ones would leave their marks behind.
+pub fn within(diagnostics: &[Diagnostic], width: usize) -> String {
+    // Beside a line are its number, a bar and signs for what is cut off.
+    const BESIDE: usize = 10;
+    let most = width.saturating_sub(BESIDE).clamp(30, WIDEST);
+    let texts = diagnostics.iter();
+    texts
+        .map(|diagnostic| text_within(diagnostic, true, most) + "\n")
+        .collect()
+}
+
 fn pretty(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
 }
@@ -49,8 +60,16 @@ fn style(severity: Severity) -> Style {
     }
 }
 
+/// The most columns of a file's line.
+const WIDEST: usize = 120;
+
 /// One diagnostic for a reader: several lines, each with its end.
 pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
+    text_within(diagnostic, colour, WIDEST)
+}
+
+/// As [`text`], with at most `most` columns of a file's line.
+fn text_within(diagnostic: &Diagnostic, colour: bool, most: usize) -> String {
     let paint = |style: Style, text: &str| match colour {
         true => format!("{style}{text}{style:#}"),
         false => text.to_owned(),
@@ -70,7 +89,7 @@ pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
     let mut out = format!("{label}: {}\n", visible(&diagnostic.message));
     let _ = writeln!(out, "{indent}{arrow} {place}{path}");
     if let Some(span) = &diagnostic.span {
-        let line = source_line(span);
+        let line = source_line(span, most);
         let marks = paint(style(severity), &"^".repeat(line.marked));
         let _ = writeln!(
             out,
@@ -117,10 +136,8 @@ struct SourceLine {
     marked: usize,
 }
 
-/// The first line of `span`, cut to the width of a terminal, and the part of it to underline.
-fn source_line(span: &Span) -> SourceLine {
-    const WIDTH: usize = 120;
-    const LEAD: usize = 60;
+/// The first line of `span`, cut to `most` columns, and the part of it to underline.
+fn source_line(span: &Span, most: usize) -> SourceLine {
     let line = span.source.line(span.start.line);
     let characters: Vec<char> = line.chars().map(text::visible).collect();
     let start = span.start.column.saturating_sub(1).min(characters.len());
@@ -131,8 +148,8 @@ fn source_line(span: &Span) -> SourceLine {
             .rposition(|character| *character != ' ')
             .map_or(start, |last| last + 1),
     };
-    let from = if start > WIDTH - 20 { start - LEAD } else { 0 };
-    let to = characters.len().min(from + WIDTH);
+    let from = if start > most - 20 { start - most / 2 } else { 0 };
+    let to = characters.len().min(from + most);
     let mut text: String = characters[from..to].iter().collect();
     let mut before = columns(&characters[from..start]);
     if from > 0 {

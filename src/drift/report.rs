@@ -11,7 +11,7 @@ use crate::evidence::Behind;
 use crate::matrix;
 use crate::matrix::markdown::escaped;
 use crate::results::json::SchemaVersion;
-use crate::text::{counted, printable};
+use crate::text::{counted, first_names, printable};
 use crate::wire::{Operation, Route};
 
 /// The result of `compat drift`.
@@ -194,20 +194,9 @@ impl DriftGroup {
     }
 }
 
-/// The most recordings that a text names.
-const NAMED: usize = 3;
-
 fn named(recordings: &[String]) -> String {
-    let shown: Vec<&str> = recordings.iter().take(NAMED).map(String::as_str).collect();
-    let more = match recordings.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "{}: {}{more}",
-        counted(recordings.len(), "recording"),
-        shown.join(", ")
-    )
+    let count = counted(recordings.len(), "recording");
+    format!("{count}: {}", first_names(recordings))
 }
 
 impl DriftReport {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::context::Checker;
 use crate::document::KeyPath;
-use crate::text::{clipped, listed, quotable};
+use crate::text::{clipped, first_names, listed, quotable};
 use crate::wire::script::{PLACEHOLDERS, placeholders_in};
 
 /// The most characters of a refusal that a message shows.
@@ -342,12 +342,8 @@ fn describe_found(found: &[&Value]) -> String {
         [] => "nothing".into(),
         [value] => shown(value),
         values => {
-            let first: Vec<String> = values.iter().take(3).map(|value| shown(value)).collect();
-            let more = match values.len().saturating_sub(3) {
-                0 => String::new(),
-                rest => format!(" and {rest} more"),
-            };
-            format!("{} values: {}{more}", values.len(), first.join(", "))
+            let all: Vec<String> = values.iter().map(|value| shown(value)).collect();
+            format!("{} values: {}", values.len(), first_names(&all))
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn main(compat: Option<&'static str>) -> ExitCode {
 /// Runs the matrix, and prints an error.
 pub fn status(options: &RunOptions, libtest: &Libtest, compat: Option<&'static str>) -> ExitCode {
     run_matrix(options, libtest, compat).unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
+        progress::say(&format!("error: {error:#}"));
         ExitCode::from(run::BROKEN)
     })
 }
@@ -53,7 +53,7 @@ fn run_matrix(
     let selected = SelectedTrials::new(options, &environment)?;
     if libtest.list {
         if selected.names.is_empty() && !options.bench && !options.ignored {
-            anstream::eprintln!("nothing to list: {}", selected.why_nothing(options));
+            progress::say(&format!("nothing to list: {}", selected.why_nothing(options)));
         }
         trials::list(&selected.names, libtest.logfile.as_deref())?;
         return Ok(ExitCode::SUCCESS);
@@ -71,7 +71,7 @@ fn run_matrix(
     let is_coloured = log.is_none() && libtest.paint() == Paint::Ansi;
     let printing = Printer {
         progress: Arc::clone(&progress),
-        width: progress::columns_of_output().filter(|_| log.is_none()),
+        width: progress::columns_of(&std::io::stdout()).filter(|_| log.is_none()),
         log,
         not_applicable: Arc::clone(&not_applicable),
         is_for_readers: libtest.is_for_readers(),
@@ -86,7 +86,9 @@ fn run_matrix(
         let _ = (libtest_mimic::run(&mimic, none), printing.end());
         let why = selected.why_nothing(options);
         let label = if is_mistake { "error: " } else { "" };
-        anstream::eprintln!("{label}nothing to run: {why}; the last results were not changed");
+        progress::say(&format!(
+            "{label}nothing to run: {why}; the last results were not changed"
+        ));
         selected.check_layout()?;
         return Ok(ExitCode::from(if is_mistake { run::NO_TRIALS } else { 0 }));
     }
@@ -101,7 +103,7 @@ fn run_matrix(
     let run = Arc::into_inner(run).context("a trial is still running")?;
     let end = run.end(conclusion.has_failed())?;
     for warning in end.warnings {
-        anstream::eprintln!("{warning}");
+        progress::say(&warning);
     }
     if lost.is_some() {
         let kept = results.map_or_else(String::new, |path| {

@@ -2,12 +2,15 @@
 
 pub mod output;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
+
+use crate::report::wrap;
 
 /// Gets reports of progress; `label` names a piece of work.
 pub trait ProgressSink: Send + Sync {
@@ -135,13 +138,20 @@ impl ProgressSink for Bars {
     }
 }
 
-/// The columns of standard output, if it is a terminal.
-pub fn columns_of_output() -> Option<usize> {
-    let size = io::stdout()
-        .is_terminal()
-        .then(terminal_size::terminal_size)
-        .flatten();
+/// The columns of `stream`, if it is a terminal.
+pub fn columns_of(stream: &impl IsTerminal) -> Option<usize> {
+    let size = stream.is_terminal().then(terminal_size::terminal_size).flatten();
     size.map(|(width, _)| usize::from(width.0))
+}
+
+/// `text` with its lines wrapped at the width of `stream`, if it is a terminal.
+pub fn fitted<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a, str> {
+    columns_of(stream).map_or(text.into(), |width| wrap::wrapped(text, width).into())
+}
+
+/// Prints `text` for a reader on standard error.
+pub fn say(text: &str) {
+    anstream::eprintln!("{}", fitted(text, &io::stderr()));
 }
 
 /// The pause between two pictures of a spinner.

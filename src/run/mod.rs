@@ -58,6 +58,7 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::PreflightReport;
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
+use crate::text::first_names;
 use budget::Budget;
 use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
@@ -422,13 +423,8 @@ impl MatrixRun {
         let reported = self.reported.lock();
         let shared = reported.values().filter(|trials| trials.len() > 1);
         let line = |trials: &Vec<TrialName>| {
-            let names: Vec<String> = trials.iter().map(ToString::to_string).collect();
-            format!(
-                "{} trials have the report of {}: {}",
-                names.len(),
-                names[0],
-                names.join(", ")
-            )
+            let (count, names) = (trials.len(), first_names(trials));
+            format!("{count} trials have the report of {}: {names}", trials[0])
         };
         shared.map(line).collect()
     }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use compat_matrix::cells::Manifest;
 use compat_matrix::document::render::{self, Format};
+use compat_matrix::report::wrap;
+use unicode_width::UnicodeWidthStr;
 
 use crate::support::cell::{GOOD, and, assert_found, brief, diagnostics, found, with};
 use crate::support::root;
@@ -291,6 +293,23 @@ fn a_diagnostic_shows_its_line_with_a_caret() {
       = allowed: `equals`, `one_of`, `contains`, `not_contains`, `matches`, `exists`, `min`, `max`
     hint: did you mean `contains`?
     ");
+}
+
+#[test]
+fn a_diagnostic_fits_a_narrow_terminal() {
+    let long = format!("{{ equals: {:?}, contain: pong }}", "one word ".repeat(30));
+    let faults = diagnostics(None, with("{ contains: pong }", &long).as_bytes());
+    let shown = wrap::wrapped(&render::within(&faults, 60), 60);
+    let shown = anstream::adapter::strip_str(&shown).to_string();
+    assert!(shown.lines().all(|line| line.width() <= 60), "{shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    let marks = lines.iter().position(|line| line.contains("^^^^^^^")).unwrap();
+    let column = |line: &str, part| line[..line.find(part).unwrap()].width();
+    assert_eq!(
+        column(lines[marks], "^"),
+        column(lines[marks - 1], "contain:"),
+        "{shown}"
+    );
 }
 
 #[test]

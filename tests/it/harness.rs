@@ -194,6 +194,7 @@ async fn a_session_error_is_printed_once_and_recorded_for_each_trial() {
     ran.out_has("see the error at the end", 1);
     ran.out_has("---- ", 1);
     ran.err_has("4 trials have the report of ");
+    ran.err_has(" and 1 more\n");
     assert_eq!(
         ran.err.matches("no trial could be run: ").count(),
         1,
