@@ -245,11 +245,10 @@ fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
                 text::counted(trials, "trial")
             );
         }
-        let source = arguments.results.display();
-        status!(
-            "wrote {} from `{source}`",
-            text::listed(written.iter().map(String::as_str))
-        );
+    }
+    if !written.is_empty() {
+        let (written, source) = (written.iter().map(String::as_str), arguments.results.display());
+        status!("wrote {} from `{source}`", text::listed(written));
     }
     Ok(ExitCode::SUCCESS)
 }

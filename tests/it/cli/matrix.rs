@@ -70,6 +70,9 @@ fn build_writes_the_matrix_and_its_details_beside_it() {
     ]
     .concat();
     let printed = folder.compat(&arguments).out;
+    let both = folder.compat(&[&arguments[..], &["--details", "more.json"]].concat());
+    both.err_has("wrote `more.json` from `compat-results.json`");
+    assert_eq!(both.out, printed);
     assert_has(&printed, "\"litellm_version\": \"v0.0.0-test\"");
     assert_has(&printed, "\"generated_at\": \"2026-01-02T03:04:05Z\"");
     assert_eq!(printed.lines().count(), MATRIX.lines().count());
