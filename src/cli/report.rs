@@ -51,6 +51,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => root.join(RESULTS),
     };
     let results = files::read_results(&path)?;
+    let manifest = manifest.of_tried_tiers(&results);
     let version = |known: Option<&String>| known.is_none().then(|| "of an unknown version".to_owned());
     let stamp = Stamp::new(
         &results,

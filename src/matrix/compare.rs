@@ -240,7 +240,7 @@ impl GatewayComparison {
             let (sign, words) = (result.mark().sign(), result.mark().words());
             format!(
                 "<td class=\"{}\" title=\"{}\"><span aria-hidden=\"true\">{sign}</span><span class=\"word\">{words}</span></td>",
-                colour(result.mark()),
+                html::class(&[result.mark()]),
                 html::escaped(&result.line())
             )
         };
@@ -281,16 +281,6 @@ impl GatewayComparison {
     /// For programs.
     pub fn to_json(&self) -> String {
         json::write(self)
-    }
-}
-
-/// The class of a mark in `html.css`.
-fn colour(mark: CellMark) -> &'static str {
-    match mark {
-        CellMark::Pass | CellMark::Flaky | CellMark::Unfaithful => "pass",
-        CellMark::Fail => "fail",
-        CellMark::NotApplicable => "not_applicable",
-        CellMark::NotTested | CellMark::Unjudged => "not_tested",
     }
 }
 

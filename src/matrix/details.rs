@@ -115,11 +115,27 @@ impl RowDetails {
     }
 }
 
+/// What was tested: `LiteLLM v1.83.0`, or the other gateway that the details name.
+pub(super) fn gateway_in_words(matrix: &Matrix, details: Option<&Details>) -> String {
+    let gateway = details.map(|details| &details.gateway);
+    let is_other = |name: &String| name != "litellm";
+    match gateway {
+        Some(gateway) if gateway.kind == "none" || gateway.name.as_ref().is_some_and(is_other) => {
+            gateway.in_words()
+        }
+        _ => format!(
+            "LiteLLM {}{}",
+            matrix.litellm_version,
+            gateway.map_or_else(String::new, GatewayRecord::configuration_in_words)
+        ),
+    }
+}
+
 /// What a matrix was made of, in one line: `LiteLLM v1.83.0, Claude Code 2.1.326, 2026-11-21T09:00:00Z, live providers`.
 pub(super) fn headline(matrix: &Matrix, details: Option<&Details>) -> String {
     format!(
-        "LiteLLM {}, Claude Code {}, {}{}",
-        matrix.litellm_version,
+        "{}, Claude Code {}, {}{}",
+        gateway_in_words(matrix, details),
         matrix.claude_code_version,
         timestamp::to_text(&matrix.generated_at),
         providers_in_words(details)

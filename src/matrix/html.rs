@@ -1,17 +1,20 @@
 //! A run as one HTML file for the artifacts of CI: without scripts and external files, for narrow screens, dark mode
 //! and screen readers.
 
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use super::details::{Details, TierDetails, providers_in_words};
+use super::details::{Details, TierDetails, gateway_in_words, providers_in_words};
 use super::published::Matrix;
+use super::terminal::{mark_of_tier, marks};
 use crate::commands;
 use crate::evidence::Behind;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::{CellId, TrialName};
 use crate::report::grid::CellMark;
+use crate::results::CellStatus;
 use crate::results::json::timestamp;
-use crate::results::{CellStatus, StatusWord};
 use crate::text::printable;
 
 const STYLE: &str = include_str!("html.css");
@@ -22,7 +25,7 @@ pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: &HashMap<Tri
     let table = table(matrix, details);
     let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
-    let legend = "<p class=\"legend\">✓ pass, ✗ fail, — not applicable, ? not tested</p>\n";
+    let legend = legend(details);
     let body = format!("{table}{legend}{failed}{findings}{others}");
     page("Claude Code compatibility matrix", &facts(matrix, details), &body)
 }
@@ -55,13 +58,24 @@ fn facts(matrix: &Matrix, details: Option<&Details>) -> String {
     let providers = providers_in_words(details);
     let time = timestamp::to_text(&matrix.generated_at);
     format!(
-        r#"LiteLLM {}{}, Claude Code {}, <time datetime="{time}">{time}</time>{providers}"#,
-        escaped(&matrix.litellm_version),
-        details.map_or_else(String::new, |details| escaped(
-            &details.gateway.configuration_in_words()
-        )),
+        r#"{}, Claude Code {}, <time datetime="{time}">{time}</time>{providers}"#,
+        escaped(&gateway_in_words(matrix, details)),
         escaped(&matrix.claude_code_version)
     )
+}
+
+/// What the signs mean, and the tiers.
+fn legend(details: Option<&Details>) -> String {
+    let signs = CellMark::ALL.map(|mark| format!("{} {}", mark.sign(), mark.words()));
+    let tiers = match details.map(Details::tier_names).unwrap_or_default().as_slice() {
+        [] => String::new(),
+        [tier] => format!("<br>Tier: {}.", escaped(tier)),
+        tiers => format!(
+            "<br>Tiers: {}. Where they differ, a cell has each of their signs once.",
+            escaped(&tiers.join(", "))
+        ),
+    };
+    format!("<p class=\"legend\">{}{tiers}</p>\n", signs.join(" · "))
 }
 
 fn table(matrix: &Matrix, details: Option<&Details>) -> String {
@@ -76,9 +90,12 @@ fn table(matrix: &Matrix, details: Option<&Details>) -> String {
         .iter()
         .enumerate()
         .map(|(row, feature)| {
-            let statuses = feature.providers.values().enumerate();
+            let statuses = feature.providers.iter().enumerate();
             let cells: String = statuses
-                .map(|(column, status)| cell(row, column, status, says(status, details)))
+                .map(|(column, (provider, status))| {
+                    let marks = marks(details, &CellId::new(&feature.id, provider), status);
+                    cell(&anchor(row, column), &marks, &says(status, &marks, details))
+                })
                 .collect();
             format!(
                 "<tr><th scope=\"row\">{}</th>{cells}</tr>\n",
@@ -92,16 +109,40 @@ fn table(matrix: &Matrix, details: Option<&Details>) -> String {
     )
 }
 
-fn cell(row: usize, column: usize, status: &CellStatus, says: &str) -> String {
-    let word = status.word();
+fn cell(anchor: &str, marks: &[CellMark], says: &str) -> String {
     format!(
         "<td class=\"{}\"><a href=\"#{}\" title=\"{}\"><span aria-hidden=\"true\">{}</span><span class=\"word\">{}</span></a></td>",
-        word.as_str(),
-        anchor(row, column),
+        class(marks),
+        anchor,
         escaped(says),
-        sign(word),
-        in_words(word),
+        signs(marks),
+        words(marks),
     )
+}
+
+/// The class of a cell in `html.css`.
+pub(super) fn class(marks: &[CellMark]) -> &'static str {
+    let has = |wanted: &[CellMark]| marks.iter().any(|mark| wanted.contains(mark));
+    match () {
+        () if has(&[CellMark::Fail]) => "fail",
+        () if has(&[CellMark::NotTested, CellMark::Unjudged]) => "not_tested",
+        () if has(&[CellMark::Pass, CellMark::Flaky, CellMark::Unfaithful]) => "pass",
+        () => "not_applicable",
+    }
+}
+
+/// The signs of the tiers, each once.
+fn signs(marks: &[CellMark]) -> String {
+    kinds(marks).map(CellMark::sign).collect::<Vec<_>>().join(" ")
+}
+
+/// The words of the tiers' signs.
+fn words(marks: &[CellMark]) -> String {
+    kinds(marks).map(CellMark::words).collect::<Vec<_>>().join("; ")
+}
+
+fn kinds(marks: &[CellMark]) -> impl Iterator<Item = CellMark> {
+    CellMark::ALL.into_iter().filter(|mark| marks.contains(mark))
 }
 
 fn anchor(row: usize, column: usize) -> String {
@@ -119,23 +160,25 @@ fn sections(
     let mut first_cells: HashMap<&str, String> = HashMap::new();
     for (index, (cell, name, status)) in matrix.cells().enumerate() {
         let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
+        let marks = marks(details, &cell, status);
         let own = anchor(index / columns, index % columns);
-        let text = match (status, first_cells.get(says(status, details))) {
-            (CellStatus::Fail { .. }, Some(first)) => first.clone(),
-            _ => format!("<pre>{}</pre>", escaped(says(status, details))),
-        };
+        let says = says(status, &marks, details);
+        let mut text = format!("<pre>{}</pre>", escaped(&says));
         if let CellStatus::Fail { error } = status {
             let title = format!("{}, {}", escaped(name), escaped(cell.provider.as_str()));
             let link = format!("<p>The same failure as <a href=\"#{own}\">{title}</a>.</p>");
-            first_cells.entry(error).or_insert(link);
+            match first_cells.entry(error) {
+                Entry::Occupied(first) => text.clone_from(first.get()),
+                Entry::Vacant(first) => _ = first.insert(link),
+            }
         }
         let section = format!(
             "<section id=\"{}\">\n<h3>{} {}, {}: {}</h3>\n{text}\n{}{}</section>\n",
             own,
-            sign(status.word()),
+            signs(&marks),
             escaped(name),
             escaped(cell.provider.as_str()),
-            in_words(status.word()),
+            words(&marks),
             tier_table(&cell, tiers, details.map(|details| details.evidence)),
             tiers
                 .iter()
@@ -206,14 +249,14 @@ fn timeline(tier: &TierDetails, recorded: &HashMap<TrialName, String>) -> Option
 }
 
 fn tier_row(tier: &TierDetails) -> String {
-    let flaky = if tier.flaky { ", flaky" } else { "" };
+    let mark = mark_of_tier(tier);
     format!(
-        "<tr><th scope=\"row\">{}</th><td class=\"{}\">{} {}{flaky}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+        "<tr><th scope=\"row\">{}</th><td class=\"{}\">{} {}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
          <td class=\"left\">{}</td><td class=\"left\">{}<br><code>{}</code></td></tr>\n",
         escaped(tier.tier.as_str()),
-        tier.status.as_str(),
-        sign(tier.status),
-        in_words(tier.status),
+        class(&[mark]),
+        mark.sign(),
+        mark.words(),
         tier.cause.map_or("", |cause| cause.as_str()),
         tier.attempts
             .map_or_else(String::new, |attempts| attempts.to_string()),
@@ -252,25 +295,18 @@ fn based_on(tier: &TierDetails) -> String {
     clauses.chain(found).collect::<Vec<_>>().join("<br>")
 }
 
-fn says<'a>(status: &'a CellStatus, details: Option<&Details>) -> &'a str {
+fn says<'a>(status: &'a CellStatus, marks: &[CellMark], details: Option<&Details>) -> Cow<'a, str> {
     match status {
         // A filtered run does not know whether there is a test.
         CellStatus::NotTested {} if details.is_some_and(|details| !details.complete) => {
-            "Not run on every tier."
+            "Not run on every tier.".into()
         }
-        CellStatus::Pass {} => "Tested & passing",
-        CellStatus::NotTested {} => "No test for this combination yet.",
-        CellStatus::Fail { error } => error,
-        CellStatus::NotApplicable { reason } => reason,
+        CellStatus::Pass {} if marks.iter().all(|mark| *mark == CellMark::Pass) => "Tested & passing".into(),
+        CellStatus::Pass {} => words(marks).into(),
+        CellStatus::NotTested {} => "No test for this combination yet.".into(),
+        CellStatus::Fail { error } => error.into(),
+        CellStatus::NotApplicable { reason } => reason.into(),
     }
-}
-
-fn sign(word: StatusWord) -> &'static str {
-    CellMark::from(word).sign()
-}
-
-fn in_words(word: StatusWord) -> &'static str {
-    CellMark::from(word).words()
 }
 
 /// `text` for an element or a quoted attribute.

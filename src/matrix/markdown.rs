@@ -3,7 +3,9 @@
 use super::details::{Details, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
+use super::terminal::marks;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
+use crate::ids::CellId;
 use crate::report::grid::CellMark;
 use crate::results::{CellStatus, StatusWord};
 use crate::text::printable;
@@ -14,6 +16,9 @@ const STATUSES: [StatusWord; 4] = [
     StatusWord::NotApplicable,
     StatusWord::NotTested,
 ];
+
+/// Beside the sign of a cell that works and breaks the contract.
+const UNFAITHFUL: &str = "\\*";
 
 /// A matrix: versions, table, counts and failures. Ends with a newline.
 pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
@@ -27,12 +32,22 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>) -> String {
     let mut text = format!(
         "### Claude Code compatibility matrix\n\n{headline}\n\n| Feature |{columns}\n| :-- |{rule}\n"
     );
+    let is_unfaithful = |(cell, _, status): &(CellId, &str, &CellStatus)| {
+        status.word() == StatusWord::Pass && marks(details, cell, status).contains(&CellMark::Unfaithful)
+    };
+    let mut cells = matrix.cells().map(|cell| {
+        let star = if is_unfaithful(&cell) { UNFAITHFUL } else { "" };
+        format!(" {}{star} |", sign(cell.2.word()))
+    });
     for feature in &matrix.features {
-        let words = feature.providers.values().map(CellStatus::word);
-        let cells: String = words.map(|word| format!(" {} |", sign(word))).collect();
+        let cells: String = cells.by_ref().take(feature.providers.len()).collect();
         text.push_str(&format!("| {} |{cells}\n", escaped(&feature.name)));
     }
-    text.push_str(&format!("\n{}\n", counts(matrix)));
+    let unfaithful = match matrix.cells().filter(is_unfaithful).count() {
+        0 => String::new(),
+        number => format!("; {UNFAITHFUL} {number} {}", CellMark::Unfaithful.words()),
+    };
+    text.push_str(&format!("\n{}{unfaithful}\n", counts(matrix)));
     text.push_str(&failures(matrix));
     text + &findings(details.map_or(&[], |details| &details.findings))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::baseline::BaselineComparison;
-use super::details::{DETAILS, Details, headline};
+use super::details::{DETAILS, Details, TierDetails, headline};
 use super::diff::{CellChange, ChangeKind, Diff};
 use super::published::Matrix;
 use super::view::ManifestView;
@@ -16,8 +16,8 @@ use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow};
 use crate::report::paint::{DIM, HEADING};
 use crate::results::faults;
-use crate::results::{CellStatus, Results, StatusWord, TrialRecord};
-use crate::text::{counted, duration_in_words};
+use crate::results::{CellStatus, Results, StatusWord, TrialRecord, UNKNOWN_VERSION};
+use crate::text::{counted, duration_in_words, first_names};
 
 /// Text in at most `width` columns.
 struct Screen {
@@ -102,13 +102,8 @@ pub fn of_results(manifest: &ManifestView, results: &Results, width: usize, pain
     let text = of_run(manifest, results, width, paint);
     let mut screen = Screen { text, width, paint };
     for (text, trials) in faults::not_judged(results) {
-        let names: Vec<String> = trials.iter().map(ToString::to_string).collect();
-        let count = counted(trials.len(), "trial");
-        let title = format!(
-            "{} {count} not judged: {}",
-            CellMark::Unjudged.sign(),
-            names.join(", ")
-        );
+        let (count, names) = (counted(trials.len(), "trial"), first_names(&trials));
+        let title = format!("{} {count} not judged: {names}", CellMark::Unjudged.sign());
         screen.blank_line();
         screen.push(&title, CellMark::Unjudged.style());
         screen.push_indented(&text, 2);
@@ -120,23 +115,14 @@ pub fn of_results(manifest: &ManifestView, results: &Results, width: usize, pain
 pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, paint: Paint) -> String {
     let run = &results.run;
     let mark = if is_last { '*' } else { ' ' };
-    let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "of unknown version".into());
-    let gateway = match (run.gateway.kind.as_str(), &run.gateway.name) {
-        ("none", _) => "no gateway".to_owned(),
-        (kind, name) => format!(
-            "{} {}{}",
-            name.as_deref().unwrap_or(kind),
-            version(&run.gateway.version),
-            run.gateway.configuration_in_words()
-        ),
-    };
     let behind = match run.behind {
         Behind::Live => "live",
         Behind::Simulated => "simulated",
     };
     let words = format!(
-        "{behind}, {gateway}, Claude Code {}, {}",
-        version(&run.claude_code_version),
+        "{behind}, {}, Claude Code {}, {}",
+        run.gateway.in_words(),
+        run.claude_code_version.as_deref().unwrap_or(UNKNOWN_VERSION),
         duration_in_words(run.duration().as_secs())
     );
     let mut screen = Screen::new(width, paint);
@@ -185,17 +171,18 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     screen.text
 }
 
+/// The mark of each tier of a cell; without details, that of the cell.
+pub(super) fn marks(details: Option<&Details>, cell: &CellId, status: &CellStatus) -> Vec<CellMark> {
+    match details.map(|details| details.tiers(cell)) {
+        Some(tiers) if !tiers.is_empty() => tiers.iter().map(mark_of_tier).collect(),
+        _ => vec![status.word().into()],
+    }
+}
+
 fn table_of(matrix: &Matrix, details: Option<&Details>) -> Grid {
-    let marks = |cell: &CellId, status: &CellStatus| -> Vec<CellMark> {
-        match details.map(|details| details.tiers(cell)) {
-            Some(tiers) if !tiers.is_empty() => tiers
-                .iter()
-                .map(|tier| mark(tier.status, tier.verdict, tier.cause, tier.flaky))
-                .collect(),
-            _ => vec![status.word().into()],
-        }
-    };
-    let mut cells = matrix.cells().map(|(cell, _, status)| marks(&cell, status));
+    let mut cells = matrix
+        .cells()
+        .map(|(cell, _, status)| marks(details, &cell, status));
     let rows = matrix.features.iter().map(|feature| GridRow {
         title: feature.name.clone(),
         cells: cells.by_ref().take(feature.providers.len()).collect(),
@@ -438,6 +425,10 @@ impl From<Level> for CellMark {
 pub(super) fn mark_of_trial(trial: &TrialRecord) -> CellMark {
     let status = CellStatus::from(trial.result.clone());
     mark(status.word(), trial.verdict, trial.cause, trial.flaky)
+}
+
+pub(super) fn mark_of_tier(tier: &TierDetails) -> CellMark {
+    mark(tier.status, tier.verdict, tier.cause, tier.flaky)
 }
 
 fn mark(word: StatusWord, verdict: Option<TrialVerdict>, cause: Option<Cause>, flaky: bool) -> CellMark {

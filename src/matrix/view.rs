@@ -43,6 +43,18 @@ impl ManifestView {
 }
 
 impl ManifestView {
+    /// Without the tiers that have no result; with all tiers if `results` are empty.
+    pub fn of_tried_tiers(mut self, results: &Results) -> Self {
+        let is_tried = |tier: &TierId| results.results.iter().any(|trial| trial.tier == *tier);
+        let tried: Vec<bool> = self.tiers.iter().map(is_tried).collect();
+        if tried.contains(&true) {
+            keep(&mut self.tiers, &tried);
+            keep(&mut self.sets, &tried);
+            keep(&mut self.tier_names, &tried);
+        }
+        self
+    }
+
     /// The names of `tiers` for readers.
     pub(super) fn names_of(&self, tiers: &[&TierId]) -> Vec<TierName> {
         let all = self.tiers.iter().zip(&self.tier_names).enumerate();
@@ -67,6 +79,11 @@ impl ManifestView {
         }
         view
     }
+}
+
+fn keep<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| kept.next() == Some(&true));
 }
 
 impl From<&Manifest> for ManifestView {

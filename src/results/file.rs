@@ -89,6 +89,9 @@ pub struct RunRecord {
     pub unfinished: Vec<TrialName>,
 }
 
+/// In place of a version.
+pub const UNKNOWN_VERSION: &str = "of unknown version";
+
 /// The system under test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -275,6 +278,16 @@ impl GatewayRecord {
     /// The name of its configuration.
     pub fn configuration_name(&self) -> &str {
         self.configuration.as_deref().unwrap_or(DEFAULT)
+    }
+
+    /// Name, version and configuration: `portkey 1.15.2 (configuration cached)`; `no gateway`.
+    pub fn in_words(&self) -> String {
+        if self.kind == "none" {
+            return "no gateway".to_owned();
+        }
+        let name = self.name.as_ref().unwrap_or(&self.kind);
+        let version = self.version.as_deref().unwrap_or(UNKNOWN_VERSION);
+        format!("{name} {version}{}", self.configuration_in_words())
     }
 
     /// ` (configuration NAME)`; empty for the usual one.

@@ -12,7 +12,7 @@ pub mod stale;
 pub mod faults;
 pub mod junit;
 
-pub use file::{GatewayRecord, Results, RunRecord, TrialRecord};
+pub use file::{GatewayRecord, Results, RunRecord, TrialRecord, UNKNOWN_VERSION};
 pub use record_texts::RecordTexts;
 pub use spending::Spending;
 pub use status::{CellStatus, StatusWord, TrialResult};

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use compat_matrix::cells::Manifest;
-use compat_matrix::evidence::Behind;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
 use compat_matrix::matrix::builder::{Stamp, build};
 use compat_matrix::matrix::diff::{ChangeKind, Diff};
@@ -14,12 +13,11 @@ use compat_matrix::matrix::{Details, ManifestView, Matrix, html, markdown, schem
 use compat_matrix::outcome::{Cause, Outcome};
 use compat_matrix::report::Paint;
 use compat_matrix::results::{CellStatus, Results};
-use compat_matrix::toolchain::{Lock, lock};
 use unicode_width::UnicodeWidthStr;
 
 use crate::support::sample_run::{failure, manifest, results, run, time, trial};
 use crate::support::text::{assert_has, assert_starts};
-use crate::support::{MATRIX, RESULTS, root};
+use crate::support::{MATRIX, RESULTS};
 
 pub fn stamp() -> Stamp {
     Stamp {
@@ -427,6 +425,46 @@ fn a_published_matrix_is_shown_with_its_failures() {
     );
 }
 
+/// The page of a run of the one cell, and its Markdown, with these outcomes on the first tiers.
+fn page_of(outcomes: Vec<Outcome>, gateway: &str) -> (String, String) {
+    let tiers = ["haiku", "sonnet", "opus"].into_iter().zip(outcomes);
+    let records: Vec<_> = tiers
+        .map(|(tier, outcome)| trial(&format!("vision::anthropic::{tier}"), outcome))
+        .collect();
+    let mut results = Results::new(run(records.len()), records);
+    results.run.gateway.name = Some(gateway.to_owned());
+    let manifest = one_cell().of_tried_tiers(&results);
+    let matrix = build(&manifest, &results, &stamp()).unwrap();
+    let details = Details::build(&manifest, &results, &stamp()).unwrap();
+    let page = html::of_run(&matrix, Some(&details), &HashMap::new());
+    (page, markdown::of_matrix(&matrix, Some(&details)))
+}
+
+#[test]
+fn the_page_has_a_mark_for_each_tier_that_ran() {
+    let unfaithful = || Outcome::Unfaithful(failure(Cause::Gateway, "the image is altered"));
+    let (page, markdown) = page_of(vec![unfaithful()], "claude_gateway");
+    assert_has(&markdown, "\n\nclaude\\_gateway 1.106.0, Claude Code 2.1.326");
+    assert_has(&markdown, "| Vision | ✅\\* |\n");
+    assert_has(&markdown, "0 not tested; \\* 1 works, unfaithful\n");
+    assert_has(
+        &page,
+        "<p class=\"facts\">claude_gateway 1.106.0, Claude Code 2.1.326",
+    );
+    assert_has(&page, "<br>Tier: haiku.</p>");
+    assert_has(&page, "✓* works, unfaithful · ~ flaky");
+    assert_has(&page, "<h3>✓* Vision, anthropic: works, unfaithful</h3>");
+    assert!(!page.contains("LiteLLM"), "{page}");
+    assert!(!page.contains("sonnet"), "{page}");
+
+    let upstream = Outcome::Fail(failure(Cause::Upstream, "the provider is down"));
+    let (page, _) = page_of(vec![Outcome::Pass, unfaithful(), upstream], "litellm");
+    assert_has(&page, "<p class=\"facts\">LiteLLM v1.106.0, Claude Code 2.1.326");
+    let heading = "<h3>✓ ✓* ! Vision, anthropic: pass; works, unfaithful; could not be judged</h3>";
+    assert_has(&page, heading);
+    assert_has(&page, "<br>Tiers: haiku, sonnet, opus. Where they differ");
+}
+
 #[test]
 fn the_page_has_the_text_of_equal_failures_once() {
     let (mut matrix, _) = built();
@@ -545,31 +583,4 @@ fn the_feed_has_an_entry_for_each_change() {
     ));
     let cut = feed::of_history(&history, true, "https://docs.example.org/matrix");
     assert!(!cut.contains("the first matrix") && cut.contains("#c3"), "{cut}");
-}
-
-#[test]
-fn the_example_of_the_docs_page_is_one_simulated_run() {
-    let read = |name: &str| std::fs::read_to_string(Path::new("docs/site/static/data").join(name)).unwrap();
-    let matrix = Matrix::parse(&read("compatibility-matrix.json")).unwrap();
-    let details = Details::parse(&read("compatibility-details.json")).unwrap();
-    assert!(details.belongs_to(&matrix));
-    assert!(details.complete);
-    assert_eq!(details.evidence, Behind::Simulated);
-    let renew = "the example is stale: docs/site/README.md says how to renew it";
-    let lock = Lock::read(&root().join(lock::FOLDER)).unwrap();
-    assert_eq!(matrix.claude_code_version, lock.claude.version, "{renew}");
-    assert_eq!(
-        matrix.litellm_version,
-        format!("v{}", lock.litellm.version),
-        "{renew}"
-    );
-    let manifest = std::fs::read(root().join("manifest.yaml")).unwrap();
-    let manifest = Manifest::parse(Path::new("manifest.yaml"), &manifest).unwrap();
-    let rows: Vec<&FeatureId> = matrix.features.iter().map(|row| &row.id).collect();
-    assert_eq!(
-        rows,
-        manifest.features.iter().map(|row| &row.id).collect::<Vec<_>>(),
-        "{renew}"
-    );
-    assert_eq!(matrix.providers, manifest.providers, "{renew}");
 }
