@@ -84,11 +84,9 @@ fn run_matrix(
         let none = trials::filtered_out(selected.filtered_out).collect();
         // The message below says more than an error of standard output.
         let _ = (libtest_mimic::run(&mimic, none), printing.end());
-        let why = selected.why_nothing(options);
+        let why = format!("nothing to run: {}", selected.why_nothing(options));
         let label = if is_mistake { "error: " } else { "" };
-        progress::say(&format!(
-            "{label}nothing to run: {why}; the last results were not changed"
-        ));
+        progress::say(&format!("{label}{why}; the last results were not changed"));
         selected.check_layout()?;
         return Ok(ExitCode::from(if is_mistake { run::NO_TRIALS } else { 0 }));
     }
