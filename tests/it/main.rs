@@ -51,4 +51,5 @@ mod cli;
 mod ci_config;
 mod fuzz;
 mod docs;
+mod docs_example;
 mod tidy;
