@@ -2,6 +2,7 @@
 
 mod broken_streams;
 mod causes;
+mod delays;
 mod headlines;
 mod lost_parts;
 mod noise;
