@@ -53,15 +53,15 @@ impl Screen {
     }
 }
 
-/// The matrix of a run: a sign per cell, or one per tier where the tiers of a cell differ, then legend and counts. Leaves
-/// out results that the manifest does not know. Ends with a newline.
+/// The matrix of a run: a sign per cell, or one per tier that ran where the tiers of a cell differ, then legend and counts.
+/// Leaves out results that the manifest does not know. Ends with a newline.
 pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: Paint) -> String {
     let trials: HashMap<&TrialName, &TrialRecord> = results
         .results
         .iter()
         .map(|trial| (&trial.nodeid, trial))
         .collect();
-    let shown = manifest.tiers_of(results);
+    let shown = manifest.clone().of_tried_tiers(results).tiers;
     let marks = |cell: CellId| -> Vec<CellMark> {
         let names = shown.iter().map(|tier| cell.trial(tier));
         names

@@ -75,8 +75,8 @@ function UpdatedTime({time, now}: {time: Date; now?: Date}): ReactElement {
 function SimulationNote(): ReactElement {
   return (
     <p className={styles.simulated} role="note">
-      <strong>A simulated run.</strong> Claude Code and LiteLLM are the real programs; a simulator answers in place of the
-      providers.
+      <strong>A simulated run.</strong> Claude Code and the gateway are the real programs; a simulator answers in place
+      of the providers.
     </p>
   );
 }

@@ -96,11 +96,11 @@ function Evidence({kind}: {kind?: EvidenceKind}): ReactElement | null {
     <section>
       <h3>Evidence</h3>
       {kind === 'live' ? (
-        <p>Live: Claude Code ran through LiteLLM onto the real provider. What Claude Code printed was judged.</p>
+        <p>Live: Claude Code ran through the gateway onto the real provider. What Claude Code printed was judged.</p>
       ) : (
         <p>
-          Simulated: Claude Code ran through LiteLLM onto a stand-in for the provider. What Claude Code printed and what
-          reached the provider were judged.
+          Simulated: Claude Code ran through the gateway onto a stand-in for the provider. What Claude Code printed and
+          what reached the provider were judged.
         </p>
       )}
     </section>
