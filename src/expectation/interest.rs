@@ -83,23 +83,26 @@ impl Interest {
             WORKAROUNDS => vec![refused, Self::request(&[Part::Request], None)],
             TRANSCRIPT => vec![Self::reply(&[Part::Event, Part::Block], None)],
             UNMATCHED => vec![Self::request(&[Part::Request], None), refused],
-            REFUSED => vec![Self::request(
-                &[
-                    // A provider refuses by the version of its API.
-                    Part::Header,
-                    Part::Beta,
-                    Part::Field,
-                    Part::Query,
-                    Part::Block,
-                    Part::Tool,
-                    Part::Breakpoint,
-                    Part::Signature,
-                    Part::Credential,
-                    Part::Place,
-                    Part::Request,
-                ],
-                None,
-            )],
+            REFUSED => vec![
+                // A provider refuses by the version of its API.
+                Self::request(&[Part::Header], None).named("anthropic-version"),
+                Self::request(
+                    &[
+                        Part::Beta,
+                        Part::Field,
+                        Part::Query,
+                        Part::Block,
+                        Part::Tool,
+                        Part::Breakpoint,
+                        Part::Signature,
+                        Part::Header,
+                        Part::Credential,
+                        Part::Place,
+                        Part::Request,
+                    ],
+                    None,
+                ),
+            ],
             _ => vec![refused],
         }
     }

@@ -116,19 +116,15 @@ pub(super) fn order(back: &GatewayReply, others: &[Difference]) -> Option<Differ
 /// The end of a stream before its `message_delta`.
 pub(super) fn early_end(back: &GatewayReply) -> Option<Difference> {
     let ends = ["message_delta", "message_stop"];
-    let kind = |event: &SentEvent| event.data["type"].as_str().unwrap_or_default().to_owned();
-    let mut events = back.events.iter().filter(|event| kind(event) != "ping");
-    if back
-        .events
-        .iter()
-        .any(|event| ends.contains(&kind(event).as_str()))
-    {
+    let kinds = back.events.iter();
+    let mut kinds = kinds.filter_map(|event| Some((event, event.data["type"].as_str()?)));
+    if kinds.clone().any(|(_, kind)| ends.contains(&kind)) {
         return None;
     }
-    let last = events.next_back()?;
+    let (last, kind) = kinds.rfind(|(_, kind)| *kind != "ping")?;
     let place = match last.data["index"].as_u64() {
-        Some(index) if kind(last) != "content_block_stop" => format!("within block {index}"),
-        _ => format!("after `{}`", kind(last)),
+        Some(index) if kind != "content_block_stop" => format!("within block {index}"),
+        _ => format!("after `{kind}`"),
     };
     Some(Difference::of(
         Part::Event,

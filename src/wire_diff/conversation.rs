@@ -240,10 +240,12 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     let mut added = after.clone();
     added.retain(|name, _| !before.contains_key(name));
     for (name, tool) in &before {
-        let is_renamed = |(other, _): &(&&str, &&Tool)| is_same_tool(tool, added[**other]);
-        let renamed = added.iter().find(is_renamed).map(|(other, _)| *other);
-        let renamed = renamed.and_then(|other| added.remove(other));
-        match after.get(name).copied().or(renamed) {
+        let renamed = || {
+            let is_renamed = |(_, other): &(&&str, &&Tool)| is_same_tool(tool, other);
+            let new_name = added.iter().find(is_renamed).map(|(name, _)| *name);
+            new_name.and_then(|name| added.remove(name))
+        };
+        match after.get(name).copied().or_else(renamed) {
             Some(other) => found.extend(tool_changes(name, tool, other)),
             None => found.push(Difference::of(Part::Tool, *name, definition(tool), Value::Null)),
         }

@@ -57,11 +57,11 @@ impl DeltaDelay {
     }
 }
 
-/// The delay of each content delta, in milliseconds; empty if the gateway changed deltas.
+/// The delay of each content delta, in milliseconds; empty if the gateway lost or added deltas.
 pub(super) fn of_reply(given: &ProviderReply, back: &GatewayReply) -> Vec<u64> {
-    match deltas::are_all(given, back) {
-        true => delays(given, back, deltas::times),
-        false => Vec::new(),
+    match deltas::are_shifted(given, back) {
+        true => Vec::new(),
+        false => delays(given, back, deltas::times),
     }
 }
 
@@ -101,7 +101,13 @@ pub(super) fn of_answer(given: &ProviderReply, back: &GatewayReply) -> Option<Di
 /// A stream that the gateway left open after its last event. Claude Code waits for its end before it goes on.
 fn of_end(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let is_whole = given.stream && back.stream && !given.cut_off && !back.cut_off;
-    let delay = delay(back, back.events.last()?.at_ms, back.ended_at_ms?);
+    // Pings keep a stream open.
+    let mut others = back
+        .events
+        .iter()
+        .rev()
+        .filter(|event| name(&event.data) != "ping");
+    let delay = delay(back, others.next()?.at_ms, back.ended_at_ms?);
     let measured = || format!("{delay} ms after its last event");
     (is_whole && delay > LONGEST_MS).then(|| late(OF_END, LONGEST_MS, measured()))
 }

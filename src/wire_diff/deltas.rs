@@ -64,9 +64,10 @@ fn pieces(events: &[SentEvent]) -> impl Iterator<Item = (DeltaKind, &str)> {
     events.iter().filter_map(|event| delta(&event.data))
 }
 
-/// Whether each delta of the provider came, in the same order. One that is lost, changed or joined to others is not late.
-pub(super) fn are_all(given: &ProviderReply, back: &GatewayReply) -> bool {
-    pieces(&given.events).eq(pieces(&back.events))
+/// Whether some deltas were lost or added, so that the times of the others cannot be compared by their order.
+pub(super) fn are_shifted(given: &ProviderReply, back: &GatewayReply) -> bool {
+    let is_shift = |found: &Difference| matches!(found.fate, Fate::Dropped | Fate::Added | Fate::Repeated);
+    differences(given, back).iter().any(is_shift)
 }
 
 /// The kind and the text of a content delta, in the form of the Messages API or of Converse.
@@ -89,7 +90,7 @@ pub(super) fn delta(event: &Value) -> Option<(DeltaKind, &str)> {
 /// A lockstep stream needs no clock: each delta must reach Claude Code before the provider sends the next one. The relay and
 /// the simulator share a clock, so for other streams a burst shows in the times.
 pub(super) fn pace(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
-    if !are_all(given, back) {
+    if are_shifted(given, back) {
         return None;
     }
     let (sent, came) = (times(&given.events), times(&back.events));

@@ -293,11 +293,19 @@ impl WireDiff {
     /// The block or tool of a request by which its beginning differs from that of an earlier one, if `change` says that it does.
     pub fn at_prefix(&self, change: &Change) -> Option<&Change> {
         let piece = Some(change.what.path.as_str()).filter(|_| change.what.part == Part::Prefix)?;
+        let tool = piece.strip_prefix("tool ");
         self.changes.iter().find(|other| {
             (other.operation, other.sent, other.direction)
                 == (change.operation, change.sent, change.direction)
                 && match other.what.part {
-                    Part::Tool => piece.starts_with("tool "),
+                    // The tool itself, or the list: another order, or a tool more or less.
+                    Part::Tool => tool.is_some_and(|tool| {
+                        let path = other.what.path.as_str();
+                        let rest = path.strip_prefix(tool);
+                        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                            || other.what.fate == Fate::Moved
+                            || !path.contains('.')
+                    }),
                     Part::Block => {
                         other.what.path.starts_with(piece)
                             || other.what.after.as_ref().is_some_and(|place| place == piece)

@@ -40,6 +40,9 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let is_message = |event: &SentEvent| back.stream || event.data["content"].is_array();
     let came = Answer::received(back).filter(|_| back.events.first().is_some_and(is_message));
     let (Some(sent), Some(came)) = (Answer::given(given), came) else {
+        if back.stream && given.message.is_some() {
+            found.extend(unknown_events(given, back));
+        }
         found.extend(no_message(given, back));
         return found;
     };
@@ -69,7 +72,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         let is_start = |lost: &Difference| lost.path == "content_block_start";
         let is_explained = is_broken || lost.iter().any(is_start);
         match broken::early_end(back).filter(|_| !is_explained) {
-            Some(end) => events.push(end),
+            Some(end) => events.insert(0, end),
             None => {
                 events.extend(lost);
                 let deltas = deltas::differences(given, back).into_iter();
@@ -360,10 +363,16 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
     Some(Difference::of(Part::Event, path, "cut off", came).with_fate(Fate::Changed))
 }
 
-/// The words of an error that came as a line of text, and not as an event.
+/// The words of an error that came without the type of an event: as a line of text, or as an object.
 fn untyped_error(data: &Value) -> Option<String> {
-    let line = data.as_str()?.trim();
-    let body: Value = serde_json::from_str(line.strip_prefix("data:").unwrap_or(line)).ok()?;
+    let body = match data {
+        Value::String(line) => {
+            let line = line.trim();
+            serde_json::from_str(line.strip_prefix("data:").unwrap_or(line)).ok()?
+        }
+        Value::Object(body) if !body.contains_key("type") => data.clone(),
+        _ => return None,
+    };
     let words = error_reply::message_of(&body);
     (!words.is_empty()).then(|| words.to_owned())
 }

@@ -168,9 +168,29 @@ fn an_error_in_a_stream_explains_the_losses_after_it() {
     for text in [
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"no\"}}\n\n",
         of_another_api,
+        "event: error\ndata: {\"error\":{\"message\":\"Upstream failed\"}}\n\n",
     ] {
         assert_starts(&headline_of(broken_by(text)), "reply 1: event `error` added: ");
     }
+    let only_an_error = Wire::one().comes_back(|events| {
+        *events = timed(
+            0,
+            [json!({"type": "error", "error": {"type": "api_error", "message": "no"}})],
+        );
+    });
+    assert_starts(&headline_of(only_an_error), "reply 1: event `error` added: ");
+}
+
+#[test]
+fn an_end_mark_of_another_api_is_no_event_before_the_end() {
+    let cut = Wire::one().comes_back(|events| {
+        events.truncate(4);
+        events.extend(timed(1, [json!("data: [DONE]")]));
+    });
+    assert_starts(
+        &headline_of(cut),
+        "reply 1: the rest of the stream dropped: \"the stream ended within block 0\"",
+    );
 }
 
 #[test]
@@ -205,7 +225,7 @@ fn a_lost_or_repeated_piece_is_named() {
     assert_eq!(twice, "reply 1: event `text deltas` repeated: \" b\"");
     let swapped = Wire::one().comes_back(|events| {
         events.swap(4, 5);
-        events.iter_mut().for_each(|event| event.at_ms += 2_900);
+        events.iter_mut().for_each(|event| event.at_ms += 900);
         events[4].at_ms += 200;
     });
     let of_block = (Direction::Reply, Part::Block, Fate::Changed);

@@ -1,8 +1,9 @@
 //! The pace of replies: delays of their events, bursts, and streams that stay open.
 
 use compat_matrix::wire::Direction;
-use compat_matrix::wire::exchange::{CpuWait, Lockstep};
+use compat_matrix::wire::exchange::{CpuWait, Lockstep, SentEvent};
 use compat_matrix::wire_diff::{Fate, Part, compare};
+use serde_json::json;
 
 use super::Wire;
 use crate::support::text::assert_has;
@@ -131,6 +132,14 @@ fn a_stream_left_open_after_its_last_event_is_seen() {
         open_for(3_001).changes(),
         ["reply 1: the end of the stream held back: \"at most 3000 ms\" → \"3001 ms after its last event\""]
     );
+    let with_pings = open_for(30_000).comes_back(|events| {
+        let last = events.last().unwrap().at_ms;
+        events.extend([10_000, 29_000].map(|ms| SentEvent {
+            at_ms: last + ms,
+            data: json!({"type": "ping"}),
+        }));
+    });
+    assert_has(&with_pings.changes().join("\n"), "30000 ms after its last event");
     let mut cut = open_for(3_001);
     cut.exchanges[0].reply.cut_off = true;
     assert_eq!(cut.changes(), [""; 0], "the provider did not end it either");
@@ -144,4 +153,20 @@ fn a_burst_is_recognised_by_the_pace_of_the_provider() {
     }
     let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 1800));
     assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+}
+
+#[test]
+fn a_changed_word_does_not_hide_that_a_stream_was_held_back() {
+    let mut wire = Wire::one();
+    wire.exchanges[0].reply.lockstep = Some(Lockstep { deltas: 3, seen: 0 });
+    let wire = wire.comes_back(|events| {
+        events.iter_mut().for_each(|event| event.at_ms = 900);
+        events[4].data["delta"]["text"] = json!(" x");
+    });
+    assert!(
+        wire.kinds()
+            .contains(&(Direction::Reply, Part::Pace, Fate::Delayed)),
+        "{:?}",
+        wire.kinds()
+    );
 }

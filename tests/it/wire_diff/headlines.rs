@@ -6,9 +6,11 @@ use compat_matrix::expectation::Check;
 use compat_matrix::expectation::count::CountMatcher;
 use compat_matrix::expectation::kinds::usage::UsageCount;
 use compat_matrix::expectation::kinds::{EventCheck, UnchangedCheck, UsageCheck};
+use compat_matrix::expectation::{Interest, REFUSED};
 use compat_matrix::report::failure_in_short;
 use compat_matrix::wire::exchange::Body;
 use compat_matrix::wire::{Direction, messages};
+use compat_matrix::wire_diff::compare;
 use serde_json::json;
 
 use super::{Wire, body, timed};
@@ -172,5 +174,30 @@ fn an_error_in_place_of_a_cut_has_its_words() {
         [
             "reply 1: event `a cut stream made an early end` changed: \"cut off\" → \"ended by an unread error: the rest is missing\""
         ]
+    );
+}
+
+#[test]
+fn a_header_explains_a_refusal_only_if_it_is_the_version() {
+    let with_header = |name: &str| {
+        let mut wire =
+            Wire::one().arrives(|body| drop(body.as_object_mut().unwrap().shift_remove("max_tokens")));
+        for (headers, value) in [
+            (&mut wire.sent[0].request.headers, "a"),
+            (&mut wire.exchanges[0].request.headers, "b"),
+        ] {
+            headers.retain(|(other, _)| other != name);
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        let diff = compare(&wire.sent, &wire.exchanges);
+        Interest::in_order(&Interest::of_implied(REFUSED), &diff)[0].line()
+    };
+    assert_starts(
+        &with_header("x-claude-code-agent-id"),
+        "request 1: field `max_tokens` dropped",
+    );
+    assert_starts(
+        &with_header("anthropic-version"),
+        "request 1: header `anthropic-version` changed",
     );
 }

@@ -1,5 +1,8 @@
 //! What a report says about a part of a block that is lost.
 
+use compat_matrix::wire::exchange::Body;
+use compat_matrix::wire::messages;
+use compat_matrix::wire_diff::{Part, compare};
 use serde_json::{Value, json};
 
 use super::{Wire, body, timed};
@@ -49,4 +52,44 @@ fn a_lost_flag_of_a_failure_is_dropped() {
     let flag = "request 1: block `messages[2] user block 0 (tool_result).is_error`";
     assert_eq!(arrived_as(json!(null)), format!("{flag} dropped: true"));
     assert_eq!(arrived_as(json!(false)), format!("{flag} changed: true → false"));
+}
+
+#[test]
+fn a_copy_of_a_tool_under_another_name_is_added() {
+    let with_copy = Wire::one().arrives(|body| {
+        let mut copy = body["tools"][0].clone();
+        copy["name"] = json!("gw_shell");
+        body["tools"].as_array_mut().unwrap().push(copy);
+    });
+    let changes = with_copy.changes();
+    let added: Vec<_> = changes
+        .iter()
+        .filter(|line| line.contains("tool `gw_shell` added"))
+        .collect();
+    assert_eq!(added.len(), 1, "{changes:?}");
+}
+
+/// A change that is the same in all requests does not break a prefix.
+#[test]
+fn the_changed_tool_of_a_prefix_is_named() {
+    let blocks = json!([{"type": "text", "text": "ok"}]);
+    let mut wire = Wire::of(&[(body(), blocks.clone()), (body(), blocks)]);
+    for (index, exchange) in wire.exchanges.iter_mut().enumerate() {
+        if let Body::Json(body) = &mut exchange.request.body {
+            body["tools"][0]["description"] = json!("runs gw");
+            if index == 1 {
+                body["tools"][1]["description"] = json!("gw");
+            }
+            exchange.message = messages::read(body, None, &[]);
+        }
+    }
+    let diff = compare(&wire.sent, &wire.exchanges);
+    let prefix = diff
+        .changes
+        .iter()
+        .find(|change| change.what.part == Part::Prefix);
+    let named = diff
+        .at_prefix(prefix.expect("the prefix changed"))
+        .expect("a tool");
+    assert_eq!(named.line(), "request 2: tool `Read.description` added: \"gw\"");
 }
