@@ -1,11 +1,13 @@
 //! The findings of a run: each once, with the cells and tiers in which it shows.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Declared, Finding, FindingStatus, Level, Subject};
-use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
 use crate::wire::Direction;
 use crate::wire_diff::{
     CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, Fate, LOST_ANSWER, Part, SECOND_HEADER,
@@ -44,8 +46,12 @@ pub struct RunFinding {
 /// Groups the findings of trials: broken features first, then in the order of their first trials.
 pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Finding])>) -> Vec<RunFinding> {
     let mut grouped: Vec<RunFinding> = Vec::new();
+    let mut broken: HashSet<&CellId> = HashSet::new();
     for (trial, findings) in trials {
         for finding in findings {
+            if finding.level == Level::Feature {
+                broken.insert(&trial.cell);
+            }
             let at = grouped.iter().position(|group| group.is_same(trial, finding));
             let at = at.unwrap_or_else(|| {
                 grouped.push(RunFinding::new(trial, finding));
@@ -54,10 +60,13 @@ pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Findi
             grouped[at].add(trial, finding);
         }
     }
-    for finding in &mut grouped {
-        if finding.level == Level::Contract {
-            finding.works_in.clear();
-        }
+    for finding in grouped
+        .iter_mut()
+        .filter(|finding| finding.level == Level::Feature)
+    {
+        // Another finding may break a row that this one leaves working.
+        let works = |row: &&FeatureId| !broken.contains(&CellId::new(row, &finding.provider));
+        finding.works_in = finding.features.iter().filter(works).cloned().collect();
     }
     grouped.sort_by_key(|finding| (finding.level, finding.status));
     grouped
@@ -92,13 +101,7 @@ impl RunFinding {
 
     fn add(&mut self, trial: &TrialName, finding: &Finding) {
         push_once(&mut self.subjects, &finding.subject);
-        let feature = &trial.cell.feature;
-        match finding.level {
-            Level::Feature => self.works_in.retain(|row| row != feature),
-            Level::Contract if !self.features.contains(feature) => self.works_in.push(feature.clone()),
-            Level::Contract => {}
-        }
-        push_once(&mut self.features, feature);
+        push_once(&mut self.features, &trial.cell.feature);
         push_once(&mut self.tiers, &trial.tier);
         self.level = self.level.min(finding.level);
     }
@@ -394,6 +397,17 @@ mod tests {
             by_change(&findings)[0].lines()[2],
             "p: a (still works), b (haiku, opus)"
         );
+        // Another finding breaks the row.
+        let other = Finding {
+            subject: "reply block content (text) dropped".parse().unwrap(),
+            known: None,
+            ..breaks.clone()
+        };
+        let with_other = [works.clone(), other];
+        let found_too = [&with_other[..], found[1], found[2]];
+        let findings = of_trials(trials.iter().zip(found_too));
+        let known = findings.iter().find(|finding| finding.known.is_some());
+        assert_eq!(known.unwrap().works_in, []);
         let of_contract = of_trials(trials.iter().zip(found).take(2));
         assert_eq!(by_change(&of_contract)[0].lines()[2], "p: a, b (haiku)");
     }
