@@ -1,16 +1,17 @@
-//! The tool calls of a reply: their tools and their arguments.
+//! The tool calls of a reply, with their tools and arguments, and the requests that a reply is for.
 
 use serde_json::Value;
 
+use super::raw::ReplyForm;
 use super::replies::STRUCTURED_OUTPUT;
 use super::reserved;
 use super::resolve::Resolver;
 use crate::document::KeyPath;
 use crate::text::{closest, listed, quotable};
-use crate::wire::script::{PLACEHOLDERS, placeholders_in};
+use crate::wire::script::{Asker, PLACEHOLDERS, placeholders_in};
 
 /// The tools that Claude Code may offer (its `init` events, version 2.1.327), with those that only some flags or modes offer.
-const CLAUDE_TOOLS: [&str; 38] = [
+const CLAUDE_TOOLS: [&str; 44] = [
     "Agent",
     "AskUserQuestion",
     "Bash",
@@ -26,10 +27,14 @@ const CLAUDE_TOOLS: [&str; 38] = [
     "Glob",
     "Grep",
     "KillShell",
+    "LSP",
     "ListAgents",
+    "ListMcpResourcesTool",
     "Monitor",
     "NotebookEdit",
+    "PowerShell",
     "Read",
+    "ReadMcpResourceTool",
     "RemoteTrigger",
     "ReportFindings",
     "ScheduleWakeup",
@@ -43,6 +48,8 @@ const CLAUDE_TOOLS: [&str; 38] = [
     "TaskOutput",
     "TaskStop",
     "TaskUpdate",
+    "TeamCreate",
+    "TeamDelete",
     "TodoWrite",
     "ToolSearch",
     "WebFetch",
@@ -82,6 +89,33 @@ impl Resolver<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The requests that a reply is for, which must be possible.
+    pub(super) fn asker(&mut self, path: &KeyPath, form: &ReplyForm) -> Asker {
+        let asker = form.asker.clone().unwrap_or_default();
+        let path = path.then("asker");
+        // The names of the provider's own tools are in lower case.
+        let is_of_claude = |tool: &&String| {
+            tool.starts_with("mcp__") || tool.starts_with(|first: char| first.is_ascii_uppercase())
+        };
+        if let Some(tool) = asker.has_tool.as_ref().filter(is_of_claude) {
+            self.is_offered(&path.then("has_tool"), tool);
+        }
+        // A subagent has a prompt of its own.
+        let of_user = asker.prompt.as_ref().filter(|_| asker.subagent != Some(true));
+        if let Some(part) = of_user {
+            let blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
+            let texts = blocks.filter_map(|block| block.text.as_ref());
+            let mut texts = texts.chain(&self.form.prompt).peekable();
+            // A script has no prompts.
+            if texts.peek().is_some() && !texts.any(|text| text.contains(part.as_str())) {
+                let message = format!("no prompt of the cell contains `{}`", quotable(part));
+                let hint = "write a part of a prompt, as it stands there";
+                self.reader.hinted(&path.then("prompt"), message, hint);
+            }
+        }
+        asker
     }
 
     /// Reports a tool that the request cannot offer: one that a flag removes, one of another MCP server, or one that neither Claude
@@ -147,7 +181,10 @@ impl Resolver<'_> {
     pub(super) fn tools_of_flag_exist(&mut self) {
         let flags = self.form.flags.as_deref().unwrap_or_default();
         for name in reserved::tools_of_flag(flags) {
-            if name != "default" && !CLAUDE_TOOLS.contains(&name) && closest(name, CLAUDE_TOOLS).is_some() {
+            // A newer Claude Code may have a tool with a name that is only somewhat similar.
+            let is_like = |tool: &&str| strsim::damerau_levenshtein(name, tool) <= 2;
+            let is_known = name == "default" || CLAUDE_TOOLS.contains(&name);
+            if !is_known && CLAUDE_TOOLS.iter().any(is_like) {
                 let message = format!("Claude Code has no tool `{}`", quotable(name));
                 let error = self.reader.at(&KeyPath::of("flags"), message);
                 self.reader.report(error.did_you_mean(name, CLAUDE_TOOLS));

@@ -65,7 +65,7 @@ const LONG_PROMPT: u64 = 100_000;
 pub struct Prices {
     pub as_of: String,
     pub source: String,
-    /// An error for each model of `models` without a price. A run may go on without it.
+    /// A note for each model of `models` without a price. A run may go on without it.
     pub missing: Vec<Diagnostic>,
     models: IndexMap<String, PriceForm>,
     factors: BTreeMap<String, f64>,

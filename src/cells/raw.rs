@@ -343,7 +343,7 @@ pub struct FramingForm {
     pub ids: bool,
     /// The `data:` lines of an event before its `event:` line.
     pub data_first: bool,
-    /// A byte order mark at the begin of the stream.
+    /// A byte order mark at the start of the stream.
     pub byte_order_mark: bool,
 }
 

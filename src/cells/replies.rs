@@ -11,8 +11,8 @@ use crate::wire::answer::content_deltas;
 use crate::wire::error_reply::ERROR_TYPES;
 use crate::wire::message::STOP_REASONS;
 use crate::wire::script::{
-    Asker, DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage,
-    Script, Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
+    DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script,
+    Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
 };
 
 /// Headers that the server sets for the connection and the body.
@@ -265,16 +265,6 @@ impl Resolver<'_> {
             after_deltas: form.after_deltas,
             error,
         })
-    }
-
-    fn asker(&mut self, path: &KeyPath, form: &ReplyForm) -> Asker {
-        let asker = form.asker.clone().unwrap_or_default();
-        // The names of the provider's own tools are in lower case.
-        let is_of_claude = |tool: &&String| tool.starts_with(|first: char| first.is_ascii_uppercase());
-        if let Some(tool) = asker.has_tool.as_ref().filter(is_of_claude) {
-            self.is_offered(&path.then("asker").then("has_tool"), tool);
-        }
-        asker
     }
 
     /// Names and values that an HTTP server can send.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::diagnostic::Diagnostic;
 use super::form::{FormError, FormErrorKind};
-use super::node::{Node, NodeValue};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::written;
 use crate::text::{as_name, closest, listed};
 
@@ -142,7 +142,10 @@ impl InvalidValue<'_> {
             Some((name, value)) if known.contains(&name) => {
                 error.hint(format!("a space is missing: `{name}: {value}`"))
             }
-            _ => match self.indented_too_far(key, &path) {
+            _ => match self
+                .indented_too_far(key, &path)
+                .or_else(|| self.below_empty(key))
+            {
                 Some(hint) => error.hint(hint),
                 None => error.did_you_mean(key, known.iter().copied()),
             },
@@ -153,6 +156,19 @@ impl InvalidValue<'_> {
             kind: FormErrorKind::UnknownKey { meant },
             diagnostic,
         }
+    }
+
+    /// What to do if `key` is meant to belong to a key above it, which has no value.
+    fn below_empty(&self, key: &str) -> Option<String> {
+        let entries = self.found?.entries();
+        let own = entries.iter().find(|entry| entry.key == key)?;
+        let is_above = |entry: &&Entry| entry.key_span.start.line < own.key_span.start.line;
+        let above = entries.iter().filter(is_above);
+        let empty = above.rev().find(|entry| entry.value.value == NodeValue::Null)?;
+        let (name, line) = (&empty.key, empty.key_span.start.line);
+        (empty.key_span.start.column == own.key_span.start.column).then(|| {
+            format!("`{key}` begins in the same column as `{name}` in line {line}, which has no value: indent what belongs to `{name}`")
+        })
     }
 
     /// What to do if `key`, at `path`, is a key of a map around this one.

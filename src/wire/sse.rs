@@ -48,7 +48,7 @@ pub fn decode(text: &str) -> Vec<(String, String)> {
     decode_part(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
-/// The events of a part of a stream that is not its begin.
+/// The events of a part of a stream that is not its start.
 pub fn decode_part(text: &str) -> Vec<(String, String)> {
     text.replace("\r\n", "\n")
         .replace('\r', "\n")

@@ -64,6 +64,25 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             &["replies[0].asker.has_tool", "did you mean `Bash`?"],
         ),
         (
+            "a tool of an asker that no server has",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    asker: { has_tool: mcp__libary__shelf }",
+            ),
+            &["no request offers the tool `mcp__libary__shelf`"],
+        ),
+        (
+            "a prompt of an asker that the cell does not have",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    asker: { prompt: single word too }",
+            ),
+            &[
+                "replies[0].asker.prompt",
+                "no prompt of the cell contains `single word too`",
+            ],
+        ),
+        (
             "a tool that a flag removes",
             call("Bash", "{ command: ls }") + "flags: [--allowed-tools, Bash, --tools, \"Read,Edit\"]\n",
             &[
@@ -355,6 +374,14 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             ],
         ),
         (
+            "an expectation that is not indented",
+            with("  reply:\n    text:", "reply:\n  text:"),
+            &[
+                "unknown key `reply`",
+                "`reply` begins in the same column as `expect` in line 4, which has no value: indent what belongs to `expect`",
+            ],
+        ),
+        (
             "several wrong keys",
             and("  wrong: { requets: 1, claues: 2, tirs: 3 }\n"),
             &[
@@ -390,6 +417,17 @@ fn checked(folder: &Folder) -> String {
 
 const WHOLE: &str =
     "prompt: a\nreplies:\n  - content: [{ text: a }]\nexpect:\n  schema_arrived:\n    exit: 0\n";
+
+/// A cell may be about a tool that only a newer Claude Code has.
+#[test]
+fn the_flag_for_tools_makes_a_new_tool_known() {
+    let call = "  - content: [{ tool_use: { name: ReadMedia, input: {} } }]\n  - content: [{ text: pong }]\n";
+    let cell = with("  - content: [{ text: pong }]\n", call);
+    let error = "no request offers the tool `ReadMedia`";
+    assert!(found(&cell).contains(error), "{}", found(&cell));
+    let cell = cell + "flags: [--tools, \"default,ReadMedia\"]\n";
+    assert!(!found(&cell).contains("ReadMedia"), "{}", found(&cell));
+}
 
 #[test]
 fn an_override_of_nothing_names_what_it_is_near_to() {
