@@ -122,8 +122,24 @@ impl Writer {
     }
 }
 
-/// A traceback of Python has indented frames, and ends with the exception at the indentation of its head.
 fn first_exception(lines: &[String]) -> Option<String> {
+    exception_of_python(lines).or_else(|| exception_of_node(lines))
+}
+
+/// Node prints the exception, then its frames, the one that raised it first.
+fn exception_of_node(lines: &[String]) -> Option<String> {
+    let is_error = |line: &str| {
+        let name = line.split([':', ' ']).next().unwrap_or_default();
+        name.ends_with("Error") && line.contains(": ")
+    };
+    let is_frame = |line: &str| line.trim_start().starts_with("at ");
+    let mut pairs = lines.windows(2);
+    let found = pairs.find(|pair| is_error(pair[0].trim()) && is_frame(&pair[1]))?;
+    Some(format!("  {}\n  {}", found[1].trim(), found[0].trim()))
+}
+
+/// A traceback of Python has indented frames, and ends with the exception at the indentation of its head.
+fn exception_of_python(lines: &[String]) -> Option<String> {
     const HEAD: &str = "Traceback (most recent call last):";
     let head = lines.iter().position(|line| line.trim() == HEAD)?;
     let indent = lines[head].len() - lines[head].trim_start().len();
@@ -189,6 +205,13 @@ ModuleNotFoundError: No module named 'proxy_server'"#;
             first_exception(&lines).unwrap(),
             "  File \"/site-packages/litellm/utils.py\", line 10, in <module>\n  from openai import Gone\n  ImportError: cannot import \
              name 'Gone' from 'openai'"
+        );
+        let of_node = "starting\nnode:net:1\n    throw er;\n\nError: listen EADDRINUSE: address already in use\n    at Server.listen \
+                       (node:net:9:1)\n    at main (index.js:3:1)\nTypeError: later\n    at x (y.js:1:1)";
+        let of_node: Vec<String> = of_node.lines().map(str::to_owned).collect();
+        assert_eq!(
+            first_exception(&of_node).unwrap(),
+            "  at Server.listen (node:net:9:1)\n  Error: listen EADDRINUSE: address already in use"
         );
         assert_eq!(first_exception(&lines[..1]), None);
         assert_eq!(first_exception(&lines[..3]), None);
