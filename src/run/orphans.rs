@@ -54,7 +54,7 @@ mod tests {
     use crate::wire::exchange::ProviderReply;
 
     #[test]
-    fn a_refused_token_request_is_told_and_a_granted_one_is_not() {
+    fn a_refused_token_request_is_a_warning() {
         let orphan = |operation: &str, path: &str, status: u16| -> ProviderExchange {
             from_value(json!({
                 "number": 1, "turn": null, "route": null, "operation": operation, "message": null, "matched": "built_in",

@@ -183,7 +183,10 @@ async fn a_signal_writes_junit_before_it_ends_the_run() {
         assert_eq!(ended.status.signal(), Some(signal as i32));
         let err = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_has(&err, "interrupted: 2 of 4 trials finished, 0 of them failed");
-        assert_has(&err, "`cargo test --test compat -- --rerun-failed=");
+        let (_, run) = err.split_once("in the run `").expect("the run's name");
+        let (run, _) = run.split_once('`').expect("the end of the name");
+        let command = format!("`cargo test --test compat -- --rerun-failed={run}` runs the other 2");
+        assert_has(&err, &command);
         let junit = small.read("test-results/junit.xml");
         for trial in ["text::anthropic::haiku", "text::anthropic::opus"] {
             assert_has(&junit, trial);
