@@ -64,25 +64,29 @@ pub(super) fn owner(trials: &TrialMap<ScriptedTrial>, incoming: &Incoming) -> Op
 /// The header of a subagent's requests: <https://code.claude.com/docs/en/llm-gateway-protocol> (request headers).
 const AGENT: &str = "x-claude-code-agent-id";
 
-fn is_asked_by(incoming: &Incoming, asker: &Asker) -> bool {
+/// Whether `incoming`, whose prompt is `prompt`, is a request of `asker`.
+fn is_asked_by(incoming: &Incoming, prompt: &str, asker: &Asker) -> bool {
     let message = incoming.message.as_ref();
     let is_subagent = incoming.headers.contains_key(AGENT);
     let model = message.map_or("", |message| message.model.as_str());
     let offers = |wanted: &String| {
         message.is_some_and(|message| message.tools.iter().any(|tool| tool.name == *wanted))
     };
-    let says = |wanted: &String| message.is_some_and(|message| last_words(message).contains(wanted));
     asker.subagent.is_none_or(|wanted| wanted == is_subagent)
         && asker
             .model
             .as_ref()
             .is_none_or(|wanted| model.contains(wanted.as_str()))
         && asker.has_tool.as_ref().is_none_or(offers)
-        && asker.prompt.as_ref().is_none_or(says)
+        && asker
+            .prompt
+            .as_ref()
+            .is_none_or(|wanted| prompt.contains(wanted.as_str()))
 }
 
-/// The user's last text. A message also has the prompts before it that got no answer, and reminders of Claude Code's own.
-fn last_words(message: &MessageRequest) -> String {
+/// The user's last text with one of `parts`; empty without. A message also has the prompts before it that got no answer, reminders of
+/// Claude Code's own, and what a gateway puts into it.
+fn last_prompt(message: &MessageRequest, parts: &[&str]) -> String {
     let of_user = message
         .messages
         .iter()
@@ -93,7 +97,8 @@ fn last_words(message: &MessageRequest) -> String {
         Content::Text(text) => Some(without_reminders(text)),
         _ => None,
     });
-    texts.find(|text| !text.is_empty()).unwrap_or_default()
+    let has_part = |text: &String| parts.iter().any(|part| text.contains(part));
+    texts.find(has_part).unwrap_or_default()
 }
 
 impl ScriptedTrial {
@@ -143,10 +148,18 @@ impl ScriptedTrial {
         incoming: &Incoming,
     ) -> Result<(usize, &Reply), String> {
         let replies = self.script.replies.iter().enumerate();
+        let parts = replies
+            .clone()
+            .filter_map(|(_, reply)| reply.asker().prompt.as_deref());
+        let parts: Vec<&str> = parts.collect();
+        let message = incoming.message.as_ref();
+        let prompt = message
+            .map(|message| last_prompt(message, &parts))
+            .unwrap_or_default();
         let own = || {
             replies
                 .clone()
-                .filter(|(_, reply)| is_asked_by(incoming, reply.asker()))
+                .filter(|(_, reply)| is_asked_by(incoming, &prompt, reply.asker()))
         };
         let next = own().find(|(index, _)| !progress.used.contains(index));
         if let Some((index, reply)) = next {

@@ -127,7 +127,7 @@ pub struct Asker {
     /// A tool that the request offers.
     #[schemars(length(min = 1), extend("examples" = ["WebSearch"]))]
     pub has_tool: Option<String>,
-    /// A part of the user's last text.
+    /// A part of the user's last prompt.
     #[schemars(length(min = 1), extend("examples" = ["single word two"]))]
     pub prompt: Option<String>,
 }

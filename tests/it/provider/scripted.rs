@@ -318,7 +318,7 @@ async fn a_reply_goes_to_the_prompt_that_it_is_for() {
         for text in ["say one", "say two"] {
             let blocks = body["messages"][0]["content"].as_array_mut().unwrap();
             let reminder = "<system-reminder>Do not say one.</system-reminder>";
-            for text in [text, reminder] {
+            for text in [text, reminder, "# Of the gateway"] {
                 blocks.push(json!({"type": "text", "text": text}));
             }
             let reply = gateway.ask(route, false, &body).send().await.unwrap();
