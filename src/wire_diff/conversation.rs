@@ -327,7 +327,11 @@ fn thinking(request: &MessageRequest) -> Option<Value> {
 
 fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
     match request.tools.get(place) {
-        Some(tool) => Some(definition(tool)),
+        Some(tool) => {
+            let mut named = definition(tool);
+            named["name"] = tool.name.as_str().into();
+            Some(named)
+        }
         None => Some(as_json(
             &items(without_body(request))
                 .get(place - request.tools.len())?

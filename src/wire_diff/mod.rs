@@ -293,26 +293,30 @@ impl WireDiff {
     /// The block or tool of a request by which its beginning differs from that of an earlier one, if `change` says that it does.
     pub fn at_prefix(&self, change: &Change) -> Option<&Change> {
         let piece = Some(change.what.path.as_str()).filter(|_| change.what.part == Part::Prefix)?;
-        let tool = piece.strip_prefix("tool ");
-        self.changes.iter().find(|other| {
-            (other.operation, other.sent, other.direction)
-                == (change.operation, change.sent, change.direction)
-                && match other.what.part {
-                    // The tool itself, or the list: another order, or a tool more or less.
-                    Part::Tool => tool.is_some_and(|tool| {
-                        let path = other.what.path.as_str();
-                        let rest = path.strip_prefix(tool);
-                        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                            || other.what.fate == Fate::Moved
-                            || !path.contains('.')
-                    }),
-                    Part::Block => {
-                        other.what.path.starts_with(piece)
-                            || other.what.after.as_ref().is_some_and(|place| place == piece)
-                    }
-                    _ => false,
-                }
-        })
+        let key = |change: &Change| (change.operation, change.sent, change.direction);
+        let mut of_request = self.changes.iter().filter(|other| key(other) == key(change));
+        let Some(tool) = piece.strip_prefix("tool ") else {
+            return of_request.find(|other| {
+                let is_place = || other.what.after.as_ref().is_some_and(|place| place == piece);
+                other.what.part == Part::Block && (other.what.path.starts_with(piece) || is_place())
+            });
+        };
+        // The tool itself or its new name, then the order of the tools, then one tool more or less.
+        let rank = |other: &Change| {
+            let (path, fate) = (other.what.path.as_str(), other.what.fate);
+            let rest = path.strip_prefix(tool);
+            let is_itself = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            let is_new_name =
+                path.ends_with(".name") && other.what.after.as_ref().is_some_and(|name| name == tool);
+            match () {
+                () if other.what.part != Part::Tool => None,
+                () if is_itself || is_new_name => Some(0),
+                () if fate == Fate::Moved => Some(1),
+                () => (!path.contains('.')).then_some(2),
+            }
+        };
+        let ranked = of_request.filter_map(|other| Some((rank(other)?, other)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, other)| other)
     }
 
     /// The gateway asked for a reply in another form, and `change` is what became of that reply.

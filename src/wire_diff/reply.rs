@@ -41,7 +41,8 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let came = Answer::received(back).filter(|_| back.events.first().is_some_and(is_message));
     let (Some(sent), Some(came)) = (Answer::given(given), came) else {
         if back.stream && given.message.is_some() {
-            found.extend(unknown_events(given, back));
+            let unknown = unknown_events(given, back).into_iter();
+            found.extend(unknown.filter(|event| event.path == ERROR));
         }
         found.extend(no_message(given, back));
         return found;
@@ -66,13 +67,16 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     }
     found.extend(frame::differences(exchange, back));
     if back.stream {
-        let mut events = unknown_events(given, back);
+        let unknown = unknown_events(given, back).into_iter();
+        let (mut events, unknown): (Vec<_>, Vec<_>) = unknown.partition(|event| event.path == ERROR);
         let is_broken = !broken.is_empty() || events.iter().any(Difference::is_broken_event);
         let lost = lost_events(back, &sent, &came);
         let is_start = |lost: &Difference| lost.path == "content_block_start";
         let is_explained = is_broken || lost.iter().any(is_start);
-        match broken::early_end(back).filter(|_| !is_explained) {
-            Some(end) => events.insert(0, end),
+        let early_end = broken::early_end(back);
+        let is_whole = early_end.is_none();
+        match early_end.filter(|_| !is_explained) {
+            Some(end) => events.push(end),
             None => {
                 events.extend(lost);
                 let deltas = deltas::differences(given, back).into_iter();
@@ -80,11 +84,13 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
             }
         }
         events.extend(pings(&given.events, &back.events));
+        events.extend(unknown);
         if broken.is_empty() {
             found.extend(broken::order(back, &events));
         }
         found.extend(events);
-        found.extend(deltas::pace(given, back).or_else(|| delay::difference(given, back)));
+        let pace = deltas::pace(given, back).filter(|_| is_whole);
+        found.extend(pace.or_else(|| delay::difference(given, back)));
     } else {
         found.extend(delay::of_answer(given, back));
     }
@@ -127,7 +133,10 @@ fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<Difference> 
 /// A client that believes the header cannot read the body, nor an encoded body without a header.
 fn encoding(back: &GatewayReply) -> Option<Difference> {
     let problem = back.wrong_encoding.as_deref()?;
-    let claimed = back.header("content-encoding").unwrap_or("none");
+    let claimed = back.header("content-encoding").map_or_else(
+        || "no header names an encoding".to_owned(),
+        |claimed| format!("the gateway's header says `{claimed}`"),
+    );
     Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }
 
@@ -533,6 +542,7 @@ fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference>
     };
     let unknown = (back.events.iter())
         .filter(|event| is_error(event) || (!is_known(event) && broken::unreadable(event).is_none()));
+    let mut kinds = BTreeSet::new();
     unknown
         .map(|event| {
             let kind = match untyped_error(&event.data) {
@@ -541,6 +551,7 @@ fn unknown_events(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference>
             };
             Difference::of(Part::Event, kind, Value::Null, event.data.clone())
         })
+        .filter(|event| event.path == ERROR || kinds.insert(event.path.clone()))
         .collect()
 }
 

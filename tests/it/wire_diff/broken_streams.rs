@@ -191,6 +191,15 @@ fn an_end_mark_of_another_api_is_no_event_before_the_end() {
         &headline_of(cut),
         "reply 1: the rest of the stream dropped: \"the stream ended within block 0\"",
     );
+    let mut slow = Wire::one();
+    let given = &mut slow.exchanges[0].reply.events;
+    (given.iter_mut().zip(0..)).for_each(|(event, place)| event.at_ms = 20 + place * 300);
+    let cut = slow.comes_back(|events| {
+        events.truncate(4);
+        events.iter_mut().for_each(|event| event.at_ms = 1_700);
+    });
+    let is_pace = |line: &String| line.contains("held back");
+    assert!(!cut.changes().iter().any(is_pace), "{:?}", cut.changes());
 }
 
 #[test]
@@ -198,6 +207,15 @@ fn a_stream_without_its_start_or_in_one_piece_is_named() {
     let without_start = Wire::one().comes_back(|events| drop(events.remove(0)));
     let start = "reply 1: event `message_start` dropped: 1 → 0";
     assert_eq!(without_start.changes(), [start]);
+    let mark = || timed(1, [json!("data: [DONE]")]);
+    let with_mark = without_start.comes_back(|events| events.extend(mark()));
+    assert_eq!(with_mark.changes(), [start]);
+    let mark_in_place_of_the_end = Wire::one().comes_back(|events| {
+        events.pop();
+        events.extend(mark());
+    });
+    let end = "reply 1: event `message_stop` dropped: 1 → 0";
+    assert_eq!(mark_in_place_of_the_end.changes()[0], end);
     let mut whole = Wire::one();
     let back = whole.sent[0].reply.as_mut().unwrap();
     back.stream = false;

@@ -72,24 +72,35 @@ fn a_copy_of_a_tool_under_another_name_is_added() {
 /// A change that is the same in all requests does not break a prefix.
 #[test]
 fn the_changed_tool_of_a_prefix_is_named() {
-    let blocks = json!([{"type": "text", "text": "ok"}]);
-    let mut wire = Wire::of(&[(body(), blocks.clone()), (body(), blocks)]);
-    for (index, exchange) in wire.exchanges.iter_mut().enumerate() {
-        if let Body::Json(body) = &mut exchange.request.body {
-            body["tools"][0]["description"] = json!("runs gw");
-            if index == 1 {
-                body["tools"][1]["description"] = json!("gw");
+    let named = |in_second: fn(&mut Value)| {
+        let mut with_schema = body();
+        with_schema["tools"][1]["description"] = json!("reads");
+        let blocks = json!([{"type": "text", "text": "ok"}]);
+        let mut wire = Wire::of(&[(with_schema.clone(), blocks.clone()), (with_schema, blocks)]);
+        for (index, exchange) in wire.exchanges.iter_mut().enumerate() {
+            if let Body::Json(body) = &mut exchange.request.body {
+                body["tools"][0]["description"] = json!("runs gw");
+                if index == 1 {
+                    in_second(&mut body["tools"][1]);
+                }
+                exchange.message = messages::read(body, None, &[]);
             }
-            exchange.message = messages::read(body, None, &[]);
         }
-    }
-    let diff = compare(&wire.sent, &wire.exchanges);
-    let prefix = diff
-        .changes
-        .iter()
-        .find(|change| change.what.part == Part::Prefix);
-    let named = diff
-        .at_prefix(prefix.expect("the prefix changed"))
-        .expect("a tool");
-    assert_eq!(named.line(), "request 2: tool `Read.description` added: \"gw\"");
+        let diff = compare(&wire.sent, &wire.exchanges);
+        let prefix = diff
+            .changes
+            .iter()
+            .find(|change| change.what.part == Part::Prefix);
+        diff.at_prefix(prefix.expect("the prefix changed"))
+            .expect("a tool")
+            .line()
+    };
+    assert_eq!(
+        named(|tool| tool["description"] = json!("gw")),
+        "request 2: tool `Read.description` changed: \"reads\" → \"gw\""
+    );
+    assert_eq!(
+        named(|tool| tool["name"] = json!("gw_read")),
+        "request 2: tool `Read.name` changed: \"Read\" → \"gw_read\""
+    );
 }
