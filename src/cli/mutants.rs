@@ -23,7 +23,6 @@ use crate::ids::TierId;
 use crate::mutants::RowScore;
 use crate::mutants::score::{Named, Scored, Vacuous};
 use crate::progress;
-use crate::report::first_line;
 use crate::run::campaign::{Campaign, CampaignListener, CampaignResult, NotClean};
 use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
@@ -334,7 +333,7 @@ fn mutant_text(scored: &Scored) -> String {
     // The reports of one bug begin alike.
     let first = scored.reports.first().map(|report| ("report", report));
     for (what, report) in wrong.chain(first) {
-        let line = first_line(&report.summary, report.headline.as_deref());
+        let line = &report.first_line;
         let (cell, cause) = (&report.cell, report.cause.as_str());
         let _ = writeln!(out, "  {what}: {cell} blames {cause}: {line}");
     }
@@ -395,7 +394,7 @@ mod tests {
             cell,
             cause: Cause::Gateway,
             headline: Some("reply 1: gone".to_owned()),
-            summary: "no reply".to_owned(),
+            first_line: "no reply: reply 1: gone".to_owned(),
         };
         let is_red = is_neutral && !passed;
         Scored {

@@ -52,7 +52,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let results = files::read_results(&path)?;
     let manifest = manifest.of_tried_tiers(&results);
-    let version = |known: Option<&String>| known.is_none().then(|| "of an unknown version".to_owned());
+    let version = |known: Option<&String>| {
+        known
+            .is_none()
+            .then(|| crate::results::UNKNOWN_VERSION.to_owned())
+    };
     let stamp = Stamp::new(
         &results,
         version(results.run.gateway.version.as_ref()),

@@ -37,8 +37,8 @@ pub struct CellReport {
     pub cause: Cause,
     /// The change on the wire that the first line names.
     pub headline: Option<String>,
-    /// What the first broken expectation says.
-    pub summary: String,
+    /// The first line: the broken expectation, and what explains it.
+    pub first_line: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -62,9 +62,10 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
         false => Vec::new(),
     };
     let shown: Vec<&str> = mismatches.iter().map(|one| one.expectation.as_str()).collect();
-    let mut headline = failure.headline.as_deref();
+    let explanation = mismatches.first().and_then(|first| explanation(failure, first));
+    let mut of_first = explanation;
     for mismatch in mismatches {
-        lines.mismatch(failure, mismatch, headline.take(), evidence);
+        lines.mismatch(failure, mismatch, of_first.take(), evidence);
     }
     let others = others.iter().map(|other| other.expectation.as_str());
     let names: IndexSet<&str> = others
@@ -77,7 +78,7 @@ pub fn findings(failure: &Failure, evidence: Option<&Path>, paint: Paint) -> Str
     if !failure.wire.is_empty() {
         lines.note("wire", &failure.wire.join("\n      "));
     }
-    lines.note("cause", &cause(failure));
+    lines.note("cause", &cause(failure, explanation));
     lines.text
 }
 
@@ -100,8 +101,10 @@ fn sorted(failure: &Failure) -> (Vec<&Mismatch>, Vec<&str>) {
 /// The first mismatch without its place, and the cause, in a few lines. No newline at the end; never empty.
 pub fn failure_in_short(failure: &Failure) -> String {
     let mut lines = Vec::new();
+    let mut explained = None;
     if let Some((first, others)) = failure.mismatches.split_first() {
-        let summary = clip(&first_line(&first.summary, failure.headline.as_deref()));
+        explained = explanation(failure, first);
+        let summary = clip(&explained_by(&first.summary, explained));
         let more = others.iter().filter(|other| other.status == first.status).count();
         lines.push(match more {
             0 => summary,
@@ -112,7 +115,7 @@ pub fn failure_in_short(failure: &Failure) -> String {
         lines.extend(details.map(|(label, value)| format!("{label}: {}", clip(value))));
     }
     lines.retain(|line| !line.is_empty());
-    lines.push(format!("cause: {}", clip(&cause(failure))));
+    lines.push(format!("cause: {}", clip(&cause(failure, explained))));
     lines.join("\n")
 }
 
@@ -130,9 +133,22 @@ pub fn causes_in_short(text: &str) -> Vec<Cause> {
     causes
 }
 
-/// The first line of a failure: the broken promise, and the change on the wire that explains it.
-pub fn first_line(summary: &str, headline: Option<&str>) -> String {
-    headline.map_or_else(|| summary.to_owned(), |headline| format!("{summary}: {headline}"))
+/// The first line of a failure: the broken promise, and what explains it.
+pub fn first_line(failure: &Failure) -> String {
+    let first = failure.mismatches.first();
+    first.map_or_else(String::new, |first| {
+        explained_by(&first.summary, explanation(failure, first))
+    })
+}
+
+fn explained_by(summary: &str, explanation: Option<&str>) -> String {
+    explanation.map_or_else(|| summary.to_owned(), |why| format!("{summary}: {why}"))
+}
+
+/// What explains `first`: the change on the wire, or the fact that decided why the run itself failed.
+fn explanation<'a>(failure: &'a Failure, first: &Mismatch) -> Option<&'a str> {
+    let why = Some(failure.why.trim()).filter(|why| first.expectation == RUN && !why.is_empty());
+    failure.headline.as_deref().or(why)
 }
 
 struct Lines {
@@ -141,12 +157,12 @@ struct Lines {
 }
 
 impl Lines {
-    /// `headline` is the change that explains the failure; the first line names it.
+    /// The first line names the explanation.
     fn mismatch(
         &mut self,
         failure: &Failure,
         mismatch: &Mismatch,
-        headline: Option<&str>,
+        explanation: Option<&str>,
         evidence: Option<&Path>,
     ) {
         let head = match mismatch.status {
@@ -155,7 +171,7 @@ impl Lines {
             FindingStatus::Known => (DIM, "known:"),
         };
         let [error, arrow] = [head, (LEAD, "-->")].map(|(style, word)| self.paint.apply(style, word));
-        let summary = first_line(&mismatch.summary, headline);
+        let summary = explained_by(&mismatch.summary, explanation);
         let summary = self.paint.apply(HEADING, &printable(&summary));
         self.push(&format!("{error} {summary}"));
         self.push(&format!(
@@ -220,11 +236,16 @@ fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
     }
 }
 
-/// The cause, and the fact that decided it. The first line has the headline already.
-fn cause(failure: &Failure) -> String {
-    let headline = failure.headline.as_deref().unwrap_or_default();
-    let repeated = format!(": {headline}");
-    let why = failure.why.strip_suffix(&repeated).unwrap_or(&failure.why);
+/// The cause, and the fact that decided it. The first line has the explanation already.
+fn cause(failure: &Failure, explanation: Option<&str>) -> String {
+    let explanation = explanation.unwrap_or_default();
+    let why = match failure.why.trim() == explanation {
+        true => "",
+        false => failure
+            .why
+            .strip_suffix(&format!(": {explanation}"))
+            .unwrap_or(&failure.why),
+    };
     match why.trim() {
         "" => failure.cause.as_str().to_owned(),
         why => format!("{} ({why})", failure.cause.as_str()),
@@ -347,6 +368,29 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
         let text = plain_text(&failed);
         assert_eq!(text.matches("error:").count(), 3, "{text}");
         assert!(text.contains("   = failed too: count, model\n"), "{text}");
+    }
+
+    /// Nothing on the wire explains an error that the gateway itself gives.
+    #[test]
+    fn a_failed_run_is_explained_in_the_first_line() {
+        let mut failed = lost_image();
+        failed.mismatches[0].expectation = RUN.to_owned();
+        failed.mismatches[0].summary = "Claude Code ended with an error".to_owned();
+        failed.cause = Cause::Auth;
+        failed.why = "the gateway refuses its key".to_owned();
+        let line = "Claude Code ended with an error: the gateway refuses its key";
+        assert_eq!(first_line(&failed), line);
+        assert!(plain_text(&failed).contains(line), "{}", plain_text(&failed));
+        let short = failure_in_short(&failed);
+        assert!(
+            short.starts_with(line) && short.ends_with("cause: auth"),
+            "{short}"
+        );
+        failed.headline = Some("request 1: gone".to_owned());
+        assert_eq!(
+            first_line(&failed),
+            "Claude Code ended with an error: request 1: gone"
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::mutants::{Mutant, RowScore};
 use crate::outcome::{Failure, Verdict};
 use crate::plan::{Planned, PlannedTrial};
 use crate::relay::Mutation;
+use crate::report;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::Queue;
@@ -273,7 +274,6 @@ impl FinishedJob {
             .mismatches
             .iter()
             .filter(|mismatch| !mismatch.status.is_known());
-        let summary = mismatches.clone().next().map(|first| first.summary.clone());
         let mut broken: Vec<String> = mismatches.map(|mismatch| mismatch.expectation.clone()).collect();
         broken.dedup();
         CellRun {
@@ -287,7 +287,11 @@ impl FinishedJob {
                     cell: self.job.name.cell.clone(),
                     cause,
                     headline: self.record.headline.clone(),
-                    summary: summary.unwrap_or_default(),
+                    first_line: self
+                        .record
+                        .failure()
+                        .map(|failure| report::first_line(&failure))
+                        .unwrap_or_default(),
                 }),
             broken,
             touched: self.touched,

@@ -97,11 +97,11 @@ impl UnchangedCheck {
                 "the request for a token count did not reach the provider as it was sent"
             }
             Direction::Request if is_of_harness => {
-                "the cell's own request did not reach the provider as it was sent"
+                "the test's own request did not reach the provider as it was sent"
             }
             Direction::Request => "Claude Code's request did not reach the provider as it was sent",
             Direction::Reply if is_of_harness => {
-                "the provider's reply to the cell's own request did not come back as it was sent"
+                "the provider's reply to the test's own request did not come back as it was sent"
             }
             Direction::Reply => "the provider's reply did not come back to Claude Code as it was sent",
         };
