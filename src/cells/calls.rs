@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::raw::ReplyForm;
+use super::raw::{PromptBlockForm, ReplyForm};
 use super::replies::STRUCTURED_OUTPUT;
 use super::reserved;
 use super::resolve::Resolver;
@@ -102,16 +102,28 @@ impl Resolver<'_> {
         if let Some(tool) = asker.has_tool.as_ref().filter(is_of_claude) {
             self.is_offered(&path.then("has_tool"), tool);
         }
-        // A subagent has a prompt of its own.
-        let of_user = asker.prompt.as_ref().filter(|_| asker.subagent != Some(true));
-        if let Some(part) = of_user {
+        if let Some(part) = &asker.prompt {
             let blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
-            let texts = blocks.filter_map(|block| block.text.as_ref());
-            let mut texts = texts.chain(&self.form.prompt).peekable();
-            // A script has no prompts.
-            if texts.peek().is_some() && !texts.any(|text| text.contains(part.as_str())) {
+            let of_block = |block: &'_ PromptBlockForm| {
+                let repeated = block.repeat.as_ref().map(|repeat| repeat.text.clone());
+                block.text.clone().or(repeated)
+            };
+            let texts: Vec<String> = blocks
+                .filter_map(of_block)
+                .chain(self.form.prompt.clone())
+                .collect();
+            let is_there = texts.iter().any(|text| text.contains(part.as_str()));
+            // Claude Code has prompts of its own, so only a text that one of the cell's is almost like is a slip.
+            if let Some(near) = texts
+                .iter()
+                .find_map(|text| near_part(text, part))
+                .filter(|_| !is_there)
+            {
                 let message = format!("no prompt of the cell contains `{}`", quotable(part));
-                let hint = "write a part of a prompt, as it stands there";
+                let hint = format!(
+                    "write a part of a prompt, as it stands there: `{}`",
+                    quotable(near)
+                );
                 self.reader.hinted(&path.then("prompt"), message, hint);
             }
         }
@@ -191,4 +203,16 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// The part of `text` that differs from `part` in at most two letters.
+fn near_part<'a>(text: &'a str, part: &str) -> Option<&'a str> {
+    let letters = part.chars().count();
+    let starts = text.char_indices().map(|(start, _)| start);
+    let mut parts = starts.map(|start| {
+        let end = text[start..].char_indices().nth(letters);
+        &text[start..end.map_or(text.len(), |(end, _)| start + end)]
+    });
+    let is_near = |other: &&str| strsim::damerau_levenshtein(other, part) <= 2;
+    parts.find(is_near).filter(|_| letters > 4)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::diagnostic::Diagnostic;
 use super::form::{FormError, FormErrorKind};
-use super::node::{Entry, Node, NodeValue};
+use super::node::{Node, NodeValue};
 use super::reader::written;
 use crate::text::{as_name, closest, listed};
 
@@ -138,13 +138,14 @@ impl InvalidValue<'_> {
         let known = property_names(self.schema);
         let (path, error) = self.key_error(key, format!("unknown key `{key}`"));
         let error = error.allowed(listed(known.iter().copied()));
+        let is_slip = |name: &&str| strsim::damerau_levenshtein(key, name) <= 2;
         let diagnostic = match key.split_once(':') {
             Some((name, value)) if known.contains(&name) => {
                 error.hint(format!("a space is missing: `{name}: {value}`"))
             }
             _ => match self
                 .indented_too_far(key, &path)
-                .or_else(|| self.below_empty(key))
+                .or_else(|| self.below_empty(key).filter(|_| !known.iter().any(is_slip)))
             {
                 Some(hint) => error.hint(hint),
                 None => error.did_you_mean(key, known.iter().copied()),
@@ -158,15 +159,14 @@ impl InvalidValue<'_> {
         }
     }
 
-    /// What to do if `key` is meant to belong to a key above it, which has no value.
+    /// What to do if `key` is meant to belong to the key above it, which has no value.
     fn below_empty(&self, key: &str) -> Option<String> {
         let entries = self.found?.entries();
-        let own = entries.iter().find(|entry| entry.key == key)?;
-        let is_above = |entry: &&Entry| entry.key_span.start.line < own.key_span.start.line;
-        let above = entries.iter().filter(is_above);
-        let empty = above.rev().find(|entry| entry.value.value == NodeValue::Null)?;
-        let (name, line) = (&empty.key, empty.key_span.start.line);
-        (empty.key_span.start.column == own.key_span.start.column).then(|| {
+        let own = entries.iter().position(|entry| entry.key == key)?;
+        let (above, own) = (entries[..own].last()?, &entries[own]);
+        let (name, line) = (&above.key, above.key_span.start.line);
+        let is_empty = above.value.value == NodeValue::Null;
+        (is_empty && above.key_span.start.column == own.key_span.start.column).then(|| {
             format!("`{key}` begins in the same column as `{name}` in line {line}, which has no value: indent what belongs to `{name}`")
         })
     }

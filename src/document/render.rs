@@ -148,7 +148,10 @@ fn source_line(span: &Span, most: usize) -> SourceLine {
             .rposition(|character| *character != ' ')
             .map_or(start, |last| last + 1),
     };
-    let from = if start > most - 20 { start - most / 2 } else { 0 };
+    let from = match start > most.saturating_sub(20) {
+        true => start.saturating_sub(most / 2),
+        false => 0,
+    };
     let to = characters.len().min(from + most);
     let mut text: String = characters[from..to].iter().collect();
     let mut before = columns(&characters[from..start]);

@@ -299,6 +299,12 @@ fn a_diagnostic_shows_its_line_with_a_caret() {
 fn a_diagnostic_fits_a_narrow_terminal() {
     let long = format!("{{ equals: {:?}, contain: pong }}", "one word ".repeat(30));
     let faults = diagnostics(None, with("{ contains: pong }", &long).as_bytes());
+    let early = diagnostics(None, with("contains: pong", "contain: pong").as_bytes());
+    for width in 1..100 {
+        for faults in [&faults, &early] {
+            assert!(!render::within(faults, width).is_empty());
+        }
+    }
     let shown = wrap::wrapped(&render::within(&faults, 60), 60);
     let shown = anstream::adapter::strip_str(&shown).to_string();
     assert!(shown.lines().all(|line| line.width() <= 60), "{shown}");

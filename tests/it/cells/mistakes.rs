@@ -75,11 +75,11 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             "a prompt of an asker that the cell does not have",
             with(
                 "[{ text: pong }]",
-                "[{ text: pong }]\n    asker: { prompt: single word too }",
+                "[{ text: pong }]\n    asker: { prompt: Say pang }",
             ),
             &[
                 "replies[0].asker.prompt",
-                "no prompt of the cell contains `single word too`",
+                "no prompt of the cell contains `Say pang`",
             ],
         ),
         (
@@ -372,6 +372,11 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             &[
                 "`text` in line 6 begins in the same column as `reply`, so it is no part of it: indent what belongs to `reply`",
             ],
+        ),
+        (
+            "a slip below an empty key",
+            and("flags:\nrepiles: []\n"),
+            &["unknown key `repiles`", "did you mean `replies`?"],
         ),
         (
             "an expectation that is not indented",
