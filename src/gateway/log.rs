@@ -132,10 +132,12 @@ fn exception_of_node(lines: &[String]) -> Option<String> {
         let name = line.split([':', ' ']).next().unwrap_or_default();
         name.ends_with("Error") && line.contains(": ")
     };
-    let is_frame = |line: &str| line.trim_start().starts_with("at ");
-    let mut pairs = lines.windows(2);
-    let found = pairs.find(|pair| is_error(pair[0].trim()) && is_frame(&pair[1]))?;
-    Some(format!("  {}\n  {}", found[1].trim(), found[0].trim()))
+    let is_frame = |line: &&String| line.trim_start().starts_with("at ");
+    // A missing module has the files that need it between both.
+    let frame_below = |at: usize| lines[at + 1..].iter().take(10).find(is_frame);
+    let mut errors = (0..lines.len()).filter(|at| is_error(lines[*at].trim()));
+    let (at, frame) = errors.find_map(|at| Some((at, frame_below(at)?)))?;
+    Some(format!("  {}\n  {}", frame.trim(), lines[at].trim()))
 }
 
 /// A traceback of Python has indented frames, and ends with the exception at the indentation of its head.
@@ -212,6 +214,13 @@ ModuleNotFoundError: No module named 'proxy_server'"#;
         assert_eq!(
             first_exception(&of_node).unwrap(),
             "  at Server.listen (node:net:9:1)\n  Error: listen EADDRINUSE: address already in use"
+        );
+        let without_module =
+            "Error: Cannot find module 'x'\nRequire stack:\n- /srv/y.js\n    at load (node:1:1)";
+        let without_module: Vec<String> = without_module.lines().map(str::to_owned).collect();
+        assert_eq!(
+            first_exception(&without_module).unwrap(),
+            "  at load (node:1:1)\n  Error: Cannot find module 'x'"
         );
         assert_eq!(first_exception(&lines[..1]), None);
         assert_eq!(first_exception(&lines[..3]), None);
