@@ -102,32 +102,36 @@ impl Resolver<'_> {
         if let Some(tool) = asker.has_tool.as_ref().filter(is_of_claude) {
             self.is_offered(&path.then("has_tool"), tool);
         }
-        if let Some(part) = &asker.prompt {
-            let blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
-            let of_block = |block: &'_ PromptBlockForm| {
-                let repeated = block.repeat.as_ref().map(|repeat| repeat.text.clone());
-                block.text.clone().or(repeated)
-            };
-            let texts: Vec<String> = blocks
-                .filter_map(of_block)
-                .chain(self.form.prompt.clone())
-                .collect();
-            let is_there = texts.iter().any(|text| text.contains(part.as_str()));
-            // Claude Code has prompts of its own, so only a text that one of the cell's is almost like is a slip.
-            if let Some(near) = texts
-                .iter()
-                .find_map(|text| near_part(text, part))
-                .filter(|_| !is_there)
-            {
-                let message = format!("no prompt of the cell contains `{}`", quotable(part));
-                let hint = format!(
-                    "write a part of a prompt, as it stands there: `{}`",
-                    quotable(near)
-                );
-                self.reader.hinted(&path.then("prompt"), message, hint);
-            }
+        // A subagent has a prompt of its own.
+        if let Some(part) = asker.prompt.as_ref().filter(|_| asker.subagent != Some(true)) {
+            self.prompt_is_written_right(&path.then("prompt"), part);
         }
         asker
+    }
+
+    /// Reports a part of a prompt that stands in no prompt of the cell, if one has almost the same text. Claude Code has prompts of its
+    /// own, such as that of a summary.
+    fn prompt_is_written_right(&mut self, path: &KeyPath, part: &str) {
+        let blocks = self.form.prompts.iter().flatten().flat_map(|prompt| &prompt.0);
+        let of_block = |block: &'_ PromptBlockForm| {
+            let repeated = block.repeat.as_ref().map(|repeat| repeat.text.clone());
+            block.text.clone().or(repeated)
+        };
+        let texts: Vec<String> = blocks
+            .filter_map(of_block)
+            .chain(self.form.prompt.clone())
+            .collect();
+        if texts.iter().any(|text| text.contains(part)) {
+            return;
+        }
+        if let Some(near) = texts.iter().find_map(|text| near_part(text, part)) {
+            let message = format!("no prompt of the cell contains `{}`", quotable(part));
+            let hint = format!(
+                "write a part of a prompt, as it stands there: `{}`",
+                quotable(near)
+            );
+            self.reader.hinted(path, message, hint);
+        }
     }
 
     /// Reports a tool that the request cannot offer: one that a flag removes, one of another MCP server, or one that neither Claude
@@ -205,14 +209,24 @@ impl Resolver<'_> {
     }
 }
 
-/// The part of `text` that differs from `part` in at most two letters.
+/// The part of `text` that differs from `part` in a letter or two: in one of eight, at most.
 fn near_part<'a>(text: &'a str, part: &str) -> Option<&'a str> {
-    let letters = part.chars().count();
-    let starts = text.char_indices().map(|(start, _)| start);
-    let mut parts = starts.map(|start| {
-        let end = text[start..].char_indices().nth(letters);
-        &text[start..end.map_or(text.len(), |(end, _)| start + end)]
+    let letters: Vec<char> = part.chars().collect();
+    let most = (letters.len() / 8).min(2);
+    let starts: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    // Two slips leave a third of the text as it is.
+    let bounds = [0, letters.len() / 3, 2 * letters.len() / 3, letters.len()];
+    let thirds = bounds.windows(2).filter(|_| most > 0);
+    let places = thirds.flat_map(|bounds| {
+        let third: String = letters[bounds[0]..bounds[1]].iter().collect();
+        let found: Vec<usize> = text.match_indices(&third).map(|(at, _)| at).collect();
+        let places = found.into_iter().filter_map(|at| starts.binary_search(&at).ok());
+        places.map(|place| (place + most).saturating_sub(bounds[0]))
     });
-    let is_near = |other: &&str| strsim::damerau_levenshtein(other, part) <= 2;
-    parts.find(is_near).filter(|_| letters > 4)
+    let places = places.flat_map(|place| place.saturating_sub(2 * most)..=place);
+    let mut parts = places.filter_map(|place| {
+        let end = starts.get(place + letters.len()).copied().unwrap_or(text.len());
+        text.get(*starts.get(place)?..end)
+    });
+    parts.find(|other| strsim::damerau_levenshtein(other, part) <= most)
 }

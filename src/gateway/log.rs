@@ -134,7 +134,11 @@ fn exception_of_node(lines: &[String]) -> Option<String> {
     };
     let is_frame = |line: &&String| line.trim_start().starts_with("at ");
     // A missing module has the files that need it between both.
-    let frame_below = |at: usize| lines[at + 1..].iter().take(10).find(is_frame);
+    let is_of_stack = |line: &&String| line.trim() == "Require stack:" || line.starts_with("- ");
+    let frame_below = |at: usize| {
+        let mut below = lines[at + 1..].iter().skip_while(is_of_stack);
+        below.next().filter(is_frame)
+    };
     let mut errors = (0..lines.len()).filter(|at| is_error(lines[*at].trim()));
     let (at, frame) = errors.find_map(|at| Some((at, frame_below(at)?)))?;
     Some(format!("  {}\n  {}", frame.trim(), lines[at].trim()))
@@ -221,6 +225,13 @@ ModuleNotFoundError: No module named 'proxy_server'"#;
         assert_eq!(
             first_exception(&without_module).unwrap(),
             "  at load (node:1:1)\n  Error: Cannot find module 'x'"
+        );
+        let later =
+            "ConfigError: x is missing: using defaults\nloading\nTypeError: no y\n    at main (z.js:1:1)";
+        let later: Vec<String> = later.lines().map(str::to_owned).collect();
+        assert_eq!(
+            first_exception(&later).unwrap(),
+            "  at main (z.js:1:1)\n  TypeError: no y"
         );
         assert_eq!(first_exception(&lines[..1]), None);
         assert_eq!(first_exception(&lines[..3]), None);

@@ -104,7 +104,10 @@ pub fn failure_in_short(failure: &Failure) -> String {
     let mut explained = None;
     if let Some((first, others)) = failure.mismatches.split_first() {
         explained = explanation(failure, first);
-        let summary = clip(&explained_by(&first.summary, explained));
+        let whole = explained_by(&first.summary, explained);
+        // What is cut here stands in the cause.
+        explained = explained.filter(|_| whole.chars().count() <= SHORT);
+        let summary = clip(&whole);
         let more = others.iter().filter(|other| other.status == first.status).count();
         lines.push(match more {
             0 => summary,

@@ -42,7 +42,13 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let (Some(sent), Some(came)) = (Answer::given(given), came) else {
         if back.stream && given.message.is_some() {
             let unknown = unknown_events(given, back).into_iter();
-            found.extend(unknown.filter(|event| event.path == ERROR));
+            let (errors, others): (Vec<_>, Vec<_>) = unknown.partition(|event| event.path == ERROR);
+            found.extend(errors);
+            let lost = no_message(given, back);
+            let is_whole_answer = lost.as_ref().is_some_and(|lost| lost.path == THE_ANSWER);
+            found.extend(lost);
+            found.extend(others.into_iter().filter(|_| is_whole_answer));
+            return found;
         }
         found.extend(no_message(given, back));
         return found;

@@ -423,6 +423,27 @@ fn checked(folder: &Folder) -> String {
 const WHOLE: &str =
     "prompt: a\nreplies:\n  - content: [{ text: a }]\nexpect:\n  schema_arrived:\n    exit: 0\n";
 
+/// Claude Code and subagents have prompts of their own.
+#[test]
+fn a_prompt_of_an_asker_may_be_of_claude_code() {
+    let asked = |asker: &str| {
+        let cell = with(
+            "[{ text: pong }]",
+            &format!("[{{ text: pong }}]\n    asker: {{ {asker} }}"),
+        );
+        found(&cell)
+    };
+    for asker in [
+        "prompt: Say pong",
+        "prompt: detailed summary",
+        "prompt: tong",
+        "subagent: true, prompt: Say pang",
+    ] {
+        assert_eq!(asked(asker), "", "{asker}");
+    }
+    assert!(asked("prompt: Say pang").contains("Say pong"));
+}
+
 /// A cell may be about a tool that only a newer Claude Code has.
 #[test]
 fn the_flag_for_tools_makes_a_new_tool_known() {

@@ -172,6 +172,16 @@ fn an_error_in_a_stream_explains_the_losses_after_it() {
     ] {
         assert_starts(&headline_of(broken_by(text)), "reply 1: event `error` added: ");
     }
+    let of_another_api = Wire::one().comes_back(|events| {
+        *events = timed(
+            0,
+            [1, 2].map(|number| json!({"object": "chat.completion.chunk", "number": number})),
+        );
+    });
+    let changes = of_another_api.changes();
+    assert_starts(&changes[0], "reply 1: the answer dropped");
+    assert_starts(&changes[1], "reply 1: event `without a type` added: {\"object\"");
+    assert_eq!(changes.len(), 2, "{changes:?}");
     let only_an_error = Wire::one().comes_back(|events| {
         *events = timed(
             0,
