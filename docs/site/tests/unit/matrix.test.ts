@@ -129,7 +129,10 @@ function withTier(more: object) {
 test('findings, verdicts and levels are read', () => {
   const read = detailsOf(details);
   const known = {...details.findings[1]?.known, workaround: undefined};
-  assert.deepEqual(read.findings[1], {...details.findings[1], known, tierNames: ['Haiku', 'Sonnet', 'Opus']});
+  const names = {worksIn: [], tierNames: ['Haiku', 'Sonnet', 'Opus']};
+  assert.deepEqual(read.findings[1], {...details.findings[1], known, ...names});
+  const mixed = {...details.findings[1]!, works_in: ['tool_use']};
+  assert.deepEqual(detailsOf({...details, findings: [mixed], features: {}}).findings[0]?.worksIn, ['tool_use']);
   assert.equal(read.findings[0]?.known, undefined);
   const tier = read.cells.get('tool_use')?.get('azure')?.[2];
   assert.equal(tier?.verdict, 'unfaithful');
