@@ -276,11 +276,7 @@ fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
     let is_native = |tool: &Tool| tool.definition.get("toolSpec").is_none();
     let view = match is_native(sent) && is_native(arrived) {
         true => |tool: &Tool| without_breakpoint(&tool.definition),
-        false => |tool: &Tool| {
-            let mut definition = definition(tool);
-            definition["name"] = tool.name.as_str().into();
-            definition
-        },
+        false => named_definition,
     };
     let found = values::differences(Part::Tool, name, &view(sent), &view(arrived)).into_iter();
     found
@@ -290,6 +286,13 @@ fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {
             false => Vec::new(),
         })
         .collect()
+}
+
+/// [`definition`] with the name.
+fn named_definition(tool: &Tool) -> Value {
+    let mut named = definition(tool);
+    named["name"] = tool.name.as_str().into();
+    named
 }
 
 /// The parts of a definition that a model sees, in the same form for all routes.
@@ -327,11 +330,7 @@ fn thinking(request: &MessageRequest) -> Option<Value> {
 
 fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
     match request.tools.get(place) {
-        Some(tool) => {
-            let mut named = definition(tool);
-            named["name"] = tool.name.as_str().into();
-            Some(named)
-        }
+        Some(tool) => Some(named_definition(tool)),
         None => Some(as_json(
             &items(without_body(request))
                 .get(place - request.tools.len())?
