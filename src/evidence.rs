@@ -62,6 +62,8 @@ pub struct Evidence {
     pub gateway: bool,
     /// Whether it already ran: its user configured it. Not recorded.
     pub attached: bool,
+    /// Whether Claude Code is another version than the pinned one, for which the cells are written. Not recorded.
+    pub other_claude: bool,
     pub transcript: Transcript,
     pub exit: Exit,
     /// The last 64 KiB of `claude`'s standard error.

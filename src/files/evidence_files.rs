@@ -102,6 +102,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Evidence> {
         behind,
         gateway: behind == Behind::Live || !sent.is_empty(),
         attached: false,
+        other_claude: false,
         transcript: Transcript::from_jsonl(&transcript),
         exit: whole(&folder.join(file::EXIT))?.unwrap_or(Exit {
             code: None,

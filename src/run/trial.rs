@@ -237,6 +237,7 @@ impl TrialTask<'_> {
             behind: session.behind(),
             gateway: session.is_compared(&self.name.cell.provider),
             attached: session.gateway.is_attached(),
+            other_claude: session.has_other_claude(),
             transcript: ran.transcript,
             exit: ran.exit,
             stderr: ran.stderr,

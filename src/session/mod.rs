@@ -192,6 +192,11 @@ impl Session {
         Some(format!("{WITHOUT_FLAG} {version} does not name `{missing}`."))
     }
 
+    /// Whether Claude Code is a version that the run asks for, and not the pinned one.
+    pub fn has_other_claude(&self) -> bool {
+        self.claude_flags.is_some()
+    }
+
     /// How strongly each `claude` is confined.
     pub fn isolation(&self) -> IsolationLevel {
         self.cage

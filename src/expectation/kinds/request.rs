@@ -15,7 +15,7 @@ use crate::expectation::{
 use crate::findings::Level;
 use crate::text::listed;
 use crate::wire::body_fields;
-use crate::wire::exchange::ProviderExchange;
+use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::target::prompt;
 use crate::wire::{Operation, Route};
 use crate::wire_diff::Part;
@@ -41,7 +41,8 @@ pub struct RequestForm {
     #[serde(default)]
     #[schemars(extend("examples" = [{"anthropic-version": {"equals": "2023-06-01"}}]))]
     headers: IndexMap<String, MatcherForm>,
-    /// What its body must hold as the provider received it, by JSONPath (RFC 9535).
+    /// What its body must hold as the provider received it, by JSONPath (RFC 9535). What another version of Claude Code than
+    /// the pinned one sent in no request of the trial is not judged.
     #[serde(default)]
     #[schemars(extend("examples" = [{"$.max_tokens": {"min": 1}, "$.tools[?@.name == 'Bash']": {"exists": true}}]))]
     body: IndexMap<String, MatcherForm>,
@@ -101,7 +102,7 @@ impl Kind for RequestCheck {
     }
 
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
-        match self.without_unsent_headers(scene) {
+        match self.without_unsent(scene) {
             Some(rest) if rest.has_condition() => rest.judge(scene),
             Some(_) => Ruling::NotJudged,
             None => self.judge_all(scene),
@@ -187,21 +188,30 @@ impl RequestCheck {
         })
     }
 
-    /// Without the headers that Claude Code sent in no request, unless they have to be absent; `None` if that changes
-    /// nothing.
-    fn without_unsent_headers(&self, scene: &Scene<'_>) -> Option<Self> {
-        let is_unsent = |name: &str| {
-            never_sent(self.operation, scene, |request| {
-                request.header(name).next().is_some()
-            })
-        };
-        let headers = self.headers.iter();
-        let judged = headers.filter(|(name, matcher)| matcher.check(&[]).is_ok() || !is_unsent(name));
-        let judged: Vec<(String, Matcher)> = judged.cloned().collect();
-        (judged.len() < self.headers.len()).then(|| Self {
-            headers: judged,
+    /// Without what Claude Code sent in no request, unless it has to be absent; `None` if that changes nothing. A path into the
+    /// body counts only on another version of Claude Code than the pinned one: on the pinned one it is the cell's mistake.
+    fn without_unsent(&self, scene: &Scene<'_>) -> Option<Self> {
+        let is_optional = |matcher: &Matcher| matcher.check(&[]).is_ok();
+        let headers = self.headers.iter().filter(|(name, matcher)| {
+            let has = |request: &RecordedRequest| request.header(name).next().is_some();
+            is_optional(matcher) || !never_sent(self.operation, scene, has)
+        });
+        let mut exchanges = scene.evidence.exchanges.iter();
+        let is_same_form = exchanges.all(|exchange| exchange.route.is_some_and(Route::is_messages_api));
+        let is_for_this_version = !scene.evidence.other_claude || !is_same_form;
+        let body = self.body.iter().filter(|(query, matcher)| {
+            let has = |request: &RecordedRequest| {
+                let body = request.body.json();
+                body.is_some_and(|body| !query.path.query(body).is_empty())
+            };
+            is_for_this_version || is_optional(matcher) || !never_sent(self.operation, scene, has)
+        });
+        let judged = Self {
+            headers: headers.cloned().collect(),
+            body: body.cloned().collect(),
             ..self.clone()
-        })
+        };
+        (judged != *self).then_some(judged)
     }
 
     fn has_condition(&self) -> bool {

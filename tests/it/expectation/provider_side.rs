@@ -179,7 +179,7 @@ const PNG: &[u8] = b"not really a png";
 
 /// What Claude Code did not send cannot arrive. What it sent in any request is judged.
 #[test]
-fn a_beta_or_header_that_was_not_sent_is_not_judged() {
+fn what_was_not_sent_is_not_judged() {
     let name = "interleaved-thinking-2025-05-14";
     let sent = |headers: &[(&str, &str)]| {
         let mut passage = gateway_exchange(&text_exchange(), "application/json");
@@ -210,6 +210,19 @@ fn a_beta_or_header_that_was_not_sent_is_not_judged() {
         exists: Some(exists),
         ..Matcher::default()
     };
+    let field = |path: &str| {
+        Check::Request(RequestCheck {
+            body: vec![(path.to_owned().try_into().unwrap(), exists(true))],
+            ..anything_of(Turn::Number(1))
+        })
+    };
+    let of_other_claude = || Evidence {
+        other_claude: true,
+        ..sent(&[])
+    };
+    let mut lost = of_other_claude();
+    let sent_body = json!({"safeguards": [], "messages": []});
+    lost.sent[0].request.body = Body::Json(sent_body);
     let unsent = || sent(&[("anthropic-beta", "effort-2025-11-24")]);
     let of_the_api = sent(&[("anthropic-beta", "advanced-tool-use-2025-11-20")]);
     let hinted = || sent(&[("x-hint", "1")]);
@@ -251,6 +264,24 @@ fn a_beta_or_header_that_was_not_sent_is_not_judged() {
             "the other conditions",
             header(exists(true), wrong),
             unsent(),
+            BROKEN,
+        ),
+        (
+            "a field that another Claude Code does not send",
+            field("$.safeguards"),
+            of_other_claude(),
+            NOT_JUDGED,
+        ),
+        (
+            "a field that no Claude Code sends",
+            field("$.safeguards"),
+            sent(&[]),
+            BROKEN,
+        ),
+        (
+            "a field of another Claude Code that was lost",
+            field("$.safeguards"),
+            lost,
             BROKEN,
         ),
     ]);

@@ -21,6 +21,7 @@ pub fn nothing() -> Evidence {
     Evidence {
         gateway: true,
         attached: false,
+        other_claude: false,
         sent: Vec::new(),
         ambiguous: Vec::new(),
         behind: Behind::Simulated,
