@@ -9,6 +9,7 @@ pub mod pacing;
 pub mod daemon;
 pub mod preflight;
 mod recorded;
+mod slowdowns;
 pub mod schedule;
 
 use std::collections::{BTreeSet, HashMap};
@@ -47,6 +48,7 @@ use pacing::Pacing;
 use recorded::Ambiguous;
 pub use recorded::Recorded;
 use schedule::{ProviderPace, Schedule, SlotHandle};
+use slowdowns::Slowdowns;
 
 /// Claude Code wants a region for Bedrock; the gateway has its own.
 const UNUSED_REGION: &str = "us-east-1";
@@ -155,9 +157,15 @@ impl Session {
         secrets.extend(options.wanted.headers.iter().map(|(_, value)| value.clone()));
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
+        let address = match gateway.is_attached() {
+            true => gateway.base_url.as_str(),
+            // Each run has another port.
+            false => "own",
+        };
+        let slowdowns = Slowdowns::of(&options.environment, address);
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
-            pacing: Pacing::new(options.limits.clone(), options.shares),
+            pacing: Pacing::new(options.limits.clone(), options.shares, slowdowns),
             records: options.records,
             met_simulator: AtomicBool::new(false),
             schedule: Schedule::new(cores(), pace(options.mutants, provider.as_ref())),

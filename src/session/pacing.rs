@@ -2,7 +2,8 @@
 //!
 //! A limit is spread evenly, because a provider may enforce 60 requests a minute as one a second
 //! (<https://platform.claude.com/docs/en/api/rate-limits>). The number of requests at once grows by one for each round of good
-//! replies, and is halved by a 429, 503 or 529. `retry-after` stops the lane for that time, up to [`LONGEST_BLOCK`].
+//! replies, and is halved by a 429, 503 or 529. `retry-after` stops the lane for that time, up to [`LONGEST_BLOCK`]. Both also hold
+//! for the other runs of this machine that use the same gateway.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -16,10 +17,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cells::limits::{Limit, Limits};
-use crate::clock::WaitClock;
+use crate::clock::{WaitClock, now_ms};
 use crate::ids::{ProviderId, TierId};
 use crate::progress::ProgressSink;
 use crate::relay::{RequestHold, RequestPermit};
+use crate::session::slowdowns::{SharedSlowdown, Slowdown, Slowdowns};
 
 /// The requests of a lane that may be under way at first, and at most.
 const AT_FIRST: f64 = 4.0;
@@ -31,6 +33,9 @@ const SLOW_DOWN: [u16; 3] = [429, 503, 529];
 /// The longest time for which `retry-after` stops a lane. After a longer one, the next request gets the 429, and its trial ends
 /// with the cause `rate_limit`.
 const LONGEST_BLOCK: Duration = Duration::from_secs(120);
+
+/// Times in whole milliseconds are at most this much too late. A cut that came before a request must never seem to come after it.
+const ROUNDING_MS: u64 = 3;
 
 /// A reader who sees no progress for this time wonders why.
 const LONG_WAIT: Duration = Duration::from_secs(10);
@@ -45,6 +50,8 @@ pub struct Pacing {
     limits: Limits,
     /// The parts of a run on one account: each takes its share of a limit, and at least one a minute.
     shares: u32,
+    /// What the runs of this machine tell each other.
+    slowdowns: Slowdowns,
     lanes: Mutex<HashMap<(ProviderId, TierId), Arc<Lane>>>,
     /// Gets a line when a request waits long.
     speaker: OnceLock<Arc<dyn ProgressSink>>,
@@ -55,6 +62,8 @@ struct Lane {
     tokens: Option<(DefaultDirectRateLimiter, NonZeroU32)>,
     window: Mutex<Window>,
     changed: Notify,
+    since: Instant,
+    shared: SharedSlowdown,
 }
 
 struct Window {
@@ -68,11 +77,22 @@ struct Window {
     spoke_at: Option<Instant>,
 }
 
+impl Window {
+    /// Halves the number of requests. A request that was sent before the last cut says nothing about the new number.
+    fn cut(&mut self, sent_at: Instant, now: Instant) {
+        if self.cut_at.is_none_or(|cut_at| cut_at <= sent_at) {
+            self.allowed = (self.allowed / 2.0).max(1.0);
+            self.cut_at = Some(now);
+        }
+    }
+}
+
 impl Pacing {
     /// `shares` is the number of parts that run at the same time (`--shard K/N`).
-    pub fn new(limits: Limits, shares: usize) -> Self {
+    pub fn new(limits: Limits, shares: usize, slowdowns: Slowdowns) -> Self {
         Self {
             limits,
+            slowdowns,
             shares: u32::try_from(shares.max(1)).unwrap_or(u32::MAX),
             lanes: Mutex::default(),
             speaker: OnceLock::new(),
@@ -117,7 +137,10 @@ impl Pacing {
     fn lane(&self, provider: &ProviderId, tier: &TierId) -> Arc<Lane> {
         let mut lanes = self.lanes.lock();
         let key = (provider.clone(), tier.clone());
-        let lane = || Arc::new(Lane::new(self.limits.of(provider, tier), self.shares));
+        let lane = || {
+            let shared = self.slowdowns.of_lane(&format!("{provider}/{tier}"));
+            Arc::new(Lane::new(self.limits.of(provider, tier), self.shares, shared))
+        };
         Arc::clone(lanes.entry(key).or_insert_with(lane))
     }
 
@@ -154,6 +177,11 @@ impl Pacing {
             })
             .collect();
         lines.sort();
+        // The same for each lane.
+        let error = lanes.values().find_map(|lane| lane.shared.error());
+        let unheard =
+            |error| format!("pacing: other runs of this machine do not slow down with this one: {error}");
+        lines.extend(error.map(unheard));
         lines
     }
 }
@@ -172,7 +200,7 @@ fn limiter(
 }
 
 impl Lane {
-    fn new(limit: Limit, shares: u32) -> Self {
+    fn new(limit: Limit, shares: u32, shared: SharedSlowdown) -> Self {
         let requests = limit.requests_per_minute;
         Self {
             requests: requests.map(|limit| limiter(limit, shares, |_| NonZeroU32::MIN).0),
@@ -190,6 +218,26 @@ impl Lane {
                 spoke_at: None,
             }),
             changed: Notify::new(),
+            since: Instant::now(),
+            shared,
+        }
+    }
+
+    /// Slows down for what a provider asked another run.
+    fn learn(&self) {
+        let Some(told) = self.shared.read() else {
+            return;
+        };
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let mut window = self.window.lock();
+        let age = Duration::from_millis(now_ms.saturating_sub(told.sent_at_ms));
+        let sent_at = now.checked_sub(age).filter(|sent_at| *sent_at >= self.since);
+        if let Some(sent_at) = sent_at {
+            window.cut(sent_at, now);
+        }
+        let wait = Duration::from_millis(told.blocked_until_ms.saturating_sub(now_ms));
+        if !wait.is_zero() && wait <= LONGEST_BLOCK {
+            window.blocked_until = window.blocked_until.max(Some(now + wait));
         }
     }
 
@@ -235,6 +283,7 @@ impl Lane {
         let begun = Instant::now();
         let mut permit = loop {
             let changed = self.changed.notified();
+            self.learn();
             let blocked_until = {
                 let mut window = self.window.lock();
                 let now = Instant::now();
@@ -265,6 +314,7 @@ impl Lane {
             if let Some(requests) = &self.requests {
                 requests.until_ready().await;
             }
+            self.learn();
             match self.blocked_until() {
                 Some(until) => sleep_until(until).await,
                 None => break,
@@ -287,14 +337,17 @@ impl RequestPermit for LanePermit {
         let now = Instant::now();
         if SLOW_DOWN.contains(&status) {
             window.slowed += 1;
-            // What was sent before the last cut says nothing about the new number.
-            if window.cut_at.is_none_or(|cut_at| cut_at <= self.sent_at) {
-                window.allowed = (window.allowed / 2.0).max(1.0);
-                window.cut_at = Some(now);
-            }
-            if let Some(wait) = retry_after.filter(|wait| *wait <= LONGEST_BLOCK) {
+            window.cut(self.sent_at, now);
+            let wait = retry_after.filter(|wait| *wait <= LONGEST_BLOCK);
+            if let Some(wait) = wait {
                 window.blocked_until = window.blocked_until.max(Some(now + wait));
             }
+            let now_ms = now_ms();
+            let ms = |time: Duration| time.as_millis() as u64;
+            self.lane.shared.tell(Slowdown {
+                sent_at_ms: now_ms.saturating_sub(ms(now - self.sent_at) + ROUNDING_MS),
+                blocked_until_ms: wait.map_or(0, |wait| now_ms + ms(wait)),
+            });
         } else if status < 400 {
             window.allowed = (window.allowed + 1.0 / window.allowed).min(AT_MOST);
         }
@@ -312,13 +365,20 @@ impl Drop for LanePermit {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use futures_util::future::join_all;
 
     use super::*;
 
+    /// A folder that cannot be made.
+    fn alone() -> Slowdowns {
+        Slowdowns::at(Path::new("/dev/null"), "http://gateway")
+    }
+
     fn lane(limits: &[&str]) -> Arc<Lane> {
         let limits = limits.iter().map(|text| text.parse().unwrap()).collect();
-        let pacing = Pacing::new(Limits(limits), 1);
+        let pacing = Pacing::new(Limits(limits), 1, alone());
         pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"))
     }
 
@@ -403,6 +463,50 @@ mod tests {
         assert!((3.5..4.5).contains(&allowed), "{allowed}");
     }
 
+    #[tokio::test]
+    async fn the_runs_of_a_machine_slow_down_together() {
+        let cache = tempfile::tempdir().unwrap();
+        let lane = |gateway: &str, tier: &str| {
+            let pacing = Pacing::new(Limits::default(), 2, Slowdowns::at(cache.path(), gateway));
+            pacing.lane(&ProviderId::new("anthropic"), &TierId::new(tier))
+        };
+        let allowed = |lane: &Lane| lane.window.lock().allowed;
+        let (first, second) = (lane("http://a", "haiku"), lane("http://a", "haiku"));
+        let others = [lane("http://a", "opus"), lane("http://b", "haiku")];
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut sent = join_all((0..2).map(|_| first.enter(1))).await;
+        let begun = Instant::now();
+        for permit in &mut sent {
+            permit.replied(429, Some(Duration::from_millis(400)));
+        }
+        for lane in others {
+            lane.enter(1).await;
+            assert!(allowed(&lane) > 3.9 && begun.elapsed() < Duration::from_millis(390));
+        }
+        for _ in 0..2 {
+            second.enter(1).await;
+        }
+        assert!(
+            begun.elapsed() >= Duration::from_millis(390),
+            "{:?}",
+            begun.elapsed()
+        );
+        first.learn();
+        let both = [allowed(&first), allowed(&second)];
+        assert!(
+            both.iter().all(|allowed| (1.9..2.1).contains(allowed)),
+            "{both:?}"
+        );
+        let late = lane("http://a", "haiku");
+        late.enter(1).await;
+        assert!(allowed(&late) > 3.9, "what was before a run does not halve it");
+        let unheard = Pacing::new(Limits::default(), 1, alone());
+        let lane = unheard.lane(&ProviderId::new("azure"), &TierId::new("opus"));
+        lane.enter(1).await.replied(529, None);
+        let reports = unheard.reports();
+        assert!(reports[1].contains("/dev/null"), "{reports:?}");
+    }
+
     #[derive(Default)]
     struct Heard(Mutex<Vec<String>>);
 
@@ -415,7 +519,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_wait_is_said_once_a_minute() {
         let heard = Arc::new(Heard::default());
-        let pacing = Pacing::new(Limits::default(), 1);
+        let pacing = Pacing::new(Limits::default(), 1, alone());
         pacing.report_waits(&(Arc::clone(&heard) as Arc<dyn ProgressSink>));
         let (provider, tier) = (ProviderId::new("azure"), TierId::new("opus"));
         let hold = pacing.hold(&provider, &tier, &Arc::default());
@@ -434,11 +538,11 @@ mod tests {
 
     #[test]
     fn a_part_of_a_run_takes_its_share() {
-        let pacing = Pacing::new(Limits(vec!["any=10".parse().unwrap()]), 40);
+        let pacing = Pacing::new(Limits(vec!["any=10".parse().unwrap()]), 40, alone());
         let lane = pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"));
         assert!(lane.requests.is_some());
         assert_eq!(pacing.too_small().len(), 1, "40 parts send at least 40 a minute");
-        let enough = Pacing::new(Limits(vec!["any=40".parse().unwrap()]), 40);
+        let enough = Pacing::new(Limits(vec!["any=40".parse().unwrap()]), 40, alone());
         assert!(enough.too_small().is_empty());
         assert!(pacing.reports().is_empty());
     }
