@@ -155,6 +155,14 @@ impl Project {
         trials.iter().filter(&mut is_so).cloned().collect()
     }
 
+    /// Whether no live run can have the trial. The token of a subscription is the simulator's.
+    pub fn needs_script(&self, trial: &TrialName) -> bool {
+        let Planned::Run(planned) = self.plan(None, trial) else {
+            return false;
+        };
+        planned.test().needs_script.is_some() || planned.test().subscription
+    }
+
     /// What the gateway called `name` is known to break; nothing if it has no file.
     pub fn known_findings(&self, name: &str) -> Result<KnownFindings, Vec<Diagnostic>> {
         self.gateway(name).map(|gateway| gateway.known)

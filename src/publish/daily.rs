@@ -212,9 +212,12 @@ impl<'a> DailyRun<'a> {
                 .map_err(|errors| broken(&errors))?,
             None => KnownFindings::NONE,
         };
+        let trials = axes.in_scope(&project.manifest, project.trials());
+        let scripted = trials.iter().filter(|trial| project.needs_script(trial));
         let rules = GateRules {
             stamp: &stamp,
-            trials: axes.in_scope(&project.manifest, project.trials()).len(),
+            trials: trials.len(),
+            scripted: scripted.count(),
             applicable: &project.applicable_trials(),
             known: &known,
             allow_inconclusive: self.options.allow_inconclusive,

@@ -49,7 +49,8 @@ pub enum Refusal {
     Simulated,
     Filtered {
         selected: usize,
-        trials: usize,
+        /// The trials that a live run can have.
+        possible: usize,
     },
     Incomplete {
         finished: usize,
@@ -86,6 +87,8 @@ pub struct GateRules<'a> {
     pub stamp: &'a Stamp,
     /// The number of the project's trials. A pair of the manifest without a cell has none, and counts as not tested.
     pub trials: usize,
+    /// The number of those that no live run can have: their cells need their own replies. They count as not tested.
+    pub scripted: usize,
     /// The project's trials without those that are not applicable.
     pub applicable: &'a [TrialName],
     /// What the gateway of the run is known to break.
@@ -112,7 +115,7 @@ pub fn decide(
         details: Details::build(manifest, &counted, rules.stamp)?,
         version_history: None,
     };
-    let mut refusals = of_run(results, rules.trials);
+    let mut refusals = of_run(results, rules.trials, rules.scripted);
     refusals.extend(of_versions(results, rules.stamp));
     let (required, reached) = (rules.isolation, results.run.isolation.unwrap_or_default());
     if reached < required {
@@ -172,17 +175,18 @@ fn is_judged(entry: &TrialRecord) -> bool {
     entry.cause.is_none_or(Cause::is_judged)
 }
 
-fn of_run(results: &Results, trials: usize) -> Vec<Refusal> {
+fn of_run(results: &Results, trials: usize, scripted: usize) -> Vec<Refusal> {
     let run = &results.run;
     let finished: BTreeSet<_> = results.results.iter().map(|entry| &entry.nodeid).collect();
     let mut refusals = Vec::new();
     if run.behind == Behind::Simulated {
         refusals.push(Refusal::Simulated);
     }
-    if run.selected < trials || run.trials != trials {
+    let possible = trials - scripted;
+    if run.selected < possible || run.trials != trials {
         refusals.push(Refusal::Filtered {
             selected: run.selected,
-            trials,
+            possible,
         });
     }
     if !run.complete || finished.len() < run.selected {
@@ -286,9 +290,9 @@ impl fmt::Display for Refusal {
             Self::Simulated => {
                 f.write_str("the run used a provider simulator: only a live run tests the providers")
             }
-            Self::Filtered { selected, trials } => write!(
+            Self::Filtered { selected, possible } => write!(
                 f,
-                "the run selected {selected} of the project's {trials} trials: run all of them"
+                "the run selected {selected} of the {possible} trials that a live run can have: run all of them"
             ),
             Self::Incomplete { finished, selected } => {
                 write!(

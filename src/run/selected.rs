@@ -111,7 +111,7 @@ impl SelectedTrials {
         }
         let is_live = is_live(environment);
         if is_live {
-            let left_out = leave_out(&mut names, |name| needs_script(&project, name));
+            let left_out = leave_out(&mut names, |name| project.needs_script(name));
             if left_out > 0 {
                 notes.push(format!(
                     "{left_out} trials need the replies of their cells, so this live run leaves them out (`needs_script` says why)"
@@ -309,14 +309,6 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
         },
         _ => false,
     }
-}
-
-/// Whether no live run can have the trial. The token of a subscription is the simulator's.
-fn needs_script(project: &Project, name: &TrialName) -> bool {
-    let Planned::Run(planned) = project.plan(None, name) else {
-        return false;
-    };
-    planned.test().needs_script.is_some() || planned.test().subscription
 }
 
 /// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,

@@ -32,11 +32,11 @@ async fn publish(hub: &Hub, arguments: &[&str], change: impl FnOnce(&mut Value))
 
 /// The gate's decision about the results after `change`.
 fn decided(change: impl FnOnce(&mut Value)) -> GateDecision {
-    decided_at(IsolationLevel::None, &results(change))
+    decided_at(IsolationLevel::None, 0, &results(change))
 }
 
-/// The gate's decision about `results` if it requires the level `isolation`.
-fn decided_at(isolation: IsolationLevel, results: &str) -> GateDecision {
+/// The gate's decision about `results` if it requires the level `isolation`, and `scripted` trials need their own replies.
+fn decided_at(isolation: IsolationLevel, scripted: usize, results: &str) -> GateDecision {
     let results = Results::parse(results).unwrap();
     let project = Project::open(root()).unwrap();
     let stamp = Stamp::new(&results, Some("v1.83.0-stable".into()), None, None).unwrap();
@@ -47,6 +47,7 @@ fn decided_at(isolation: IsolationLevel, results: &str) -> GateDecision {
     let rules = GateRules {
         stamp: &stamp,
         trials: v0.in_scope(&project.manifest, project.trials()).len(),
+        scripted,
         applicable: &project.applicable_trials(),
         known: &KnownFindings::NONE,
         allow_inconclusive: false,
@@ -71,16 +72,22 @@ fn an_incomplete_or_simulated_run_is_refused() {
         ("the run used a provider simulator", |results| {
             results["run"]["behind"] = "simulated".into();
         }),
-        ("the run selected 89 of the project's 90 trials", |results| {
-            results["results"].as_array_mut().unwrap().pop();
-            results["run"]["selected"] = 89.into();
-        }),
-        ("the run selected 89 of the project's 90 trials", |results| {
-            // The results claim that the project has no more trials.
-            results["results"].as_array_mut().unwrap().pop();
-            results["run"]["selected"] = 89.into();
-            results["run"]["trials"] = 89.into();
-        }),
+        (
+            "the run selected 89 of the 90 trials that a live run can have",
+            |results| {
+                results["results"].as_array_mut().unwrap().pop();
+                results["run"]["selected"] = 89.into();
+            },
+        ),
+        (
+            "the run selected 89 of the 90 trials that a live run can have",
+            |results| {
+                // The results claim that the project has no more trials.
+                results["results"].as_array_mut().unwrap().pop();
+                results["run"]["selected"] = 89.into();
+                results["run"]["trials"] = 89.into();
+            },
+        ),
         ("the run is incomplete: 89 of 90 trials finished", |results| {
             results["results"].as_array_mut().unwrap().pop();
             results["run"]["complete"] = false.into();
@@ -115,6 +122,25 @@ fn an_incomplete_or_simulated_run_is_refused() {
             "no `{why}` in {refusals:?}"
         );
     }
+}
+
+#[test]
+fn a_live_run_need_not_have_the_trials_that_need_a_script() {
+    let without = |left_out: usize| {
+        let results = results(|results| {
+            let trials = results["results"].as_array_mut().unwrap();
+            trials.truncate(trials.len() - left_out);
+            results["run"]["selected"] = trials.len().into();
+        });
+        let refusals = decided_at(IsolationLevel::None, 3, &results).refusals;
+        refusals.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(without(3), Vec::<String>::new());
+    let refusals = without(4).concat();
+    assert_has(
+        &refusals,
+        "the run selected 86 of the 87 trials that a live run can have",
+    );
 }
 
 #[test]
@@ -383,7 +409,7 @@ async fn an_address_with_a_token_is_refused_and_not_shown() {
 fn results_of_a_weaker_cage_are_refused() {
     let mut text: Value = serde_json::from_str(&results(|_| {})).unwrap();
     let refused = |text: &Value| {
-        let decision = decided_at(IsolationLevel::Full, &text.to_string());
+        let decision = decided_at(IsolationLevel::Full, 0, &text.to_string());
         let refusals = decision.refusals.iter().map(ToString::to_string);
         refusals.collect::<Vec<_>>().join("; ")
     };
