@@ -155,6 +155,13 @@ test('the page says which settings the gateway had', () => {
   assert.match(render(matrix, details), /<dt>Gateway<\/dt><dd>LiteLLM 1\.83\.0<\/dd>/);
 });
 
+test('the page names its gateway above the table', () => {
+  const banner = (gateway?: object) =>
+    /<dt>([^<]*)<\/dt><dd>1\.83\.0<\/dd>/.exec(render(matrix, {...details, gateway}))?.[1];
+  assert.equal(banner(), 'LiteLLM');
+  assert.equal(banner({kind: 'catalogue', name: 'portkey'}), 'Portkey');
+});
+
 test('the text about the run names its tiers', () => {
   const sentence = (run: {matrix: unknown; details: unknown}) => {
     const table = readMatrix(run.matrix);

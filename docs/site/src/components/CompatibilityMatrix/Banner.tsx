@@ -9,13 +9,15 @@ import {ageInDays, localTime, localTimeZone, relativeTime, utcTime} from './time
 type Props = {
   matrix: Matrix;
   evidence?: EvidenceKind;
-  /** The configuration of LiteLLM, unless it is the usual one. */
+  /** The gateway's name for readers. */
+  gateway: string;
+  /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
   staleAfterDays: number;
 };
 
 /** The time and the versions of the matrix. */
-export function Banner({matrix, evidence, configuration, staleAfterDays}: Props): ReactElement {
+export function Banner({matrix, evidence, gateway, configuration, staleAfterDays}: Props): ReactElement {
   const now = useNow();
   return (
     <>
@@ -27,7 +29,7 @@ export function Banner({matrix, evidence, configuration, staleAfterDays}: Props)
           </dd>
         </div>
         <div>
-          <dt>LiteLLM</dt>
+          <dt>{gateway}</dt>
           <dd>{matrix.litellmVersion}</dd>
         </div>
         <div>
@@ -48,7 +50,13 @@ export function Banner({matrix, evidence, configuration, staleAfterDays}: Props)
         )}
       </dl>
       {evidence === 'simulated' && <SimulationNote />}
-      {now && <StalenessWarning days={ageInDays(matrix.generatedAt, now)} staleAfterDays={staleAfterDays} />}
+      {now && (
+        <StalenessWarning
+          gateway={gateway}
+          days={ageInDays(matrix.generatedAt, now)}
+          staleAfterDays={staleAfterDays}
+        />
+      )}
     </>
   );
 }
@@ -81,7 +89,15 @@ function SimulationNote(): ReactElement {
   );
 }
 
-function StalenessWarning({days, staleAfterDays}: {days: number; staleAfterDays: number}): ReactElement | null {
+function StalenessWarning({
+  gateway,
+  days,
+  staleAfterDays,
+}: {
+  gateway: string;
+  days: number;
+  staleAfterDays: number;
+}): ReactElement | null {
   if (days < 0) {
     return (
       <p className={styles.stale} role="note">
@@ -94,7 +110,7 @@ function StalenessWarning({days, staleAfterDays}: {days: number; staleAfterDays:
   }
   return (
     <p className={styles.stale} role="note">
-      <strong>These results are {days} days old.</strong> Newer releases of LiteLLM or Claude Code may behave
+      <strong>These results are {days} days old.</strong> Newer releases of {gateway} or Claude Code may behave
       differently.
     </p>
   );

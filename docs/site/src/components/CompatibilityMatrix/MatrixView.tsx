@@ -5,7 +5,7 @@ import {CellPanel} from './CellPanel';
 import {findingsOf, rowOf, tiersOf, type Details, type Finding, type ReadDetails} from './data/details';
 import {pastOf, type ReadHistory} from './data/history';
 import type {Matrix} from './data/matrix';
-import {historyInShort, isOfRun, sinceVersion, testedTools, type ReadVersions} from './data/versions';
+import {historyInShort, isOfRun, sinceVersion, testedTools, toolName, type ReadVersions} from './data/versions';
 import {Filters} from './Filters';
 import {Findings, SuiteAddress} from './Findings';
 import {applyFilter, filterOfQuery, NO_FILTER, withFilter, type Filter} from './filter';
@@ -66,6 +66,7 @@ export function MatrixView({
         <Banner
           matrix={matrix}
           evidence={details?.evidence}
+          gateway={toolName(details?.gateway ?? 'litellm')}
           configuration={details?.configuration}
           staleAfterDays={staleAfterDays}
         />
