@@ -42,6 +42,11 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether `name` is `known` with at most two letters wrong: a slip, where a name that is only similar may be another thing.
+pub fn is_slip_of(name: &str, known: &str) -> bool {
+    strsim::damerau_levenshtein(name, known) <= 2
+}
+
 /// ` (did you mean …?)` with the name among `known` that is similar to `name`; empty if none is.
 pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     closest(name, known).map_or_else(String::new, |close| format!(" (did you mean `{close}`?)"))

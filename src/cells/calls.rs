@@ -7,7 +7,7 @@ use super::replies::STRUCTURED_OUTPUT;
 use super::reserved;
 use super::resolve::Resolver;
 use crate::document::KeyPath;
-use crate::text::{closest, listed, quotable};
+use crate::text::{closest, is_slip_of, listed, quotable};
 use crate::wire::script::{Asker, PLACEHOLDERS, placeholders_in};
 
 /// The tools that Claude Code may offer (its `init` events, version 2.1.327), with those that only some flags or modes offer.
@@ -198,7 +198,7 @@ impl Resolver<'_> {
         let flags = self.form.flags.as_deref().unwrap_or_default();
         for name in reserved::tools_of_flag(flags) {
             // A newer Claude Code may have a tool with a name that is only somewhat similar.
-            let is_like = |tool: &&str| strsim::damerau_levenshtein(name, tool) <= 2;
+            let is_like = |tool: &&str| is_slip_of(name, tool);
             let is_known = name == "default" || CLAUDE_TOOLS.contains(&name);
             if !is_known && CLAUDE_TOOLS.iter().any(is_like) {
                 let message = format!("Claude Code has no tool `{}`", quotable(name));

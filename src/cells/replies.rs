@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
-use crate::text::{counted, listed, quotable};
+use crate::text::{counted, is_slip_of, listed, quotable};
 use crate::wire::Usage;
 use crate::wire::answer::content_deltas;
 use crate::wire::error_reply::ERROR_TYPES;
@@ -133,7 +133,7 @@ impl Resolver<'_> {
 
     /// Reports a mistyped error type. A provider may have types of its own, so an unlike name may be right.
     fn error_type(&mut self, path: &KeyPath, kind: &str) {
-        let is_like = |name: &&str| strsim::damerau_levenshtein(kind, name) <= 2;
+        let is_like = |name: &&str| is_slip_of(kind, name);
         if ERROR_TYPES.contains(&kind) || !ERROR_TYPES.iter().any(is_like) {
             return;
         }

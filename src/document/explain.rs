@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::form::{FormError, FormErrorKind};
 use super::node::{Node, NodeValue};
 use super::reader::written;
-use crate::text::{as_name, closest, listed};
+use crate::text::{as_name, closest, is_slip_of, listed};
 
 const TURNS: &str = "a number from 1, `every` or `last`";
 
@@ -138,7 +138,7 @@ impl InvalidValue<'_> {
         let known = property_names(self.schema);
         let (path, error) = self.key_error(key, format!("unknown key `{key}`"));
         let error = error.allowed(listed(known.iter().copied()));
-        let is_slip = |name: &&str| strsim::damerau_levenshtein(key, name) <= 2;
+        let is_slip = |name: &&str| is_slip_of(key, name);
         let diagnostic = match key.split_once(':') {
             Some((name, value)) if known.contains(&name) => {
                 error.hint(format!("a space is missing: `{name}: {value}`"))
