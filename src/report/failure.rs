@@ -15,6 +15,9 @@ use crate::text::{one_line, printable};
 /// The most characters of a value in a short text.
 const SHORT: usize = 200;
 
+/// The most characters of an expected or actual value in the first line.
+const SHORT_VALUE: usize = 64;
+
 /// The most mismatches to show in full if one change on the wire explains them; the others are named.
 const MOST_EXPLAINED: usize = 3;
 
@@ -108,11 +111,7 @@ pub fn failure_in_short(failure: &Failure) -> String {
         // What is cut here stands in the cause.
         explained = explained.filter(|_| whole.chars().count() <= SHORT);
         let summary = clip(&whole);
-        let more = others.iter().filter(|other| other.status == first.status).count();
-        lines.push(match more {
-            0 => summary,
-            more => format!("{summary} (and {more} more)"),
-        });
+        lines.push(with_others(summary, first, others));
         let details = [("expected", &first.expected), ("actual", &first.actual)];
         let details = details.into_iter().filter(|(_, value)| !value.trim().is_empty());
         lines.extend(details.map(|(label, value)| format!("{label}: {}", clip(value))));
@@ -140,8 +139,36 @@ pub fn causes_in_short(text: &str) -> Vec<Cause> {
 pub fn first_line(failure: &Failure) -> String {
     let first = failure.mismatches.first();
     first.map_or_else(String::new, |first| {
-        explained_by(&first.summary, explanation(failure, first))
+        let values = values_in_short(first);
+        explained_by(&first.summary, explanation(failure, first).or(values.as_deref()))
     })
+}
+
+/// The expected and the actual value, if both are short.
+fn values_in_short(mismatch: &Mismatch) -> Option<String> {
+    let is_short = |text: &String| {
+        !text.trim().is_empty() && !text.contains('\n') && text.chars().count() <= SHORT_VALUE
+    };
+    let (expected, actual) = (&mismatch.expected, &mismatch.actual);
+    [expected, actual]
+        .into_iter()
+        .all(is_short)
+        .then(|| format!("expected {expected}, found {actual}"))
+}
+
+/// The first line at a bounded length, with the number of the other mismatches, for a list of failures. Never empty.
+pub fn first_line_in_short(failure: &Failure) -> String {
+    match failure.mismatches.split_first() {
+        Some((first, others)) => with_others(clip(&first_line(failure)), first, others),
+        None => failure_in_short(failure),
+    }
+}
+
+fn with_others(line: String, first: &Mismatch, others: &[Mismatch]) -> String {
+    match others.iter().filter(|other| other.status == first.status).count() {
+        0 => line,
+        more => format!("{line} (and {more} more)"),
+    }
 }
 
 fn explained_by(summary: &str, explanation: Option<&str>) -> String {
@@ -394,6 +421,22 @@ hint: `cargo run -- show vision::vertex_ai::haiku` replays it, and docs/why-red.
             first_line(&failed),
             "Claude Code ended with an error: request 1: gone"
         );
+    }
+
+    /// A list shows no more than this line.
+    #[test]
+    fn the_line_of_a_list_has_short_values() {
+        let mut failed = lost_image();
+        failed.mismatches[0].summary = "the request is for another model".to_owned();
+        failed.mismatches[0].expected = "\"claude-haiku-4-5\"".to_owned();
+        failed.mismatches[0].actual = "\"claude-3-haiku\"".to_owned();
+        failed.mismatches.push(failed.mismatches[0].clone());
+        let line =
+            "the request is for another model: expected \"claude-haiku-4-5\", found \"claude-3-haiku\"";
+        assert_eq!(first_line_in_short(&failed), format!("{line} (and 1 more)"));
+        failed.mismatches[0].actual = "two\nlines".to_owned();
+        let without = "the request is for another model (and 1 more)";
+        assert_eq!(first_line_in_short(&failed), without);
     }
 
     #[test]

@@ -24,8 +24,9 @@ pub fn of_trial(record: &TrialRecord, failure: &Failure) -> String {
         _ if subjects.is_empty() || !failure.cause.is_judged() => report::failure_in_short(failure),
         Some(headline) => {
             subjects.retain(|subject| !is_expectation(subject));
-            // What follows may name this trial alone.
+            // What follows may name this trial alone, as a provider's words about a refused request do.
             let why = why.split([':', '(', '`']).next().unwrap_or_default();
+            let headline = headline.split_inclusive("): ").next().unwrap_or_default();
             format!("{cause}: {why}: {headline}: {}", subjects.join("; "))
         }
         None if mismatches.any(is_run) => format!("{cause}: {why}"),

@@ -169,7 +169,7 @@ fn failed_attempts(trial: &TrialRecord) -> impl Iterator<Item = (&Attempt, &Fail
 fn failed(trial: &TrialRecord, failure: &Failure) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind(failure.cause));
     status
-        .set_message(headline(failure))
+        .set_message(report::first_line_in_short(failure))
         .set_type(failure.cause.as_str())
         .set_description(text(trial, failure));
     status
@@ -179,18 +179,10 @@ fn rerun(trial: &TrialRecord, attempt: &Attempt, failure: &Failure) -> TestRerun
     let mut rerun = TestRerun::new(kind(failure.cause));
     rerun
         .set_time(Duration::from_millis(attempt.duration_ms))
-        .set_message(headline(failure))
+        .set_message(report::first_line_in_short(failure))
         .set_type(failure.cause.as_str())
         .set_description(text(trial, failure));
     rerun
-}
-
-fn headline(failure: &Failure) -> String {
-    report::failure_in_short(failure)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn text(trial: &TrialRecord, failure: &Failure) -> String {
