@@ -8,10 +8,11 @@ use crate::wire::error_reply::ErrorReply;
 pub(super) const RULES: &[Rule] = rules![known_fields, beta_fields, structured_outputs,];
 
 /// Fields that need a beta flag, and the prefixes of that flag.
-const WITH_BETA: [(&str, &[&str]); 4] = [
+const WITH_BETA: [(&str, &[&str]); 5] = [
     ("context_management", &["context-management-", "compact-"]),
     ("mcp_servers", &["mcp-client-"]),
     ("output_format", &["structured-outputs-"]),
+    ("safeguards", &["dangerous-tool-use-"]),
     ("speed", &["fast-mode-"]),
 ];
 

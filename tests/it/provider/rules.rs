@@ -137,6 +137,12 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             "context_management: Extra inputs",
             |body| body["context_management"] = json!({"edits": []}),
         ),
+        (
+            &[Anthropic, BedrockInvoke, VertexAi],
+            "beta_fields",
+            "safeguards: Extra inputs are not permitted",
+            |body| body["safeguards"] = json!([{"type": "dangerous_tool_use"}]),
+        ),
         (&[BedrockInvoke], "known_betas", "invalid beta flag", |body| {
             body["anthropic_beta"] = json!(["prompt-caching-scope-2026-01-05"])
         }),

@@ -431,14 +431,22 @@ async fn verdicts_on_tool_calls_answer_safeguards_only() {
             if asks {
                 body["safeguards"] = json!([{"type": "dangerous_tool_use"}]);
             }
+            let beta = "dangerous-tool-use-2026-09-03";
+            if asks && route == Route::BedrockInvoke {
+                body["anthropic_beta"] = json!([beta]);
+            }
+            let send = async |stream: bool| {
+                let request = gateway.ask(route, stream, &body);
+                request.header("anthropic-beta", beta).send().await.unwrap()
+            };
             let is_answered = asks && route != Route::BedrockConverse;
-            let whole: Value = gateway.send(route, false, &body).await.json().await.unwrap();
+            let whole: Value = send(false).await.json().await.unwrap();
             let call = whole["content"][0]["id"].as_str().unwrap_or("no id");
             let wanted = is_answered.then(|| {
                 serde_json::from_str::<Value>(&verdicts.to_string().replace("${call_1}", call)).unwrap()
             });
             assert_eq!(whole.get("safeguard_results"), wanted.as_ref(), "{route:?}");
-            let events = read_stream(route, gateway.send(route, true, &body).await).await;
+            let events = read_stream(route, send(true).await).await;
             let starts = events
                 .iter()
                 .find_map(|event| event["content_block"]["id"].as_str());
