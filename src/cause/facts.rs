@@ -11,8 +11,8 @@ use crate::transcript::{Answer, AnswerBlock, ErrorSource};
 use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
-use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
+use crate::wire::{error_reply::message_of, reply_id};
 use crate::wire_diff;
 
 pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log at the time of this trial";
@@ -188,8 +188,10 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
+            // Claude Code may have sent it again.
+            let first = asked.iter().find(|asked| asked.matched == last.matched);
             return traces::refused_as_sent(evidence, judgement, last, rule)
-                .unwrap_or_else(|| rejected(evidence, rule, last));
+                .unwrap_or_else(|| rejected(evidence, rule, first.unwrap_or(last)));
         }
         // A broken reply makes Claude Code ask again, so the later requests follow from it.
         Matched::Unmatched { .. } if traces::diverged(evidence, judgement).is_some() => {}
@@ -291,9 +293,15 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
         "" => String::new(),
         betas => format!(", with the beta {betas}"),
     };
+    let said = exchange
+        .reply
+        .events
+        .first()
+        .map_or("", |event| message_of(&event.data));
     let refused = format!(
-        "request {} as the gateway sent it{what} (`{rule}`, HTTP {status})",
-        exchange.turn.unwrap_or(exchange.number)
+        "request {} as the gateway sent it{what} (`{rule}`, HTTP {status}): {}",
+        exchange.turn.unwrap_or(exchange.number),
+        refusal_shown(said)
     );
     let diagnosis = Diagnosis::proven(
         Cause::Gateway,

@@ -36,7 +36,7 @@ impl ProgressTracker {
                     Some(self.deltas())
                 }
                 "content_block_delta" => {
-                    DeltaKind::from_type(text("/event/delta/type")?)?;
+                    DeltaKind::of(event.pointer("/event/delta")?)?;
                     self.shown += 1;
                     Some(self.deltas())
                 }

@@ -292,12 +292,12 @@ fn with_other_words(words: &[String]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The line without its values. The values of an `order` say what is wrong with it.
+/// The line without its values. What is out of order is no value.
 fn before_values(line: &str) -> &str {
-    static VERB: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r" (dropped|added|changed|moved|repeated|merged|split|held back): "));
-    let found = VERB.find(line).filter(|_| !line.contains("`order`"));
-    found.map_or(line, |verb| &line[..verb.end()])
+    static VERB: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r" (dropped|added|changed|moved|repeated|merged|split|held back|is broken): | moved to `")
+    });
+    VERB.find(line).map_or(line, |verb| &line[..verb.end()])
 }
 
 /// Whether `text` has `word` between other characters than those of a word. A `_` of the word may be a space.

@@ -69,14 +69,15 @@ pub enum DeltaKind {
 }
 
 impl DeltaKind {
-    /// `None` for a delta without content, such as `signature_delta`.
-    pub fn from_type(kind: &str) -> Option<Self> {
-        match kind {
-            "text_delta" => Some(Self::Text),
-            "thinking_delta" => Some(Self::Thinking),
-            "input_json_delta" => Some(Self::Input),
-            _ => None,
-        }
+    /// `None` for a delta without content, such as `signature_delta` or an empty text.
+    pub fn of(delta: &Value) -> Option<Self> {
+        let (kind, content) = match delta["type"].as_str()? {
+            "text_delta" => (Self::Text, "text"),
+            "thinking_delta" => (Self::Thinking, "thinking"),
+            "input_json_delta" => (Self::Input, "partial_json"),
+            _ => return None,
+        };
+        (delta[content] != "").then_some(kind)
     }
 }
 
@@ -284,7 +285,7 @@ impl Collection {
             }),
             Some("content_block_delta") => {
                 let delta = event.pointer("/delta").unwrap_or(&Value::Null);
-                if let Some(kind) = text(delta, "/type").and_then(DeltaKind::from_type) {
+                if let Some(kind) = DeltaKind::of(delta) {
                     let (line, at_ms) = (placed.line, placed.at_ms);
                     answer.deltas.push(Delta { line, at_ms, kind });
                 }

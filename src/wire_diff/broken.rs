@@ -19,7 +19,7 @@ const PARTS_OF_MESSAGE: [(&str, Option<&str>); 6] = [
 ];
 
 /// The name of the difference between the order of events and that of the Messages API.
-const ORDER: &str = "order";
+pub(super) const ORDER: &str = "order";
 
 /// The name of an error in a stream, in the form of any API.
 pub(super) const ERROR: &str = "error";

@@ -205,7 +205,10 @@ fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
         };
         let new = gained.remove(place);
         let (label, to) = (item.label.as_str(), new.label.as_str());
-        found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved));
+        // It stayed where it was, between others that moved.
+        if label != to {
+            found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved));
+        }
         false
     });
     found
@@ -255,12 +258,21 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
             .iter()
             .map(|(name, tool)| Difference::of(Part::Tool, *name, Value::Null, definition(tool))),
     );
+    let count = |tools: &[Tool], name: &str| tools.iter().filter(|tool| tool.name == name).count();
+    let repeated = before
+        .keys()
+        .filter(|name| count(arrived, name) > count(sent, name));
+    let repeated: Vec<&&str> = repeated.collect();
+    let times = |tools, name| Value::from(count(tools, name));
+    found.extend(repeated.iter().map(|name| {
+        Difference::of(Part::Tool, **name, times(sent, name), times(arrived, name)).with_fate(Fate::Repeated)
+    }));
     let order = |tools: &[Tool], other: &BTreeMap<&str, &Tool>| -> Vec<String> {
         let names = tools.iter().map(|tool| tool.name.clone());
         names.filter(|name| other.contains_key(name.as_str())).collect()
     };
     let (old, new) = (order(sent, &after), order(arrived, &before));
-    if old != new {
+    if old != new && repeated.is_empty() {
         found.push(Difference::of(Part::Tool, "the tools", old, new).with_fate(Fate::Moved));
     }
     found

@@ -70,7 +70,8 @@ pub(super) fn are_shifted(given: &ProviderReply, back: &GatewayReply) -> bool {
     differences(given, back).iter().any(is_shift)
 }
 
-/// The kind and the text of a content delta, in the form of the Messages API or of Converse.
+/// The kind and the text of a content delta, in the form of the Messages API or of Converse. An empty one carries nothing: a stream
+/// of arguments may begin with one.
 pub(super) fn delta(event: &Value) -> Option<(DeltaKind, &str)> {
     let places = [
         ("/delta/text", DeltaKind::Text),
@@ -84,7 +85,8 @@ pub(super) fn delta(event: &Value) -> Option<(DeltaKind, &str)> {
         ("/contentBlockDelta/delta/toolUse/input", DeltaKind::Input),
     ];
     let mut places = places.into_iter();
-    places.find_map(|(place, kind)| Some((kind, event.pointer(place)?.as_str()?)))
+    let found = places.find_map(|(place, kind)| Some((kind, event.pointer(place)?.as_str()?)));
+    found.filter(|(_, text)| !text.is_empty())
 }
 
 /// A lockstep stream needs no clock: each delta must reach Claude Code before the provider sends the next one. The relay and

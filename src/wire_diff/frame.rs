@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Difference, Part, values};
+use super::{Difference, Fate, Part, values};
 use crate::wire::Route;
 use crate::wire::exchange::{GatewayReply, ProviderExchange, SentEvent};
 
@@ -79,6 +79,53 @@ pub(super) fn differences(exchange: &ProviderExchange, back: &GatewayReply) -> V
             .for_each(|keys| drop(keys.shift_remove("role")));
         found.extend(rest(&Frames::default(), &came));
         found.extend(counts_at_start(exchange, &came));
+    }
+    if back.stream {
+        found.extend(starts(&back.events));
+    }
+    found
+}
+
+/// A message and its blocks start empty, because a client adds what comes after to what is there
+/// (<https://platform.claude.com/docs/en/build-with-claude/streaming>). Each wrong value once.
+fn starts(events: &[SentEvent]) -> Vec<Difference> {
+    let mut found: Vec<Difference> = Vec::new();
+    for SentEvent { data, .. } in events {
+        let kind = data["type"].as_str().unwrap_or_default();
+        let (place, empty) = match kind {
+            "message_start" => (
+                "message",
+                json!({"type": "message", "content": [], "stop_reason": null, "stop_sequence": null}),
+            ),
+            "content_block_start" => (
+                "content_block",
+                match data["content_block"]["type"].as_str() {
+                    Some("text") => json!({"text": ""}),
+                    Some("thinking") => json!({"thinking": ""}),
+                    Some("tool_use" | "server_tool_use") => json!({"input": {}}),
+                    _ => json!({}),
+                },
+            ),
+            _ => ("", json!({})),
+        };
+        // Without the object itself, the event is broken.
+        let started = data.get(place).filter(|started| started.is_object());
+        let keys = empty.as_object().into_iter().flatten();
+        let wrong = keys.filter_map(|(key, empty)| {
+            let came = &started?[key];
+            let path = format!("{kind}.{place}.{key}");
+            (came != empty).then(|| Difference::of(Part::Field, path, empty.clone(), came.clone()))
+        });
+        let has_index = kind.starts_with("content_block_") && !data["index"].is_u64();
+        let index = has_index.then(|| {
+            let came = data["index"].clone();
+            Difference::of(Part::Field, format!("{kind}.index"), "a number", came).with_fate(Fate::Changed)
+        });
+        for difference in wrong.chain(index) {
+            if found.iter().all(|earlier| earlier.path != difference.path) {
+                found.push(difference);
+            }
+        }
     }
     found
 }

@@ -213,6 +213,10 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         diff.take(pair, Direction::Request, request::differences(pair));
         diff.take(pair, Direction::Reply, reply::differences(pair));
     }
+    for (index, pair) in pairs.iter().enumerate() {
+        let repeated = reply::repeated_id(pair, &pairs[..index]);
+        diff.take(pair, Direction::Reply, repeated.into_iter().collect());
+    }
     let is_readable = |pair: &pairing::Pair| {
         let last = pair.last();
         last.is_none_or(|exchange| request::other_route(exchange).is_none())

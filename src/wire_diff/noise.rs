@@ -65,14 +65,14 @@ pub const RULES: &[NoiseRule] = &[
         name: "free_header",
         clause: "llm-gateway-protocol#request-headers",
         reason: "in every row only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add \
-                 other headers; another value in one that names session, agent or kind of request (`x-claude-code-…`) would be false",
+                 other headers; one that names session, agent or kind of request (`x-claude-code-…`) with a value of its own would be false",
         direction: Direction::Request,
         routes: EVERY,
         is_noise: |change| {
             let is_attribution = change.what.path.starts_with(ATTRIBUTION_HEADERS);
             change.what.part == Part::Header
                 && change.what.path != "anthropic-version"
-                && !(is_attribution && change.what.fate == Fate::Changed)
+                && !(is_attribution && change.what.fate != Fate::Dropped)
         },
     },
     NoiseRule {
@@ -81,7 +81,12 @@ pub const RULES: &[NoiseRule] = &[
         reason: "an alias of the gateway becomes the provider's model id, which Bedrock and Vertex AI have in the path",
         direction: Direction::Request,
         routes: EVERY,
-        is_noise: |change| is_field(change, "model"),
+        is_noise: |change| {
+            // A token count has it in the body.
+            let is_in_path = change.operation == Operation::Messages
+                && change.route.is_some_and(|route| CLOUDS.contains(&route));
+            is_field(change, "model") && !(is_in_path && change.what.after.is_some())
+        },
     },
     NoiseRule {
         name: "stream_in_path",
@@ -139,10 +144,23 @@ pub const RULES: &[NoiseRule] = &[
         name: "renamed_beta",
         clause: "https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool",
         reason: "advanced tool use of Anthropic's API is tool search on Bedrock and Vertex AI, where its own beta is refused; \
-                 control of a turn is an output configuration on Bedrock",
+                 control of a turn is an output configuration on Bedrock; a beta asks for fine pieces of a tool's arguments \
+                 where the tool has no field for it",
         direction: Direction::Request,
         routes: TOOL_SEARCH,
         is_noise: |change| change.what.part == Part::Beta && change.what.fate == Fate::Changed,
+    },
+    NoiseRule {
+        name: "refused_field_of_tool",
+        clause: "https://github.com/anthropics/claude-code/issues/33180",
+        reason: "InvokeModel refuses `eager_input_streaming` for models before Claude 5, and a beta asks for the same",
+        direction: Direction::Request,
+        routes: &[Route::BedrockInvoke],
+        is_noise: |change| {
+            change.what.part == Part::Tool
+                && change.what.fate == Fate::Dropped
+                && change.what.path.ends_with(".eager_input_streaming")
+        },
     },
     NoiseRule {
         name: "web_search_beta",

@@ -112,6 +112,9 @@ fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     (given.status != back.status).then(|| Difference::of(Part::Status, path, given.status, back.status))
 }
 
+/// Claude Code obeys these, also where only the gateway sets them.
+const ABOUT_RETRIES: [&str; 2] = ["retry-after", "x-should-retry"];
+
 /// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, and whether there is one
 /// (`protocol#errors`). The standing against a limit is needed if Claude Code's own subscription pays. With a key of the gateway
 /// it is not the user's, and the contract says to remove it (`protocol#usage-limit-headers`). The others are the gateway's:
@@ -123,17 +126,24 @@ fn is_needed(name: &str, exchange: &ProviderExchange) -> bool {
             .header("authorization")
             .any(|value| value.contains(SUBSCRIPTION_PREFIX))
     };
-    ["retry-after", "x-should-retry"].contains(&name)
-        || (name.starts_with("anthropic-ratelimit-unified-") && pays_itself())
+    ABOUT_RETRIES.contains(&name) || (name.starts_with("anthropic-ratelimit-unified-") && pays_itself())
 }
 
 fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<Difference> {
     let given = &exchange.reply;
+    let is_given = |name: &str| given.headers.iter().any(|(given, _)| given == name);
     let needed = given.headers.iter().filter(|(name, _)| is_needed(name, exchange));
-    needed
+    let changed = needed
         .filter(|(name, value)| back.header(name) != Some(value))
-        .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)))
-        .collect()
+        .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)));
+    let added = back
+        .headers
+        .iter()
+        .filter(|(name, _)| ABOUT_RETRIES.contains(&name.as_str()));
+    let added = added
+        .filter(|(name, _)| !is_given(name))
+        .map(|(name, value)| Difference::of(Part::Header, name, Value::Null, value.as_str()));
+    changed.chain(added).collect()
 }
 
 /// A client that believes the header cannot read the body, nor an encoded body without a header.
@@ -181,6 +191,25 @@ fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
         found.push(Difference::of(Part::Field, "model", model.as_str(), named));
     }
     found
+}
+
+/// The id of another answer. Claude Code takes answers with one id for one answer.
+pub(super) fn repeated_id(pair: &Pair, earlier: &[Pair]) -> Option<Difference> {
+    let id_of = |pair: &Pair| {
+        let id = Answer::received(pair.passage.reply.as_ref()?)?.id;
+        id.filter(|id| !id.is_empty())
+    };
+    let given = |pair: &Pair| {
+        pair.last()?.reply.message.as_ref()?["id"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let id = id_of(pair)?;
+    let is_repeated = |other: &Pair| id_of(other).as_ref() == Some(&id) && given(other) != given(pair);
+    earlier
+        .iter()
+        .any(is_repeated)
+        .then(|| Difference::of(Part::Field, "id", given(pair), id).with_fate(Fate::Repeated))
 }
 
 /// Compares the cache writes by lifetime, on which their price depends. Converse does not report them.

@@ -33,6 +33,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         return found;
     }
     found.extend(beta_flags(&pair.passage.request, exchange));
+    found.extend(form_of_reply(&pair.passage.request, exchange));
     found.extend(query(&pair.passage.request, &exchange.request));
     found.extend(unreadable(&pair.passage.request, &exchange.request));
     let body = exchange.request.body.json();
@@ -54,6 +55,19 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
         found.extend(conversation::differences(sent, arrived));
     }
     found
+}
+
+/// The path says whether the reply shall be a stream, and asks for none where Claude Code wants one.
+fn form_of_reply(sent: &RecordedRequest, arrived: &ProviderExchange) -> Option<Difference> {
+    let is_in_path = arrived.operation == Operation::Messages
+        && arrived.reply.status < 400
+        && matches!(
+            arrived.route,
+            Some(Route::BedrockInvoke | Route::BedrockConverse | Route::VertexAi)
+        );
+    let asked = sent.body.json()?["stream"] == true;
+    let is_lost = is_in_path && asked && !arrived.reply.stream;
+    is_lost.then(|| Difference::of(Part::Field, "stream", true, false))
 }
 
 /// The gateway made another body of a JSON body, such as a compressed one.
@@ -236,6 +250,8 @@ fn header_values(request: &RecordedRequest) -> Value {
 }
 
 fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
+    let tools = sent.body.json().and_then(|body| body["tools"].as_array());
+    let has_field = |field: &&str| tools.into_iter().flatten().any(|tool| tool[*field] == true);
     let (sent, arrived) = (header_betas(sent), arrived_betas(arrived));
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
@@ -244,12 +260,15 @@ fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Differe
     let dropped = dropped
         .iter()
         .map(|beta| Difference::of(Part::Beta, beta, beta.as_str(), Value::Null));
-    // A beta that the provider calls otherwise has its name in Anthropic's API as the value before.
+    // A beta that the provider calls otherwise has its name in Anthropic's API as the value before, and one that stands for a
+    // field of a tool the field's name.
     let added = added.iter().map(|beta| {
         let original = sent
             .iter()
-            .find(|sent| sent.as_str() == betas::name_in_the_api(beta));
-        Difference::of(Part::Beta, beta, original.cloned(), beta.as_str())
+            .map(String::as_str)
+            .find(|sent| *sent == betas::name_in_the_api(beta))
+            .or_else(|| betas::field_of_tool(beta).filter(has_field));
+        Difference::of(Part::Beta, beta, original, beta.as_str())
     });
     dropped.chain(added).collect()
 }

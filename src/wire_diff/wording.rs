@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::broken::ORDER;
 use super::delay::{LONGEST_MS, TYPICAL_MS};
 use super::request::ROUTE;
 use super::{Change, Difference, Fate, Part, SECOND_HEADER, WireDiff};
@@ -16,6 +17,8 @@ const LINES: usize = 11;
 const RANGE: usize = 4;
 /// The most characters of a value in a line.
 const SHOWN: usize = 48;
+/// The most characters of words in a line.
+const WORDS: usize = 96;
 /// The most equal characters before the first different one.
 const LEAD: usize = 12;
 
@@ -167,6 +170,9 @@ impl Change {
             Part::Prefix => format!("the cached prefix, first at {},", what.path),
             part => format!("{} `{}`", noun(part), what.path),
         };
+        if let Some(words) = what.in_words(&subject) {
+            return words;
+        }
         let verb = match (what.part, what.fate) {
             (Part::Request, Fate::Dropped) => "was never forwarded",
             (Part::Request, Fate::Added) => "reached the provider",
@@ -183,13 +189,37 @@ impl Change {
             (_, Fate::Delayed) => "held back",
         };
         match values(what.before.as_ref(), what.after.as_ref()) {
-            Some(values) => format!("{subject} {verb}: {values}"),
-            None => format!("{subject} {verb}"),
+            Some(values) if !what.is_named_by_value() => format!("{subject} {verb}: {values}"),
+            _ => format!("{subject} {verb}"),
         }
     }
 }
 
 impl Difference {
+    /// The sentence about `subject` if its values are words, such as a measured time, or the place to which a block moved.
+    fn in_words(&self, subject: &str) -> Option<String> {
+        let [before, after] = [&self.before, &self.after].map(|value| value.as_ref().and_then(Value::as_str));
+        let words = excerpt(after?, 0, WORDS);
+        match (self.part, self.fate) {
+            (Part::Request, Fate::Dropped) => Some(format!("{subject} was never forwarded: {words}")),
+            (Part::Pace, Fate::Delayed) => {
+                Some(format!("{subject} held back: {words} instead of {}", before?))
+            }
+            (Part::Event, Fate::Changed) if self.path == ORDER => {
+                Some(format!("the events are out of order: {words}"))
+            }
+            (Part::Event, Fate::Changed) if before.is_none() => Some(format!("{subject} is broken: {words}")),
+            (_, Fate::Moved) if before == Some(&self.path) => Some(format!("{subject} moved to `{words}`")),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a thing without a value of its own, such as a beta.
+    fn is_named_by_value(&self) -> bool {
+        let mut values = [&self.before, &self.after].into_iter().flatten();
+        values.clone().count() == 1 && values.all(|value| *value == self.path.as_str())
+    }
+
     /// Whether two prompts differ only in the parameter `thinking`, which is part of the cache's key.
     fn is_about_thinking(&self) -> bool {
         let mut values = [&self.before, &self.after].into_iter().flatten();
@@ -223,18 +253,31 @@ fn noun(part: Part) -> &'static str {
 fn values(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
     match (before, after) {
         (Some(before), Some(after)) => {
+            let lengths = lengths(before, after);
             let (before, after) = (before.to_string(), after.to_string());
             let form = form_of_letters(&before, &after);
             let pairs = before.chars().zip(after.chars());
             let equal = pairs.take_while(|(one, other)| one == other).count();
-            let [before, after] = [before, after].map(|text| excerpt(&text, equal.saturating_sub(LEAD)));
+            let [before, after] =
+                [before, after].map(|text| excerpt(&text, equal.saturating_sub(LEAD), SHOWN));
             Some(match form {
                 Some(form) => format!("{before} → the same letters, {form}"),
-                None => format!("{before} → {after}"),
+                None => format!("{before} → {after}{lengths}"),
             })
         }
-        (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0)),
+        (Some(one), None) | (None, Some(one)) => Some(excerpt(&one.to_string(), 0, SHOWN)),
         (None, None) => None,
+    }
+}
+
+/// The lengths of two texts that a line shows in part, if they are not equal.
+fn lengths(before: &Value, after: &Value) -> String {
+    let lengths = [before, after].map(|value| value.as_str().map(|text| text.chars().count()));
+    match lengths {
+        [Some(before), Some(after)] if before != after && before.max(after) > SHOWN => {
+            format!(" ({before} → {after} characters)")
+        }
+        _ => String::new(),
     }
 }
 
@@ -247,12 +290,12 @@ fn form_of_letters(before: &str, after: &str) -> Option<&'static str> {
     })
 }
 
-/// At most [`SHOWN`] characters from `start`, with `…` for the rest; a short value is complete.
-fn excerpt(text: &str, start: usize) -> String {
+/// At most `most` characters from `start`, with `…` for the rest; a short value is complete.
+fn excerpt(text: &str, start: usize, most: usize) -> String {
     let length = text.chars().count();
-    let start = if length <= SHOWN { 0 } else { start };
-    let shown: String = text.chars().skip(start).take(SHOWN).collect();
+    let start = if length <= most { 0 } else { start };
+    let shown: String = text.chars().skip(start).take(most).collect();
     let head = if start > 0 { "…" } else { "" };
-    let tail = if start + SHOWN < length { "…" } else { "" };
+    let tail = if start + most < length { "…" } else { "" };
     format!("{head}{shown}{tail}")
 }

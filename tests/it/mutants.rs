@@ -291,11 +291,7 @@ fn a_report_must_begin_with_what_the_mutant_changed() {
             "request 1: block `messages[0] user block 8 (text)` dropped: {}",
             false,
         ),
-        (
-            drop_beta,
-            "request 1: beta `effort-2025-11-24` dropped: \"effort-2025-11-24\"",
-            true,
-        ),
+        (drop_beta, "request 1: beta `effort-2025-11-24` dropped", true),
         (
             drop_beta,
             "request 1: beta `context-management-2025-06-27` dropped: \"\"",
@@ -304,7 +300,7 @@ fn a_report_must_begin_with_what_the_mutant_changed() {
         (delta_lost, "reply 1: event `text deltas` merged: 206 → 205", true),
         (
             delta_lost,
-            "reply 1: content deltas held back: \"205 deltas\" → \"6\"",
+            "reply 1: content deltas held back: 6 instead of 205 deltas",
             true,
         ),
         (

@@ -87,7 +87,7 @@ fn an_unreadable_event_explains_the_losses_after_it() {
         };
         assert_eq!((change.what.part, change.what.fate), (Part::Event, Fate::Changed));
         let start = format!(
-            "reply 1: event `content_block_delta` changed: \"{}",
+            "reply 1: event `content_block_delta` is broken: {}",
             &reason[..20]
         );
         assert_starts(&change.line(), &start);
@@ -141,7 +141,7 @@ fn a_misplaced_event_explains_the_losses_after_it() {
             events[4].data["index"] = json!(index);
         })
     };
-    let order = "reply 1: event `order` changed: \"a `text_delta` for block 1, which is not open\"";
+    let order = "reply 1: the events are out of order: a `text_delta` for block 1, which is not open";
     assert_eq!(headline_of(cut_at(1)), order);
     let is_order = |line: &String| line.contains("`order`");
     assert!(!cut_at(0).changes().iter().any(is_order));

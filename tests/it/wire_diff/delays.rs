@@ -65,11 +65,11 @@ fn the_delay_of_each_delta_has_a_bound() {
     );
     assert_eq!(
         found(delayed([501, 501, 501], true, 0)),
-        ["reply 1: each content delta held back: \"at most 500 ms\" → \"501 ms for half of 3\""]
+        ["reply 1: each content delta held back: 501 ms for half of 3 instead of at most 500 ms"]
     );
     assert_eq!(
         found(delayed([0, 0, 3_001], false, 0)),
-        ["reply 1: each content delta held back: \"at most 3000 ms\" → \"3001 ms\""]
+        ["reply 1: each content delta held back: 3001 ms instead of at most 3000 ms"]
     );
     let mut busy = delayed([501, 501, 501], true, 0);
     let back = busy.sent[0].reply.as_mut().unwrap();
@@ -112,7 +112,7 @@ fn the_delay_of_the_other_events_has_a_bound() {
         assert_eq!(
             delayed(3_001).changes(),
             [format!(
-                "reply 1: {what} held back: \"at most 3000 ms\" → \"3001 ms\""
+                "reply 1: {what} held back: 3001 ms instead of at most 3000 ms"
             )],
             "{kind}"
         );
@@ -130,7 +130,7 @@ fn a_stream_left_open_after_its_last_event_is_seen() {
     assert_eq!(open_for(3_000).changes(), [""; 0]);
     assert_eq!(
         open_for(3_001).changes(),
-        ["reply 1: the end of the stream held back: \"at most 3000 ms\" → \"3001 ms after its last event\""]
+        ["reply 1: the end of the stream held back: 3001 ms after its last event instead of at most 3000 ms"]
     );
     let with_pings = open_for(30_000).comes_back(|events| {
         let last = events.last().unwrap().at_ms;

@@ -1,9 +1,12 @@
 //! The rules for changes that every gateway makes.
 
+use compat_matrix::wire::exchange::Body;
 use compat_matrix::wire::{Direction, Operation, Route};
 use compat_matrix::wire_diff::noise::{self, RULES};
 use compat_matrix::wire_diff::{Change, Difference, Fate, Part};
 use serde_json::{Value, json};
+
+use super::Wire;
 
 fn change(route: Route, part: Part, path: &str, before: Option<Value>, after: Option<Value>) -> Change {
     let fate = match (&before, &after) {
@@ -157,6 +160,23 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
                 "mid-conversation-output-config-2026-07-01",
                 None,
                 some("b"),
+            ),
+        ),
+        (
+            "refused_field_of_tool",
+            change(
+                BedrockInvoke,
+                Tool,
+                "Bash.eager_input_streaming",
+                Some(json!(true)),
+                None,
+            ),
+            change(
+                BedrockMantle,
+                Tool,
+                "Bash.eager_input_streaming",
+                Some(json!(true)),
+                None,
             ),
         ),
         (
@@ -335,4 +355,40 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             .any(|start| rule.clause.starts_with(start));
         assert!(is_clause, "`{}` needs a clause or a page", rule.name);
     }
+}
+
+/// Vertex AI has another name for this beta.
+#[test]
+fn a_renamed_beta_needs_its_original() {
+    let with = |sent: &str| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = Some(Route::VertexAi);
+        let header = |value: &str| ("anthropic-beta".to_owned(), value.to_owned());
+        wire.sent[0].request.headers.push(header(sent));
+        let arrived = &mut wire.exchanges[0].request.headers;
+        arrived.push(header("tool-search-tool-2025-10-19"));
+        wire.changes()
+    };
+    assert_eq!(with("advanced-tool-use-2025-11-20"), [""; 0]);
+    let added = "request 1: beta `tool-search-tool-2025-10-19` added";
+    assert_eq!(with(""), [added]);
+}
+
+/// A beta in place of a tool's field.
+#[test]
+fn a_beta_stands_for_the_field_of_a_tool() {
+    let on = |route: Route, asked: bool| {
+        let mut wire = Wire::one();
+        wire.exchanges[0].route = Some(route);
+        if let (true, Body::Json(body)) = (asked, &mut wire.sent[0].request.body) {
+            body["tools"][0]["eager_input_streaming"] = json!(true);
+        }
+        if let Body::Json(body) = &mut wire.exchanges[0].request.body {
+            body["anthropic_beta"] = json!(["fine-grained-tool-streaming-2025-05-14"]);
+        }
+        wire.changes()
+    };
+    assert_eq!(on(Route::BedrockInvoke, true), [""; 0]);
+    let added = "request 1: beta `fine-grained-tool-streaming-2025-05-14` added";
+    assert_eq!(on(Route::BedrockInvoke, false), [added]);
 }

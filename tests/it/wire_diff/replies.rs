@@ -304,7 +304,7 @@ fn unknown_and_misplaced_events_are_differences() {
     });
     assert_eq!(
         wire.changes(),
-        ["reply 1: event `order` changed: \"`message_delta` comes before block 0 stops\""]
+        ["reply 1: the events are out of order: `message_delta` comes before block 0 stops"]
     );
 }
 

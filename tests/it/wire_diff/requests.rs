@@ -46,7 +46,7 @@ fn each_change_of_a_request_has_its_path() {
         ),
         (
             |body| list(body, "/messages/0/content").swap(0, 1),
-            "request 1: block `messages[0] user block 1 (text)` moved: \"messages[0] user block 1 (text)\" → \"messages[0] user block 0 (text)\"",
+            "request 1: block `messages[0] user block 1 (text)` moved to `messages[0] user block 0 (text)`",
         ),
         (
             |body| body["messages"][0]["content"][1]["text"] = json!("third"),
@@ -89,7 +89,7 @@ fn each_change_of_a_request_has_its_path() {
                 let hoisted = list(body, "/messages/0/content").remove(0);
                 list(body, "/system").push(hoisted);
             },
-            "request 1: block `messages[0] user block 0 (text)` moved: \"messages[0] user block 0 (text)\" → \"system[1] (text)\"",
+            "request 1: block `messages[0] user block 0 (text)` moved to `system[1] (text)`",
         ),
         (
             |body| drop(remove(body, "/messages/1/content/0", "signature")),
@@ -133,7 +133,7 @@ fn each_change_of_a_request_has_its_path() {
     assert_eq!(
         in_body.changes(),
         [
-            "request 1: beta `extra` added: \"extra\"",
+            "request 1: beta `extra` added",
             "request 1: field `anthropic_beta` added: [\"extra\"]"
         ]
     );
@@ -281,8 +281,8 @@ fn headers_and_betas_are_compared_one_by_one() {
         wire.changes(),
         [
             "request 1: header `anthropic-version` changed: \"2023-06-01\" → \"2024-01-01\"",
-            "request 1: beta `one-2025-01-01` dropped: \"one-2025-01-01\"",
-            "request 1: beta `three-2025-01-01` added: \"three-2025-01-01\"",
+            "request 1: beta `one-2025-01-01` dropped",
+            "request 1: beta `three-2025-01-01` added",
         ]
     );
 }
@@ -395,23 +395,6 @@ fn key_order_and_split_messages_of_one_role_are_no_difference() {
         list(body, "/messages").insert(1, json!({"role": "user", "content": [moved]}));
     });
     assert_eq!(wire.changes(), [""; 0]);
-}
-
-/// Vertex AI has another name for this beta.
-#[test]
-fn a_renamed_beta_needs_its_original() {
-    let with = |sent: &str| {
-        let mut wire = Wire::one();
-        wire.exchanges[0].route = Some(Route::VertexAi);
-        let header = |value: &str| ("anthropic-beta".to_owned(), value.to_owned());
-        wire.sent[0].request.headers.push(header(sent));
-        let arrived = &mut wire.exchanges[0].request.headers;
-        arrived.push(header("tool-search-tool-2025-10-19"));
-        wire.changes()
-    };
-    assert_eq!(with("advanced-tool-use-2025-11-20"), [""; 0]);
-    let added = "request 1: beta `tool-search-tool-2025-10-19` added: \"tool-search-tool-2025-10-19\"";
-    assert_eq!(with(""), [added]);
 }
 
 /// At a path that no route has, the path is the fault.
@@ -535,9 +518,7 @@ fn repeated_and_swallowed_requests_are_differences() {
     swallowed.exchanges.clear();
     assert_eq!(
         swallowed.changes(),
-        [
-            "request 1: the request was never forwarded: \"/v1/messages\" → \"the gateway itself answered with HTTP 200\""
-        ]
+        ["request 1: the request was never forwarded: the gateway itself answered with HTTP 200"]
     );
 }
 
