@@ -10,10 +10,12 @@ mod steps;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
+use regex::Regex;
 use serde_json::json;
 
 use crate::wire::Route;
@@ -220,6 +222,9 @@ fn words(reading: &Reading<'_>, dice: &mut Dice) -> String {
     if let Some(word) = word {
         return styled(&word, dice);
     }
+    if let Some(number) = arithmetic(prompt) {
+        return styled(&number, dice);
+    }
     if let Some(begin) = reading.told(r#"(?i)begin with the words\s+"([^"]+)""#) {
         return essay(&begin, dice);
     }
@@ -227,7 +232,7 @@ fn words(reading: &Reading<'_>, dice: &mut Dice) -> String {
         let preamble = dice.pick(&["", "", "Here it is: "]);
         return format!("{preamble}{}", part.repeat(dice.between(8, 12) as usize));
     }
-    if prompt.contains("detailed summary") {
+    if reading.wants_summary() {
         let told = reading.told(r"(?i)remember the word (\w+)").unwrap_or_default();
         return format!("<summary>The user wants the word {told} to be remembered.</summary>");
     }
@@ -254,6 +259,32 @@ fn one_word(reading: &Reading<'_>) -> Option<String> {
             let asks = is_question("which word did i ask") || is_question("once more");
             asks.then(|| reading.told(r"(?i)remember the word (\w+)"))?
         })
+}
+
+/// The result of the two whole numbers of a question such as `What is 17 times 23?`.
+fn arithmetic(prompt: &str) -> Option<String> {
+    static SUM: LazyLock<Regex> = LazyLock::new(|| {
+        let operators = r"\+|-|\*|/|[−×÷]|x|plus|minus|times|multiplied by|divided by";
+        let asks = r"\b(?:what(?: is|'s)|how much is|calculate|compute)\s+(?:the \w+ of\s+)?";
+        let number = r"(-?\d{1,9})";
+        // Neither a date nor a longer sum.
+        let end = r"\s*(?:[?!=,]|\.(?:\s|$)|$)";
+        Regex::new(&format!(
+            r"(?i)(?:{asks}|^){number}\s*({operators})\s*{number}{end}"
+        ))
+        .expect("a constant expression")
+    });
+    let found = SUM.captures(prompt)?;
+    let number = |index: usize| found[index].parse::<i64>().ok();
+    let (one, other) = (number(1)?, number(3)?);
+    Some(match found[2].to_lowercase().as_str() {
+        "+" | "plus" => (one + other).to_string(),
+        "-" | "−" | "minus" => (one - other).to_string(),
+        "/" | "÷" | "divided by" if other == 0 => "undefined".to_owned(),
+        "/" | "÷" | "divided by" if one % other == 0 => (one / other).to_string(),
+        "/" | "÷" | "divided by" => format!("{:.2}", one as f64 / other as f64),
+        _ => (one * other).to_string(),
+    })
 }
 
 /// A word as models write it: they follow a form that was asked for mostly, and not always.
@@ -330,194 +361,4 @@ fn essay(begin: &str, dice: &mut Dice) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, from_value};
-
-    use super::*;
-    use crate::wire::messages;
-
-    fn model(seed: u64) -> LiveModel {
-        LiveModel::new(&LiveOptions {
-            seed,
-            ..LiveOptions::default()
-        })
-    }
-
-    fn reply(seed: u64, messages: &Value, tools: &Value) -> ReplyMessage {
-        let body = json!({ "model": "claude-haiku-4-5", "messages": messages, "tools": tools });
-        let request = messages::read(&body, None, &[]).unwrap();
-        model(seed).reply(Route::Anthropic, &request)
-    }
-
-    fn said(reply: &ReplyMessage) -> String {
-        let texts = reply.content.iter().filter_map(|block| match block {
-            ReplyBlock::Text(text) => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect()
-    }
-
-    fn commands(reply: &ReplyMessage) -> Vec<&str> {
-        let calls = reply.content.iter().filter_map(|block| match block {
-            ReplyBlock::ToolUse { input, .. } => input["command"].as_str(),
-            _ => None,
-        });
-        calls.collect()
-    }
-
-    fn bash() -> Value {
-        json!([{ "name": "Bash", "input_schema": { "type": "object" } }])
-    }
-
-    #[test]
-    fn it_answers_what_the_conversation_says() {
-        let remember = json!({ "role": "user", "content": "Remember the word heron. Reply with exactly one word: noted" });
-        let conversation = json!([
-            remember,
-            { "role": "assistant", "content": "Noted." },
-            { "role": "user", "content": "<system-reminder>Remember the word egret.</system-reminder>Which word did I ask you to remember?" },
-        ]);
-        let mut wordings = std::collections::BTreeSet::new();
-        for seed in 0..20 {
-            let first = said(&reply(seed, &json!([remember]), &json!([])));
-            assert!(first.to_lowercase().contains("noted"), "{seed}: {first}");
-            let last = said(&reply(seed, &conversation, &json!([])));
-            assert!(last.to_lowercase().contains("heron"), "{seed}: {last}");
-            wordings.insert(last);
-        }
-        assert!(wordings.len() > 3, "{wordings:?}");
-        let ping = json!([{ "role": "user", "content": "ping" }]);
-        assert_eq!(said(&reply(3, &ping, &json!([]))), MARK);
-    }
-
-    #[test]
-    fn it_calls_the_named_tool_and_then_quotes_the_result() {
-        let prompt = "Use the Bash tool to run exactly this command, once and unchanged: echo heron. Then answer with one \
-                      sentence that quotes what it printed.";
-        let asked = json!([{ "role": "user", "content": prompt }]);
-        let answered = json!([
-            { "role": "user", "content": prompt },
-            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t", "name": "Bash", "input": { "command": "echo heron" } }] },
-            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t", "content": "heron" }] },
-        ]);
-        let mut refusals = 0;
-        for seed in 0..100 {
-            let first = reply(seed, &asked, &bash());
-            match commands(&first)[..] {
-                [] => refusals += usize::from(said(&first).contains("rather not")),
-                ref calls => assert_eq!(calls, ["echo heron"]),
-            }
-            let last = reply(seed, &answered, &bash());
-            assert!(
-                commands(&last).is_empty() && said(&last).contains("heron"),
-                "{last:?}"
-            );
-        }
-        assert!((1..=6).contains(&refusals), "{refusals}");
-    }
-
-    #[test]
-    fn parallel_calls_come_in_any_order() {
-        let prompt = "Use the Bash tool twice in one answer, in parallel, to run exactly these two commands: echo a and echo b.";
-        let asked = json!([{ "role": "user", "content": prompt }]);
-        let orders: Vec<String> = (0..40)
-            .map(|seed| commands(&reply(seed, &asked, &bash())).join(", "))
-            .collect();
-        for order in ["echo a, echo b", "echo b, echo a", "echo a"] {
-            assert!(orders.iter().any(|found| found == order), "{order}: {orders:?}");
-        }
-    }
-
-    #[test]
-    fn a_seed_repeats_itself_and_a_second_question_varies() {
-        let question = json!([{ "role": "user", "content": "Reply with exactly one word: pong" }]);
-        let replies = || {
-            let seventh = model(7);
-            let body = json!({ "model": "m", "messages": question });
-            let request = messages::read(&body, None, &[]).unwrap();
-            (0..12)
-                .map(|_| seventh.reply(Route::Anthropic, &request))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(replies(), replies());
-        let first = &replies()[0];
-        assert!(replies().iter().any(|reply| said(reply) != said(first)));
-    }
-
-    #[test]
-    fn it_reads_schemas_documents_and_thinking() {
-        let schema = json!({ "type": "object", "properties": {
-            "planet": { "enum": ["Saturn", "Jupiter"] }, "rank": { "type": "integer" },
-            "names": { "type": "array", "items": { "type": "string" } },
-        } });
-        let prompt = json!([{ "role": "user", "content": "Which planet is the largest? Give its rank by size and at least one name." }]);
-        let reply = reply(
-            1,
-            &prompt,
-            &json!([{ "name": "StructuredOutput", "input_schema": schema }]),
-        );
-        let Some(ReplyBlock::ToolUse { input, .. }) = reply.content.last() else {
-            panic!("{reply:?}");
-        };
-        assert_eq!((&input["planet"], &input["rank"]), (&json!("Jupiter"), &json!(1)));
-        assert!(!input["names"].as_array().unwrap().is_empty());
-        let pdf = "JVBERi0xLjQKKFRoZSBjb2RlIHdvcmQgb2YgdGhpcyBsZXR0ZXIgaXMgaGVyb24uKSBUago=";
-        let document = json!({ "type": "document", "source": { "type": "base64", "media_type": "application/pdf", "data": pdf } });
-        let request = json!({ "model": "m", "thinking": { "type": "enabled" }, "messages": [
-            { "role": "user", "content": [{ "type": "text", "text": "Which word?" }, document] },
-        ] });
-        let request = messages::read(&request, None, &[]).unwrap();
-        let reply = model(2).reply(Route::Anthropic, &request);
-        assert!(matches!(reply.content[0], ReplyBlock::Thinking(_)), "{reply:?}");
-        assert!(said(&reply).to_lowercase().contains("heron"), "{reply:?}");
-        assert!(from_value::<ReplyMessage>(json!(reply)).is_ok());
-    }
-
-    #[test]
-    fn a_burst_comes_after_each_n_requests() {
-        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Reply with the single word one." }] });
-        let request = messages::read(&body, None, &[]).unwrap();
-        for every in 1..8 {
-            let model = LiveModel::new(&LiveOptions {
-                overload_every: NonZeroU32::new(every),
-                ..LiveOptions::default()
-            });
-            for round in 0..3 {
-                let answers = (0..every + 3).map(|_| model.answer(Route::Anthropic, &request));
-                let refused: Vec<bool> = answers.map(|reply| matches!(reply, Reply::Error(_))).collect();
-                let wanted: Vec<bool> = (0..every + 3).map(|number| number >= every).collect();
-                assert_eq!(refused, wanted, "every {every}, round {round}");
-            }
-        }
-    }
-
-    #[test]
-    fn it_has_the_limits_of_a_provider() {
-        let model = LiveModel::new(&LiveOptions {
-            seed: 1,
-            requests_per_minute: NonZeroU32::new(20),
-            overload_every: NonZeroU32::new(10),
-        });
-        let request = |model: &str| {
-            let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Reply with the single word one." }] });
-            messages::read(&body, None, &[]).unwrap()
-        };
-        let status = |name: &str| match model.answer(Route::Anthropic, &request(name)) {
-            Reply::Message(_) => (200, None),
-            Reply::Error(error) => (error.status, error.headers.first().map(|(_, wait)| wait.clone())),
-        };
-        let of_one: Vec<_> = (0..4).map(|_| status("a")).collect();
-        assert_eq!(
-            of_one,
-            [
-                (200, None),
-                (200, None),
-                (429, Some("3".to_owned())),
-                (429, Some("3".to_owned()))
-            ]
-        );
-        assert_eq!(status("b").0, 200, "each model has its own limit");
-        let later: Vec<u16> = (5..13).map(|_| status("c").0).collect();
-        assert_eq!(later[5..], [529, 529, 529]);
-    }
-}
+mod tests;

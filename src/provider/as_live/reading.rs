@@ -70,6 +70,11 @@ impl<'a> Reading<'a> {
         self.request.tools.iter().any(|offered| offered.name == tool)
     }
 
+    /// Whether Claude Code compacts the conversation.
+    pub(super) fn wants_summary(&self) -> bool {
+        self.prompt.contains("detailed summary")
+    }
+
     /// What the results since the last prompt say, a phrase each.
     pub(super) fn facts(&self) -> Vec<String> {
         let results = self.results.iter().filter(|(tool, _)| *tool != "ToolSearch");

@@ -29,7 +29,9 @@ pub(super) fn next(reading: &Reading<'_>, dice: &mut Dice) -> Vec<Call> {
         .or_else(|| search(reading))
         .or_else(|| structured(reading, dice))
         .or_else(|| server_tool(reading, dice))
-        .unwrap_or_else(|| commands(reading, dice));
+        .or_else(|| commands(reading, dice))
+        .or_else(|| offered_tool(reading, dice))
+        .unwrap_or_default();
     let is_open = |call: &Call| match call.name.as_str() {
         "Bash" => {
             let is_same =
@@ -206,7 +208,7 @@ fn server_tool(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
 /// A command after the words that announce it, up to the end of the sentence.
 const COMMAND: &str = r"(?is)run exactly (?:this|these|it)\b[^:]*:\s+(.+?)(?:\.\s|\.?$)";
 
-fn commands(reading: &Reading<'_>, dice: &mut Dice) -> Vec<Call> {
+fn commands(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
     static COMMANDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(COMMAND).expect("a constant expression"));
     let found = COMMANDS
         .captures_iter(&reading.prompt)
@@ -219,18 +221,43 @@ fn commands(reading: &Reading<'_>, dice: &mut Dice) -> Vec<Call> {
                 .collect::<Vec<_>>()
         })
         .collect();
-    let mut calls = Vec::new();
-    for command in found {
-        let description = dice.pick(&[
-            "Run the command",
-            "Print a marker",
-            "Execute the command as asked",
-        ]);
-        let input = match dice.once_in(4) {
-            true => json!({ "command": command }),
-            false => json!({ "command": command, "description": description }),
-        };
-        calls.push(Call::new("Bash", input));
+    let calls: Vec<Call> = found.into_iter().map(|found| bash(&found, dice)).collect();
+    (!calls.is_empty()).then_some(calls)
+}
+
+const BASH: &str = "Bash";
+
+fn bash(command: &str, dice: &mut Dice) -> Call {
+    let description = dice.pick(&[
+        "Run the command",
+        "Print a marker",
+        "Execute the command as asked",
+    ]);
+    let input = match dice.once_in(4) {
+        true => json!({ "command": command }),
+        false => json!({ "command": command, "description": description }),
+    };
+    Call::new(BASH, input)
+}
+
+/// `use the NAME tool to run: COMMAND`, with or without backquotes, and ``run `COMMAND` ``: a tool that the request offers.
+fn offered_tool(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
+    const TOOL: &str = r"(?i)\bthe `?([\w-]+)`? tool\b";
+    const AFTER_A_COLON: &str = r"(?i)\bthe `?[\w-]+`? tool\b[^.:\n]*\b(?:run|execute)\b[^:\n]*:\s+([^`\s][^\n]*?)(?:\.\s|\.?(?:\n|$))";
+    const IN_BACKQUOTES: &str = r"(?i)\b(?:run|execute)\b[^.`]*`+(?:\w+\n)?\s*([^`]+?)\s*`";
+    let prompt = &reading.prompt;
+    if reading.wants_summary() {
+        return None;
     }
-    calls
+    let name = caught(TOOL, prompt).unwrap_or_else(|| BASH.to_owned());
+    let mut tools = reading.request.tools.iter();
+    let tool = tools.find(|tool| tool.name.eq_ignore_ascii_case(&name))?;
+    let command = caught(IN_BACKQUOTES, prompt).or_else(|| caught(AFTER_A_COLON, prompt))?;
+    if tool.name == BASH {
+        return Some(vec![bash(&command, dice)]);
+    }
+    let [_, _, schema] = tool.parts();
+    let required = schema["required"].as_array().into_iter().flatten();
+    let parameter = required.filter_map(Value::as_str).next().unwrap_or("command");
+    Some(vec![Call::new(&tool.name, json!({ parameter: command }))])
 }
