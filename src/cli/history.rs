@@ -30,8 +30,8 @@ const NEW_FINDING: u8 = 3;
 /// Each version is installed with the dependencies of its own release day. Finished trials are stored under a digest of the
 /// gateway's lock, Claude Code, the cell and this program: only what changed runs again, also after a break.
 ///
-/// A finding belongs to a provider. The exit status is 3 if the newest version has one that the version before has not, and 1 if the newest version cannot
-/// be run.
+/// A finding belongs to a provider. The exit status is 3 if the newest version has one that the version before has not. It is 1 if
+/// the newest version cannot be run, or if none of its trials could be judged.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --last 5 --until 1.104.0 --matrix v0\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 10 --pairs contemporary --matrix v0 --tier haiku\n  compat history --last 3 --propose"
@@ -151,17 +151,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for finding in &new {
         status!("new in {}: {}", finding.last_seen, finding.title());
     }
-    if let Some(newest) = table.versions.last().filter(|newest| newest.unusable.is_some()) {
-        status!(
-            "error: the newest version, {}, could not be run, so its findings are not known",
-            newest.version
-        );
+    if let Some(newest) = records.last()
+        && let Some(why) = why_unknown(newest)
+    {
+        status!("error: {why}, so its findings are not known");
         return Ok(ExitCode::from(FAILED));
     }
     Ok(match new.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(NEW_FINDING),
     })
+}
+
+/// Why nothing is known about the newest version.
+fn why_unknown(newest: &VersionRecords) -> Option<String> {
+    let version = &newest.version;
+    match &newest.records {
+        Err(_) => Some(format!("the newest version, {version}, could not be run")),
+        Ok(_) => newest
+            .why_unjudged()
+            .map(|causes| format!("no trial of the newest version, {version}, could be judged ({causes})")),
+    }
 }
 
 impl Arguments {

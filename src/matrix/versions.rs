@@ -73,6 +73,9 @@ pub struct VersionColumn {
     pub works: usize,
     /// The number of its trials in which the feature does not work.
     pub broken: usize,
+    /// The number of its trials that could not be judged, which are in neither of the other two numbers; absent if it is zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unjudged: Option<usize>,
 }
 
 /// One finding over the versions, on the providers that have this history of it.
@@ -126,16 +129,15 @@ impl VersionHistory {
         let others: BTreeSet<&String> = runs.iter().filter_map(|run| run.beside.as_ref()).collect();
         let is_same = others.len() == 1;
         let columns = runs.iter().map(|run| {
-            let records = run.records();
-            let count = |is_such: fn(&TrialResult) -> bool| {
-                records.iter().filter(|record| is_such(&record.result)).count()
-            };
+            let marks: Vec<CellMark> = run.records().iter().map(mark).collect();
+            let count = |of: &[CellMark]| marks.iter().filter(|mark| of.contains(mark)).count();
             VersionColumn {
                 version: run.version.clone(),
                 claude_code: run.beside.clone().filter(|_| !is_same),
                 unusable: run.records.as_ref().err().cloned(),
-                works: count(|result| matches!(result, TrialResult::Pass {})),
-                broken: count(|result| matches!(result, TrialResult::Fail { .. })),
+                works: count(&[CellMark::Pass, CellMark::Unfaithful]),
+                broken: count(&[CellMark::Fail]),
+                unjudged: Some(count(&[CellMark::Unjudged])).filter(|count| *count > 0),
             }
         });
         Self {
@@ -187,10 +189,13 @@ impl VersionHistory {
                 Some(why) => writeln!(text, "  {}  could not be run: {why}", column.title()),
                 None => writeln!(
                     text,
-                    "  {}  {} work, {} do not",
+                    "  {}  {} work, {} do not{}",
                     column.title(),
                     column.works,
-                    column.broken
+                    column.broken,
+                    column
+                        .unjudged_in_words()
+                        .map_or_else(String::new, |words| format!(", {words}"))
                 ),
             };
         }
@@ -229,10 +234,10 @@ impl VersionHistory {
         let mut text = format!("# Versions of {}\n\n", escaped(&self.title()));
         text += "| version | features work in | do not work in | |\n|---|---|---|---|\n";
         for column in &self.versions {
-            let why = column
-                .unusable
-                .as_deref()
-                .map_or_else(String::new, |why| format!("could not be run: {}", escaped(why)));
+            let why = match &column.unusable {
+                Some(why) => format!("could not be run: {}", escaped(why)),
+                None => column.unjudged_in_words().unwrap_or_default(),
+            };
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {why} |",
@@ -283,12 +288,32 @@ impl VersionColumn {
         let claude = claude.map(|version| format!(" with Claude Code {version}"));
         format!("{}{}", self.version, claude.unwrap_or_default())
     }
+
+    fn unjudged_in_words(&self) -> Option<String> {
+        let unjudged = self.unjudged?;
+        Some(format!("{unjudged} could not be judged"))
+    }
 }
 
 impl VersionRecords {
     /// None if the version could not be run.
     fn records(&self) -> &[TrialRecord] {
         self.records.as_deref().unwrap_or_default()
+    }
+
+    /// The causes, `3 auth, 1 config`, if trials ran and none could be judged.
+    pub fn why_unjudged(&self) -> Option<String> {
+        let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+        for record in self.records() {
+            match (mark(record), record.cause) {
+                (CellMark::NotApplicable, _) => {}
+                (CellMark::Unjudged, Some(cause)) => *causes.entry(cause.as_str()).or_default() += 1,
+                _ => return None,
+            }
+        }
+        let causes = causes.iter().map(|(cause, trials)| format!("{trials} {cause}"));
+        let causes: Vec<String> = causes.collect();
+        (!causes.is_empty()).then(|| causes.join(", "))
     }
 }
 

@@ -60,6 +60,23 @@ async fn only_a_run_without_filters_measures_a_version() {
 }
 
 #[tokio::test]
+async fn a_newest_version_of_which_nothing_is_judged_is_an_error() {
+    let (small, _index) = project().await;
+    small.write(
+        "cells/text/anthropic.yaml",
+        "expect:\n  asked_once: { requets: { count: 1 } }\n",
+    );
+    let ran = small
+        .compat(&["history", "--versions", "1.0.0,1.1.0", "--exact", TRIAL])
+        .await;
+    ran.exits(1);
+    ran.err_has(
+        "error: no trial of the newest version, 1.1.0, could be judged (1 harness), so its findings are not known",
+    );
+    assert_has(&ran.out, "1.1.0  0 work, 0 do not, 1 could not be judged\n");
+}
+
+#[tokio::test]
 async fn what_makes_a_trial_not_applicable_is_part_of_its_key() {
     let (small, _index) = project().await;
     let gateway = KNOWN.split("measured").next().unwrap().to_owned();

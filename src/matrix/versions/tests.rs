@@ -78,6 +78,56 @@ fn a_finding_has_its_first_and_last_version() {
     assert_eq!(x.shows, [Some(true), Some(true), None, Some(false), Some(false)]);
     assert_eq!(x.cells, ["a::p"]);
     assert_eq!(history.cells[0].signs, ["✓*", "!", "?", "✗", "✓*"]);
+    let json = serde_json::to_value(&history.versions).unwrap();
+    assert_eq!(json[3].get("unjudged"), None, "zero stays out");
+}
+
+#[test]
+fn trials_that_could_not_be_judged_are_counted_apart() {
+    let not_applicable = TrialRecord::new(
+        &"b::p::haiku".parse().unwrap(),
+        "alias",
+        &Outcome::NotApplicable("the gateway lacks it".into()),
+        chrono::DateTime::UNIX_EPOCH,
+    );
+    let failed = |trial: &str, cause| record(trial, &[], Some(cause));
+    let unjudged = run(
+        "1.0.0",
+        vec![
+            failed("a::p::haiku", Cause::Auth),
+            failed("a::p::opus", Cause::Auth),
+            failed("a::q::haiku", Cause::Config),
+            not_applicable.clone(),
+        ],
+    );
+    let mixed = run(
+        "1.1.0",
+        vec![
+            failed("a::p::haiku", Cause::Upstream),
+            failed("a::p::opus", Cause::Gateway),
+            record("a::q::haiku", &[X], None),
+        ],
+    );
+    assert_eq!(unjudged.why_unjudged().as_deref(), Some("2 auth, 1 config"));
+    assert_eq!(mixed.why_unjudged(), None);
+    assert_eq!(run("1.2.0", vec![not_applicable]).why_unjudged(), None);
+    let history = VersionHistory::new("litellm", "Claude Code", None, &[unjudged, mixed]);
+    let text = history.to_text();
+    assert!(
+        text.contains("1.0.0  0 work, 0 do not, 3 could not be judged\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1.1.0  1 work, 1 do not, 1 could not be judged\n"),
+        "{text}"
+    );
+    let markdown = history.to_markdown();
+    assert!(
+        markdown.contains("| 1.1.0 | 1 | 1 | 1 could not be judged |"),
+        "{markdown}"
+    );
+    let json = serde_json::to_value(&history).unwrap();
+    assert_eq!(json["versions"][0]["unjudged"], 3);
 }
 
 #[test]
