@@ -11,6 +11,9 @@ use crate::text::listed;
 /// A platform's package has this name, `-` and the platform.
 pub const CLAUDE_PACKAGE: &str = "@anthropic-ai/claude-code";
 
+/// The first version with a package for each platform, of 16 April 2026. Earlier ones were one package for Node.
+pub const OLDEST_CLAUDE: &str = "2.1.110";
+
 /// A platform with its own package: `linux-x64-musl`.
 ///
 /// The list is that of `optionalDependencies` in the metadata of `@anthropic-ai/claude-code` 2.1.327.

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 
 use super::lock::{ClaudePin, PythonPin, pins};
 use super::npm::Registry;
-use super::platform::Platform;
-use super::{Installer, python};
+use super::platform::{OLDEST_CLAUDE, Platform};
+use super::{Installer, ToolVersion, python};
 use crate::files::private_folder;
 use crate::process::ProgramOutput;
 use crate::results::json::timestamp::to_text as time_text;
@@ -29,7 +29,8 @@ pub async fn pin_claude(
     let mut sha512 = BTreeMap::new();
     for platform in platforms {
         let package = platform.package();
-        let metadata = registry.version(&package, version).await?;
+        let metadata = registry.version(&package, version).await;
+        let metadata = metadata.map_err(|error| with_oldest(error, version))?;
         let digest = metadata.dist.integrity.unwrap_or_default();
         let digest = digest
             .parse()
@@ -40,6 +41,21 @@ pub async fn pin_claude(
         version: version.to_owned(),
         sha512,
     })
+}
+
+/// Says why the registry has no package of an old version.
+fn with_oldest(error: anyhow::Error, version: &str) -> anyhow::Error {
+    let is_older = |oldest: ToolVersion| {
+        let version: Option<ToolVersion> = version.parse().ok();
+        version.is_some_and(|version| version.order() < oldest.order())
+    };
+    match OLDEST_CLAUDE.parse().is_ok_and(is_older) {
+        true => error.context(format!(
+            "Claude Code {version} has no program of its own, which starts with {OLDEST_CLAUDE} (16 April 2026): take that version \
+             or a later one; with `--pairs contemporary`, a version of the gateway from after that day"
+        )),
+        false => error,
+    }
 }
 
 /// The pin of `package` with all dependencies of the requirements in `source`, for every platform and Python. `uv` pins the

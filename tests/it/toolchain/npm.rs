@@ -217,6 +217,31 @@ async fn a_pin_has_the_digest_of_every_platform() {
     );
 }
 
+#[tokio::test]
+async fn the_error_for_an_old_claude_names_the_oldest() {
+    let server = Server::start(registry(b"all the same".to_vec(), |_| ready(status(404)))).await;
+    let registry = Registry::find(&Machine::new().registry(&server).tools())
+        .await
+        .unwrap();
+    for (version, is_old) in [
+        ("2.0.76", true),
+        ("2.1.109", true),
+        ("2.1.110", false),
+        ("9.9.9", false),
+    ] {
+        let error = update::pin_claude(&registry, version, &Platform::ALL)
+            .await
+            .unwrap_err();
+        let error = format!("{error:#}");
+        assert_eq!(
+            error.contains("take that version or a later one"),
+            is_old,
+            "{error}"
+        );
+        assert_has(&error, "the registry has no `@anthropic-ai/claude-code-");
+    }
+}
+
 #[test]
 fn the_lock_pins_every_platform_and_names_no_registry() {
     let folder = root().join("toolchain");
