@@ -125,10 +125,17 @@ impl SelectedTrials {
                 "`--client-format {}` is for a run through a gateway, and `--gateway none` has none",
                 format.name()
             );
-            let left_out = leave_out(&mut names, |name| !has_format(format, name, is_live));
+            // A gateway that nobody named may be LiteLLM.
+            let may_be_litellm = gateway_name(options, environment).is_none_or(|name| name == LITELLM);
+            let leaves = may_be_litellm && !is_live;
+            let left_out = leave_out(&mut names, |name| !has_format(format, name, leaves));
+            let or_leaves = if leaves {
+                ", or LiteLLM would call the real provider"
+            } else {
+                ""
+            };
             notes.push(format!(
-                "with `--client-format {}`, {left_out} trials cannot run: their provider has no such API, or LiteLLM would \
-                 call the real provider",
+                "with `--client-format {}`, {left_out} trials cannot run: their provider has no such API{or_leaves}",
                 format.name()
             ));
         }
@@ -311,13 +318,14 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
     }
 }
 
-/// Whether Claude Code can call a gateway in `format` for the trial's provider. LiteLLM's pass-through to Vertex AI calls Google,
-/// whatever the base in its configuration (LiteLLM 1.106.2, `llm_passthrough_endpoints.py`).
-fn has_format(format: ClientFormat, name: &TrialName, is_live: bool) -> bool {
+/// Whether Claude Code can call a gateway in `format` for the trial's provider. With `leaves`, the gateway's pass-through to Vertex AI
+/// leaves a simulated run: LiteLLM's calls Google, whatever the base in its configuration (LiteLLM 1.106.2,
+/// `llm_passthrough_endpoints.py`).
+fn has_format(format: ClientFormat, name: &TrialName, leaves: bool) -> bool {
     match (format, name.cell.provider.as_str()) {
         (ClientFormat::Messages, _) | (ClientFormat::Passthrough, "anthropic") => true,
         (ClientFormat::Provider, "bedrock_invoke" | "azure" | "bedrock_mantle") => true,
-        (ClientFormat::Provider, "vertex_ai") => is_live,
+        (ClientFormat::Provider, "vertex_ai") => !leaves,
         _ => false,
     }
 }

@@ -1,8 +1,8 @@
 //! A double of `claude` for tests.
 //!
-//! Without a scenario it sends each prompt to `ANTHROPIC_BASE_URL` and prints the reply as `--output-format stream-json`
-//! does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it performs the steps. One
-//! step makes it a double of the harness.
+//! Without a scenario it sends each prompt to `ANTHROPIC_BASE_URL`, or to the base of Microsoft Foundry, and prints the reply as
+//! `--output-format stream-json` does. With a scenario (the file that `FAKE_CLAUDE_SCENARIO` names, a JSON array of [`Step`]s) it
+//! performs the steps. One step makes it a double of the harness.
 
 #[path = "spy.rs"]
 mod spy;
@@ -306,12 +306,13 @@ impl Conversation {
         let body = json!({ "model": flag("--model"), "max_tokens": 32000, "stream": true,
             "metadata": { "user_id": json!({ "session_id": flag("--session-id") }).to_string() },
             "messages": self.messages });
-        let mut response = http::client()
-            .post(format!(
-                "{}/v1/messages?beta=true",
-                variable(env::ANTHROPIC_BASE_URL)
-            ))
-            .bearer_auth(variable(env::ANTHROPIC_AUTH_TOKEN))
+        let request = |base| http::client().post(format!("{}/v1/messages?beta=true", variable(base)));
+        let request = match variable(env::CLAUDE_CODE_USE_FOUNDRY).as_str() {
+            "" => request(env::ANTHROPIC_BASE_URL).bearer_auth(variable(env::ANTHROPIC_AUTH_TOKEN)),
+            _ => request(env::ANTHROPIC_FOUNDRY_BASE_URL)
+                .header("x-api-key", variable(env::ANTHROPIC_FOUNDRY_API_KEY)),
+        };
+        let mut response = request
             .header("anthropic-version", "2023-06-01")
             .header("x-claude-code-session-id", flag("--session-id"))
             .json(&body)
