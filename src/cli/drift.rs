@@ -140,10 +140,14 @@ async fn report(
     let ask =
         async |request: &RecordedRequest, route, reply| simulator.ask_again(request, route, reply).await;
     let own = drift::examine(&cassette, side, ask).await;
-    let except = match &except {
-        Some(except) => Some(drift::examine(except, side, ask).await),
+    let except = match except {
+        Some(except) => {
+            let faults = drift::examine(&except, side, ask).await;
+            Some((except.head, faults))
+        }
         None => None,
     };
     simulator.shutdown().await;
-    Ok(own.report(cassette.head, except.as_ref()))
+    let except = except.as_ref().map(|(head, faults)| (head, faults));
+    Ok(own.report(cassette.head, except))
 }

@@ -65,6 +65,31 @@ impl CassetteHead {
         let differing = facts.into_iter().find(|(_, then, now)| then != now);
         differing.and_then(|(name, then, now)| Some((name, then?, now?)))
     }
+
+    /// A sentence for each tool whose known version differs from that of `other`. What the version itself changes is then not
+    /// the same in both cassettes.
+    pub fn differing_versions(&self, other: &Self) -> Vec<String> {
+        let name = self.gateway.as_deref().unwrap_or("the gateway");
+        let versions = [
+            (name, &self.gateway_version, &other.gateway_version),
+            (
+                "Claude Code",
+                &self.claude_code_version,
+                &other.claude_code_version,
+            ),
+        ];
+        let versions = versions.into_iter();
+        let known = versions.filter_map(|(tool, own, other)| Some((tool, own.as_ref()?, other.as_ref()?)));
+        known
+            .filter(|(_, own, other)| own != other)
+            .map(|(tool, own, other)| {
+                format!(
+                    "the other cassette has {tool} {other}, and this one has {tool} {own}: a fault may be a change between these \
+                     versions"
+                )
+            })
+            .collect()
+    }
 }
 
 /// A side of a gateway. Without a gateway, both are the same.
@@ -245,6 +270,12 @@ mod tests {
         now.gateway_version = Some("1.84.0".to_owned());
         let versions = ("gateway_version", "1.83.0".to_owned(), "1.84.0".to_owned());
         assert_eq!(now.differing_condition(&earlier), Some(versions));
+        now.claude_code_version = Some("2.1.400".to_owned());
+        let [note] = &now.differing_versions(&earlier)[..] else {
+            panic!("only the gateway's version is known twice");
+        };
+        assert!(note.starts_with("the other cassette has litellm 1.83.0, and this one has litellm 1.84.0: "));
+        assert!(now.differing_versions(&now).is_empty());
         now.gateway = None;
         let gateways = ("gateway", "litellm".to_owned(), "none".to_owned());
         assert_eq!(now.differing_condition(&earlier), Some(gateways));

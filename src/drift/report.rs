@@ -28,6 +28,8 @@ pub struct DriftReport {
     pub not_compared: Vec<NotCompared>,
     /// The faults that another cassette has too (`--except`).
     pub excepted: usize,
+    /// The versions of tools that differ in that cassette, a sentence each.
+    pub other_versions: Vec<String>,
 }
 
 /// One fault, with the recordings that it concerns.
@@ -107,12 +109,12 @@ impl DriftCollector {
             .push(placed.place.clone());
     }
 
-    /// The report, without the faults that `except` has in the same column.
-    pub fn report(self, head: CassetteHead, except: Option<&Self>) -> DriftReport {
+    /// The report, without the faults that `except`, of another cassette, has in the same column.
+    pub fn report(self, head: CassetteHead, except: Option<(&CassetteHead, &Self)>) -> DriftReport {
         let mut groups: BTreeMap<Key, DriftGroup> = BTreeMap::new();
         let mut excepted = BTreeSet::new();
         for (place, (routes, recordings)) in self.groups {
-            if except.is_some_and(|except| except.groups.contains_key(&place)) {
+            if except.is_some_and(|(_, except)| except.groups.contains_key(&place)) {
                 excepted.insert(place.0);
                 continue;
             }
@@ -125,6 +127,7 @@ impl DriftCollector {
         let skipped = self.skipped.into_iter();
         DriftReport {
             schema_version: SchemaVersion::One,
+            other_versions: except.map_or_else(Vec::new, |(other, _)| head.differing_versions(other)),
             cassette: head,
             compared: self.compared,
             drift: groups.into_values().collect(),
@@ -235,6 +238,7 @@ impl DriftReport {
     /// What the cassette does not show.
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.cassette.missing.iter().cloned().collect();
+        notes.extend(self.other_versions.iter().cloned());
         if self.excepted > 0 {
             notes.push(format!(
                 "{} in the other cassette too, so not drift",

@@ -346,6 +346,14 @@ async fn the_command_says_what_drifts_and_what_is_broken() {
     let excepted = folder.compat(&["drift", name, "--except", name]);
     excepted.exits(0);
     excepted.out_has("1 fault in the other cassette too, so not drift", 1);
+    for (other, version) in [("older", "2.1.327"), ("newer", "2.1.330")] {
+        altered.head.claude_code_version = Some(version.to_owned());
+        write(&altered, &folder.path(other));
+    }
+    let excepted = folder.compat(&["drift", "newer", "--except", "older"]);
+    excepted.exits(0);
+    let note = "note: the other cassette has Claude Code 2.1.327, and this one has Claude Code 2.1.330: ";
+    excepted.out_has(note, 1);
     let nothing = folder.compat(&["drift", "nowhere"]);
     nothing.exits(2);
     nothing.err_has("`nowhere` is no cassette: it has no `cassette.json`; `--record FOLDER` of a run");
