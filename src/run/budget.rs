@@ -287,7 +287,10 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::cells::manifest::ALL_SETS;
+    use crate::env;
     use crate::outcome::Outcome;
+    use crate::plan::selection::Axes;
 
     const MANIFEST: &str = "schema_version: \"1\"\nproviders: [azure, anthropic]\nfeatures: [{ id: vision, name: Vision }]\n\
         tiers: [{ id: opus, name: Opus, model: dear }, { id: haiku, name: Haiku, model: cheap }]\n\
@@ -421,6 +424,67 @@ mod tests {
             .err()
             .unwrap();
         assert!(error.to_string().contains("no price of `cheap`"), "{error}");
+    }
+
+    /// What a live run of the trials of `axes` is estimated to cost, without earlier results.
+    fn estimate_of(axes: Axes, root: &Path) -> f64 {
+        let options = RunOptions {
+            axes,
+            max_cost: Some(1.0),
+            ..RunOptions::default()
+        };
+        let variables = [
+            (env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:9"),
+            (env::COMPAT_RESULTS_PATH, "/nonexistent/results.json"),
+        ];
+        let environment = Environment::from_iter(variables);
+        let selected = SelectedTrials::in_project(&options, &environment, root).unwrap();
+        let mut order = selected.names.clone();
+        let budget = Budget::of_run(&options, &environment, &selected, &mut order);
+        budget.unwrap().unwrap().estimates.values().sum()
+    }
+
+    /// Trials under way reserve twice their cost, so a budget needs a margin.
+    #[test]
+    fn the_default_budgets_cover_a_run_without_earlier_results() {
+        // Cargo runs tests in the package's folder.
+        let root = Path::new(".");
+        let number = |file: &str, before: &str| -> f64 {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let (_, after) = text
+                .split_once(before)
+                .unwrap_or_else(|| panic!("{file} has no `{before}`"));
+            let end = after.find(|digit: char| !digit.is_ascii_digit());
+            after[..end.unwrap_or(after.len())].parse().unwrap()
+        };
+        let whole = estimate_of(
+            Axes {
+                set: Some(ALL_SETS.to_owned()),
+                ..Axes::default()
+            },
+            root,
+        );
+        for (file, before) in [
+            (
+                ".github/workflows/claude_code_compat_matrix.yml",
+                "vars.COMPAT_MAX_COST || '",
+            ),
+            ("deploy/systemd/compat-matrix-run.service", "COMPAT_MAX_COST="),
+        ] {
+            let budget = number(file, before);
+            assert!(budget >= 1.2 * whole, "{file}: US$ {budget} for US$ {whole:.2}");
+        }
+        let first_set = estimate_of(Axes::default(), root);
+        let circleci = ".circleci/config.yml";
+        let budget = number(circleci, "${COMPAT_MAX_COST:-")
+            * number(
+                circleci,
+                "The number of containers that share the trials\n        type: integer\n        default: ",
+            );
+        assert!(
+            budget >= 1.2 * first_set,
+            "{circleci}: US$ {budget} for US$ {first_set:.2}"
+        );
     }
 
     #[test]
