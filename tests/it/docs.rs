@@ -146,3 +146,29 @@ fn the_guide_names_no_kind_that_does_not_exist() {
         assert!(KINDS.contains(&kind), "the guide has a row for `{kind}`");
     }
 }
+
+#[test]
+fn the_replay_runs_each_release_of_its_page() {
+    let (page, script) = (
+        read(root().join("docs/regressions.md")),
+        read(root().join("ci/replay-regressions")),
+    );
+    let pin = read(root().join("toolchain/litellm.txt"));
+    let release = Regex::new(r"\b1\.\d+\.\d+\b").unwrap();
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| regression | "));
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let named: Vec<&str> = rows
+        .flat_map(|row| release.find_iter(row))
+        .map(|found| found.as_str())
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let is_run = Regex::new(&format!(r"--versions .*\b{}\b", regex::escape(name))).unwrap();
+        assert!(
+            is_run.is_match(&script) || pin.contains(&format!("litellm=={name} ")),
+            "the page names {name}, and the script does not run it"
+        );
+    }
+}
