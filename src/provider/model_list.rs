@@ -1,12 +1,13 @@
-//! The list of models of Anthropic's API: `GET /v1/models`.
+//! The models of Anthropic's API: `GET /v1/models`, and `GET /v1/models/{id}` for one of them.
 //!
-//! Source: <https://platform.claude.com/docs/en/api/models/list>.
+//! Source: <https://platform.claude.com/docs/en/api/models/list>, <https://platform.claude.com/docs/en/api/models/retrieve>.
 
 use serde_json::{Value, json};
 
 use super::oauth::form_fields;
+use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::model::{Generation, MODELS, Model, find};
+use crate::wire::model::{Generation, MODELS, Model, find, is_offered};
 
 /// The most models of an answer, if the request names no number.
 const PAGE: usize = 20;
@@ -50,6 +51,17 @@ pub(super) fn page(query: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
         "first_id": id(shown.first()),
         "last_id": id(shown.last()),
     }))
+}
+
+/// The body of an answer about one model, by its id or its alias.
+pub(super) fn one(name: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
+    match find(name) {
+        _ if !is_offered(Route::Anthropic, name, tiers) => {
+            Err(ErrorReply::new(404, format!("model: {name}")))
+        }
+        Some(model) => Ok(entry(model)),
+        None => Ok(unlisted_entry(name)),
+    }
 }
 
 fn entry(model: &Model) -> Value {
@@ -137,6 +149,22 @@ mod tests {
         assert_eq!([first, rest].concat(), all);
         let ends = |query: &str| page(query, &[]).unwrap()["has_more"] == false;
         assert!(ends("limit=1000") && !ends("limit=2"));
+    }
+
+    #[test]
+    fn one_model_has_the_entry_of_the_list() {
+        let all = page("limit=1000", &[]).unwrap();
+        let entries = all["data"].as_array().unwrap();
+        let dated = entries
+            .iter()
+            .find(|entry| entry["id"] == "claude-haiku-4-5-20251001");
+        for name in ["claude-haiku-4-5", "claude-haiku-4-5-20251001"] {
+            assert_eq!(one(name, &[]).ok().as_ref(), dated);
+        }
+        assert!(one("claude-new-9", &["claude-new-9".to_owned()]).is_ok());
+        for name in ["claude-new-9", "claude-haiku-4-5@20251001"] {
+            assert!(one(name, &[]).is_err(), "{name}");
+        }
     }
 
     #[test]

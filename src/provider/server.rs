@@ -391,7 +391,11 @@ fn count_tokens(incoming: &Incoming) -> Decision {
 }
 
 fn list_models(incoming: &Incoming, tiers: &[String]) -> Decision {
-    match model_list::page(&incoming.recorded.query, tiers) {
+    let models = match &incoming.target.model {
+        Some(name) => model_list::one(name, tiers),
+        None => model_list::page(&incoming.recorded.query, tiers),
+    };
+    match models {
         Ok(body) => {
             let id = reply_id::digits(Uuid::new_v4());
             let headers = response::headers_of_reply(incoming.route(), &format!("01{id}"));

@@ -93,7 +93,7 @@ pub enum Operation {
     CountTokens,
     /// An OAuth access token (Vertex AI's service account flow).
     OauthToken,
-    /// The models that Anthropic's API has.
+    /// The models that Anthropic's API has, or one of them.
     ListModels,
     /// Anything else: no provider route has this path.
     Unknown,

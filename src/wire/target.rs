@@ -33,6 +33,12 @@ impl RequestTarget {
         if (method, path) == ("GET", "/v1/models") {
             return Self::new(Route::Anthropic, Operation::ListModels, Some(false), None);
         }
+        let model = path
+            .strip_prefix("/v1/models/")
+            .filter(|model| !model.is_empty() && !model.contains('/'));
+        if method == "GET" && model.is_some() {
+            return Self::new(Route::Anthropic, Operation::ListModels, Some(false), model);
+        }
         if method != "POST" {
             return Self::unknown(path);
         }
@@ -218,5 +224,13 @@ mod tests {
             (models.route, models.operation),
             (Some(Anthropic), Operation::ListModels)
         );
+        let model = RequestTarget::of("GET", "/v1/models/claude-haiku-4-5");
+        assert_eq!(
+            (model.operation, model.model.as_deref()),
+            (Operation::ListModels, Some("claude-haiku-4-5"))
+        );
+        for path in ["/v1/models/", "/v1/models/a/b"] {
+            assert_eq!(RequestTarget::of("GET", path).operation, Unknown, "{path}");
+        }
     }
 }
