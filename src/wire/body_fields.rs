@@ -47,7 +47,15 @@ const ANTHROPIC: [&str; 16] = [
 ];
 /// Fields that Bedrock and Vertex AI have in the body instead of the path or a header. The official SDK moves the header
 /// `anthropic-user-profile-id` into Bedrock's body (`lib/bedrock/_client.py`, `_mantle.py`).
-const BEDROCK: [&str; 3] = ["anthropic_version", "anthropic_beta", "user_profile_id"];
+///
+/// `amazon-bedrock-guardrailConfig` is InvokeModel's own:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html>.
+const BEDROCK: [&str; 4] = [
+    "anthropic_version",
+    "anthropic_beta",
+    "user_profile_id",
+    "amazon-bedrock-guardrailConfig",
+];
 const VERTEX: [&str; 3] = ["anthropic_version", "anthropic_beta", "stream"];
 const VERTEX_COUNT: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 /// Fields of Bedrock's Messages API, besides the common ones. It has no structured outputs, MCP connector or skills:

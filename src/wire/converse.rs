@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{ProviderAnswer, StreamEvent};
 use super::message::{Block, CacheBreakpoint, Content, Message, MessageRequest, Tool};
+use super::messages::lifetime;
 use super::pointer::{list, number, owned, texts};
 
 /// Reads the body of a `converse` request for `model`. `None` if it has no list of messages.
@@ -46,9 +47,7 @@ fn read_message(message: &Value) -> Message {
 
 fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
     let point = value.get("cachePoint")?;
-    Some(CacheBreakpoint {
-        ttl: point["ttl"].as_str().unwrap_or("5m").to_owned(),
-    })
+    Some(CacheBreakpoint { ttl: lifetime(point) })
 }
 
 /// A `cachePoint` is a separate entry after the one that it marks.

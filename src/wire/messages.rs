@@ -69,8 +69,17 @@ fn read_tool(tool: &Value) -> Tool {
 fn read_cache(value: &Value) -> Option<CacheBreakpoint> {
     let cache_control = value.get("cache_control").filter(|value| value.is_object())?;
     Some(CacheBreakpoint {
-        ttl: cache_control["ttl"].as_str().unwrap_or("5m").to_owned(),
+        ttl: lifetime(cache_control),
     })
+}
+
+/// The `ttl` of a breakpoint. A value that is no text is shown as JSON, which names no lifetime.
+pub(super) fn lifetime(breakpoint: &Value) -> String {
+    match breakpoint.get("ttl") {
+        None => "5m".to_owned(),
+        Some(Value::String(ttl)) => ttl.clone(),
+        Some(other) => other.to_string(),
+    }
 }
 
 fn read_blocks(content: &Value) -> Vec<Block> {

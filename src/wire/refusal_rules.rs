@@ -4,7 +4,7 @@
 pub const SIGNATURE: &str = "aws_signature";
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 66] = [
+pub const REFUSAL_RULES: [&str; 75] = [
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -21,13 +21,18 @@ pub const REFUSAL_RULES: [&str; 66] = [
     "cached_thinking",
     "compaction",
     "context_window",
+    "conversation_start",
+    "converse_members",
     "deferred_loading",
     "document",
+    "document_name",
     "eager_input_streaming",
     "effort",
+    "effort_without_thinking",
     "empty_content",
     "empty_text",
     "forced_tool",
+    "forcing_model",
     "google_access_token",
     "google_project",
     "image",
@@ -42,6 +47,7 @@ pub const REFUSAL_RULES: [&str; 66] = [
     "max_tokens_limit",
     "max_tokens_required",
     "messages",
+    "model_required",
     "one_api_key",
     "one_sampling_parameter",
     "prefill",
@@ -56,6 +62,7 @@ pub const REFUSAL_RULES: [&str; 66] = [
     "structured_outputs",
     "thinking_budget",
     "thinking_lost",
+    "thinking_sampling",
     "thinking_signature",
     "thinking_temperature",
     "thinking_type",
@@ -70,5 +77,7 @@ pub const REFUSAL_RULES: [&str; 66] = [
     "tool_results_missing",
     "tool_results_surplus",
     "tool_spec",
+    "tool_types",
+    "trailing_whitespace",
     "version_content",
 ];

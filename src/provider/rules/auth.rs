@@ -274,7 +274,7 @@ fn google_project(subject: &Subject) -> Option<ErrorReply> {
             format!(
                 "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/{}' \
                  (or it may not exist).",
-                resource(path)
+                resource(path, subject.message().map_or("", |message| &message.model))
             ),
         )
     })

@@ -111,13 +111,14 @@ fn image(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// Bedrock and Vertex AI take no images by URL or from the Files API, and Bedrock's Messages API takes no documents so. The
-/// wording is ours.
+/// Bedrock and Vertex AI take no images by URL or from the Files API, and no documents from it. Bedrock's Messages API takes no
+/// documents by URL. The wording is ours.
 ///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/vision (base64 only),
+/// https://platform.claude.com/docs/en/build-with-claude/files (supported platforms),
 /// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported)
 fn image_source(subject: &Subject) -> Option<ErrorReply> {
-    let kinds: &[&str] = match subject.route() {
+    let by_url: &[&str] = match subject.route() {
         Route::BedrockMantle => &["image", "document"],
         Route::BedrockInvoke | Route::VertexAi => &["image"],
         _ => return None,
@@ -126,12 +127,16 @@ fn image_source(subject: &Subject) -> Option<ErrorReply> {
         let Content::Other(media) = &block.content else {
             return None;
         };
-        let kind = media["type"].as_str().filter(|kind| kinds.contains(kind))?;
-        let tag = media["source"]["type"].as_str();
-        let tag = tag.filter(|tag| matches!(*tag, "url" | "file"))?;
-        subject.invalid(format!(
+        let kind = media["type"].as_str()?;
+        let tag = media["source"]["type"].as_str()?;
+        let is_refused = match tag {
+            "url" => by_url.contains(&kind),
+            "file" => matches!(kind, "image" | "document"),
+            _ => false,
+        };
+        is_refused.then(|| subject.invalid(format!(
             "{place}.{kind}.source: Input tag '{tag}' found using 'type' does not match any of the expected tags: 'base64'"
-        ))
+        )))?
     })
 }
 

@@ -19,16 +19,24 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
 /// Fields that a Foundry deployment hosted on Azure lacks.
 const NOT_HOSTED_ON_AZURE: [&str; 3] = ["mcp_servers", "container", "output_format"];
 
+/// InvokeModel's field about a guardrail, and the header that names the guardrail.
+const GUARDRAIL: &str = "amazon-bedrock-guardrailConfig";
+const GUARDRAIL_HEADER: &str = "x-amzn-bedrock-guardrailidentifier";
+
+/// InvokeModel takes a field about a guardrail only together with its header.
+///
 /// Source: https://platform.claude.com/docs/en/api/messages (body parameters),
 /// https://github.com/anthropics/anthropic-sdk-python (`types/beta/message_create_params.py`); the message for an unknown one:
 /// https://github.com/BerriAI/litellm/issues/27532, https://github.com/BerriAI/litellm/issues/26320; what clouds lack:
 /// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry,
-/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock; the guardrail:
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html (guardrailIdentifier)
 fn known_fields(subject: &Subject) -> Option<ErrorReply> {
     let mut names = subject.model_fields()?.as_object()?.keys();
     let unknown = names.find(|name| {
         !body_fields::is_known(subject.route(), subject.is_count(), name)
             || (subject.is_hosted_on_azure() && NOT_HOSTED_ON_AZURE.contains(&name.as_str()))
+            || (*name == GUARDRAIL && subject.incoming.header(GUARDRAIL_HEADER).is_none())
     })?;
     refusal(subject, unknown)
 }

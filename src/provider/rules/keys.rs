@@ -14,41 +14,57 @@ use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
-/// Each type: its names and its keys. `key!` is required, `key:type` has a type of its own, of a value or of each value in a
-/// list. A type that ends with `|` is a union: `block|` is `block.text` for `"type": "text"`. A key `*` leaves a type open,
-/// `{}` is any object, and `'tokens'` is that text.
+/// Each type: its names and its keys. `key!` is required. `key:kind` has a kind of value:
+///
+/// | kind | values |
+/// | --- | --- |
+/// | `str`, `bool`, `num`, `int` | a text, a flag, a number, a number without a fraction |
+/// | `'tokens'` | that text |
+/// | `{}` | any object |
+/// | `name` | an object of the type `name` |
+/// | `name\|` | an object of the union `name`: `block.text` for `"type": "text"` |
+/// | `[kind]`, `str/[kind]` | a list, a text or a list |
+/// | `?kind` | the kind or `null` |
+///
+/// A key without a kind has any value. A key `*` leaves a type open.
 #[rustfmt::skip]
 const TYPES: &[(&str, &str)] = &[
-    ("request", "messages:message system:system tools:tool| tool_choice:tool_choice| thinking:thinking| \
-        output_config:output_config output_format:output_format context_management:context_management \
-        cache_control:cache| metadata:metadata diagnostics:diagnostics *"),
+    ("request", "messages:[message] system:str/[text_block] tools:[tool|] tool_choice:tool_choice| thinking:thinking| \
+        output_config:output_config output_format:?output_format context_management:?context_management \
+        cache_control:?cache| metadata:metadata diagnostics:?diagnostics stop_sequences:[str] stream:bool temperature:num \
+        top_p:num top_k:int mcp_servers:[mcp_server] *"),
     // https://github.com/BerriAI/litellm/pull/24661
-    ("metadata", "user_id"),
-    ("message", "role! content!:block| clear_at output_config:output_config"),
-    ("system", "type text! cache_control:cache| citations"),
-    ("block.text", "type text! cache_control:cache| citations"),
-    ("block.image", "type source!:image_source| cache_control:cache| transformations"),
-    ("block.document", "type source!:document_source| cache_control:cache| citations context title"),
-    ("block.search_result", "type content!:block| source! title! cache_control:cache| citations"),
-    ("block.thinking", "type thinking! signature!"),
-    ("block.redacted_thinking", "type data!"),
-    ("block.tool_use", "type id! name! input!:{} cache_control:cache| caller toolset_name"),
-    ("block.tool_result", "type tool_use_id! content:block| is_error cache_control:cache| toolset_name"),
-    ("block.tool_reference", "type tool_name! cache_control:cache|"),
-    ("block.browser_state", "type tabs!:browser_tab state_changes:browser_change| cache_control:cache|"),
-    ("browser_tab", "tab_id! title! url! active"),
-    ("browser_change.tab_opened", "type tab_id!"),
-    ("browser_change.download_started", "type download_id! url!"),
-    ("browser_change.download_completed", "type download_id! url! path size_bytes"),
-    ("browser_change.download_failed", "type download_id! url! error"),
-    ("block.server_tool_use", "type id! name! input!:{} cache_control:cache| caller"),
+    ("metadata", "user_id:?str"),
+    ("message", "role!:str content!:str/[block|] clear_at output_config:?output_config"),
+    ("text_block", "type!:'text' text!:str cache_control:?cache| citations:?[{}]"),
+    ("block.text result_block.text source_block.text", "type text!:str cache_control:?cache| citations:?[{}]"),
+    ("block.image result_block.image source_block.image", "type source!:image_source| cache_control:?cache| \
+        transformations:?{}"),
+    ("block.document result_block.document", "type source!:document_source| cache_control:?cache| citations:?citations \
+        context:?str title:?str"),
+    ("citations", "enabled:?bool"),
+    ("block.search_result result_block.search_result", "type content!:[text_block] source!:str title!:str \
+        cache_control:?cache| citations:?citations"),
+    ("block.thinking", "type thinking!:str signature!:str"),
+    ("block.redacted_thinking", "type data!:str"),
+    ("block.tool_use", "type id!:str name!:str input!:{} cache_control:?cache| caller toolset_name:?str"),
+    ("block.tool_result", "type tool_use_id!:str content:str/[result_block|] is_error:bool cache_control:?cache| \
+        toolset_name:?str"),
+    ("result_block.tool_reference", "type tool_name!:str cache_control:?cache|"),
+    ("result_block.browser_state", "type tabs!:[browser_tab] state_changes:?[browser_change|] cache_control:?cache|"),
+    ("browser_tab", "tab_id!:str title!:str url!:str active:bool"),
+    ("browser_change.tab_opened", "type tab_id!:str"),
+    ("browser_change.download_started", "type download_id!:str url!:str"),
+    ("browser_change.download_completed", "type download_id!:str url!:str path:?str size_bytes:?int"),
+    ("browser_change.download_failed", "type download_id!:str url!:str error:?str"),
+    ("block.server_tool_use", "type id!:str name!:str input!:{} cache_control:?cache| caller"),
     ("block.web_search_tool_result", "*"),
     ("block.web_fetch_tool_result", "*"),
     ("block.code_execution_tool_result", "*"),
     ("block.bash_code_execution_tool_result", "*"),
     ("block.text_editor_code_execution_tool_result", "*"),
     ("block.tool_search_tool_result", "*"),
-    ("block.container_upload", "type file_id! cache_control:cache|"),
+    ("block.container_upload", "type file_id!:str cache_control:?cache|"),
     ("block.mcp_tool_use", "*"),
     ("block.mcp_tool_result", "*"),
     ("block.mcp_tool_listing", "*"),
@@ -57,63 +73,94 @@ const TYPES: &[(&str, &str)] = &[
     ("block.fallback", "*"),
     ("block.tool_addition", "*"),
     ("block.tool_removal", "*"),
-    ("image_source.base64", "type media_type! data!"),
-    ("image_source.url", "type url!"),
-    ("image_source.file", "type file_id!"),
-    ("document_source.base64", "type media_type! data!"),
-    ("document_source.text", "type media_type! data!"),
-    ("document_source.content", "type content!:block|"),
-    ("document_source.url", "type url!"),
-    ("document_source.file", "type file_id!"),
+    ("image_source.base64", "type media_type!:str data!:str"),
+    ("image_source.url", "type url!:str"),
+    ("image_source.file", "type file_id!:str"),
+    ("document_source.base64", "type media_type!:str data!:str"),
+    ("document_source.text", "type media_type!:str data!:str"),
+    ("document_source.content", "type content!:str/[source_block|]"),
+    ("document_source.url", "type url!:str"),
+    ("document_source.file", "type file_id!:str"),
     // Claude Code sends `scope` with a beta.
     ("cache.ephemeral", "type ttl scope"),
-    ("tool.custom", "type name! input_schema! description cache_control:cache| strict defer_loading allowed_callers \
-        input_examples eager_input_streaming"),
+    ("tool.custom", "type name!:str input_schema!:input_schema description:str cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] input_examples:[{}] eager_input_streaming:?bool"),
+    ("input_schema", "type!:'object' *"),
     ("tool.bash_20241022 tool.bash_20250124 tool.memory_20250818 tool.text_editor_20241022 tool.text_editor_20250124 \
-        tool.text_editor_20250429", "type name! cache_control:cache| strict defer_loading allowed_callers input_examples"),
-    ("tool.text_editor_20250728", "type name! cache_control:cache| strict defer_loading allowed_callers input_examples \
-        max_characters"),
-    ("tool.computer_20241022 tool.computer_20250124 tool.computer_20251124", "type name! display_height_px! display_width_px! \
-        display_number enable_zoom cache_control:cache| strict defer_loading allowed_callers input_examples"),
-    ("tool.computer_toolset_20260801 tool.browser_toolset_20260801", "type cache_control:cache| configs"),
+        tool.text_editor_20250429", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+        input_examples:[{}]"),
+    ("tool.text_editor_20250728", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+        input_examples:[{}] max_characters:?int"),
+    ("tool.computer_20241022 tool.computer_20250124", "type name!:str display_height_px!:int display_width_px!:int \
+        display_number:?int cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
+    ("tool.computer_20251124", "type name!:str display_height_px!:int display_width_px!:int display_number:?int \
+        enable_zoom:bool cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
+    ("tool.computer_toolset_20260801 tool.browser_toolset_20260801", "type cache_control:?cache| configs:?{}"),
     ("tool.code_execution_20250522 tool.code_execution_20250825 tool.code_execution_20260120 tool.code_execution_20260521 \
         tool.tool_search_tool_bm25 tool.tool_search_tool_bm25_20251119 tool.tool_search_tool_regex \
-        tool.tool_search_tool_regex_20251119", "type name! cache_control:cache| strict defer_loading allowed_callers"),
-    ("tool.web_search_20250305 tool.web_search_20260209 tool.web_search_20260318", "type name! cache_control:cache| strict \
-        defer_loading allowed_callers allowed_domains blocked_domains max_uses user_location response_inclusion"),
-    ("tool.web_fetch_20250910 tool.web_fetch_20260209 tool.web_fetch_20260309 tool.web_fetch_20260318", "type name! \
-        cache_control:cache| strict defer_loading allowed_callers allowed_domains blocked_domains max_uses citations \
-        max_content_tokens url_sources use_cache response_inclusion"),
-    ("tool.advisor_20260301", "type name! model! cache_control:cache| strict defer_loading allowed_callers caching max_tokens \
-        max_uses"),
-    ("tool.mcp_toolset", "type mcp_server_name! cache_control:cache| configs default_config tools"),
-    ("tool_choice.auto", "type disable_parallel_tool_use"),
-    ("tool_choice.any", "type disable_parallel_tool_use"),
-    ("tool_choice.tool", "type name! disable_parallel_tool_use"),
+        tool.tool_search_tool_regex_20251119", "type name!:str cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str]"),
+    ("tool.web_search_20250305 tool.web_search_20260209", "type name!:str cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int \
+        user_location:?user_location"),
+    ("tool.web_search_20260318", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int user_location:?user_location response_inclusion"),
+    ("user_location", "type!:'approximate' city:?str country:?str region:?str timezone:?str"),
+    ("tool.web_fetch_20250910 tool.web_fetch_20260209", "type name!:str cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations \
+        max_content_tokens:?int url_sources:?{}"),
+    ("tool.web_fetch_20260309", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
+        url_sources:?{} use_cache:bool"),
+    ("tool.web_fetch_20260318", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
+        url_sources:?{} use_cache:bool response_inclusion"),
+    ("tool.advisor_20260301", "type name!:str model!:str cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] caching:?cache| max_tokens:?int max_uses:?int"),
+    ("tool.mcp_toolset", "type mcp_server_name!:str cache_control:?cache| configs:?{} default_config:{} tools:?[{}]"),
+    ("mcp_server", "type!:'url' name!:str url!:str authorization_token:?str tool_configuration:?mcp_tools"),
+    ("mcp_tools", "allowed_tools:?[str] enabled:?bool"),
+    ("tool_choice.auto", "type disable_parallel_tool_use:bool"),
+    ("tool_choice.any", "type disable_parallel_tool_use:bool"),
+    ("tool_choice.tool", "type name!:str disable_parallel_tool_use:bool"),
     ("tool_choice.none", "type"),
-    ("thinking.enabled", "type budget_tokens display block_binding"),
-    ("thinking.adaptive", "type display block_binding"),
+    ("thinking.enabled", "type budget_tokens:int display:?str block_binding"),
+    ("thinking.adaptive", "type display:?str block_binding"),
     ("thinking.between_tools", "type"),
     // https://github.com/anthropics/claude-code/issues/69618
     ("thinking.disabled", "type"),
-    ("output_config", "effort format:output_format task_budget:task_budget"),
+    ("output_config", "effort:?str format:?output_format task_budget:?task_budget"),
     ("output_format", "type!:'json_schema' schema!:{}"),
-    ("task_budget", "type!:'tokens' total! remaining"),
-    ("context_management", "edits:edit|"),
-    ("edit.clear_tool_uses_20250919", "type clear_at_least clear_tool_inputs exclude_tools keep trigger"),
+    ("task_budget", "type!:'tokens' total!:int remaining:?int"),
+    ("context_management", "edits:[edit|]"),
+    ("edit.clear_tool_uses_20250919", "type clear_at_least:?of_tokens clear_tool_inputs exclude_tools:?[str] \
+        keep:of_tool_uses trigger:trigger|"),
     ("edit.clear_thinking_20251015", "type keep"),
-    ("edit.compact_20260112", "type instructions pause_after_compaction trigger"),
-    ("diagnostics", "previous_message_id"),
+    ("edit.compact_20260112", "type instructions:?str pause_after_compaction:bool trigger:?of_tokens"),
+    ("of_tokens", "type!:'input_tokens' value!:int"),
+    ("of_tool_uses", "type!:'tool_uses' value!:int"),
+    ("trigger.input_tokens trigger.tool_uses", "type value!:int"),
+    ("diagnostics", "previous_message_id:?str"),
 ];
 
-/// The message for an unknown key names the tags of the unions on its path.
+/// The message for an unknown key names the tags of the unions on its path. Bedrock alone has a list of betas in the body.
 ///
 /// Source: https://github.com/theopenco/llmgateway/issues/2068 (a message), https://github.com/anthropics/claude-code/issues/4378
-/// (a block), https://github.com/BerriAI/litellm/issues/17816 (an unknown tag),
-/// https://github.com/anthropics/anthropic-sdk-typescript/issues/648 (an `input` that is no object)
+/// (a block), https://github.com/BerriAI/litellm/issues/17816 (an unknown tag), https://github.com/vercel/ai/pull/16643 (an
+/// `input` that is no object), https://github.com/lidge-jun/opencodex/issues/75 (a schema without a type),
+/// https://github.com/simonw/llm-anthropic/issues/23 (a text),
+/// https://github.com/diegosouzapw/OmniRoute/issues/677 (a flag),
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`: answers of the API to wrong
+/// kinds of values); the betas:
+/// https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
 fn known_keys(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?.as_object()?;
-    subject.invalid(in_object(fields, "request", "")?)
+    let in_betas = || {
+        let betas = fields.get("anthropic_beta")?;
+        let is_read = subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]);
+        is_read.then(|| in_value(betas, "[str]", "anthropic_beta"))?
+    };
+    subject.invalid(in_object(fields, "request", "").or_else(in_betas)?)
 }
 
 /// Compaction is an edit only with its beta.
@@ -182,22 +229,41 @@ fn is_younger(union: &str, tag: &str) -> bool {
     })
 }
 
-/// The first fault in a value of type `kind` at `place`. A value of another form has none.
+/// The first fault in a value of `kind` at `place`.
 fn in_value(value: &Value, kind: &str, place: &str) -> Option<String> {
-    match value {
-        Value::Object(_) if kind == ANY_OBJECT => None,
-        _ if kind == ANY_OBJECT => Some(format!("{place}: Input should be a valid dictionary")),
-        _ if kind.starts_with('\'') => (value.as_str() != Some(kind.trim_matches('\'')))
-            .then(|| format!("{place}: Input should be {kind}")),
-        Value::Array(items) => items
+    let kind = match kind.strip_prefix('?') {
+        Some(_) if value.is_null() => return None,
+        Some(kind) => kind,
+        None => kind,
+    };
+    let kind = match kind.strip_prefix("str/") {
+        Some(_) if value.is_string() => return None,
+        Some(kind) => kind,
+        None => kind,
+    };
+    let wrong = |wanted: &str| Some(format!("{place}: Input should be {wanted}"));
+    let item = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']'));
+    match (value, item.unwrap_or(kind)) {
+        (Value::Array(items), kind) if item.is_some() => items
             .iter()
             .enumerate()
             .find_map(|(index, item)| in_value(item, kind, &format!("{place}.{index}"))),
-        Value::Object(fields) => match kind.strip_suffix('|') {
+        _ if item.is_some() => wrong("a valid array"),
+        (Value::String(_), "str") | (Value::Bool(_), "bool") | (Value::Number(_), "num") => None,
+        (Value::Number(number), "int") if number.as_f64().is_some_and(|number| number.fract() == 0.0) => None,
+        (_, "str") => wrong("a valid string"),
+        (_, "bool") => wrong("a valid boolean"),
+        (_, "num") => wrong("a valid number"),
+        (_, "int") => wrong("a valid integer"),
+        (Value::String(text), literal) if literal.strip_prefix('\'') == Some(&format!("{text}'")) => None,
+        (_, literal) if literal.starts_with('\'') => wrong(literal),
+        (Value::Object(_), ANY_OBJECT) => None,
+        (Value::Object(fields), kind) => match kind.strip_suffix('|') {
             None => in_object(fields, kind, place),
             Some(union) => in_union(fields, union, place),
         },
-        _ => None,
+        (_, kind) if kind == ANY_OBJECT || kind.ends_with('|') => wrong("an object"),
+        _ => Some(format!("{place}: Input does not match the expected shape.")),
     }
 }
 
@@ -271,9 +337,14 @@ mod tests {
                 let Some((_, kind)) = key.split_once(':') else {
                     continue;
                 };
+                let kind = kind.trim_start_matches('?').trim_start_matches("str/");
+                let kind = kind.trim_start_matches('[').trim_end_matches(']');
                 let is_known = match kind.strip_suffix('|') {
                     Some(union) => tags_of(union).next().is_some(),
-                    None => kind == ANY_OBJECT || kind.starts_with('\'') || keys_of(kind).is_some(),
+                    None => {
+                        let is_simple = ["str", "bool", "num", "int", ANY_OBJECT].contains(&kind);
+                        is_simple || kind.starts_with('\'') || keys_of(kind).is_some()
+                    }
                 };
                 assert!(is_known, "{name}: {key}");
             }
@@ -317,8 +388,30 @@ mod tests {
                 "tools.0.custom.input_schema: Field required",
             ),
             (
-                json!({"tools": [{"name": "x", "input_schema": {}, "parameters": {}}]}),
+                json!({"tools": [{"name": "x", "input_schema": {"type": "object"}, "parameters": {}}]}),
                 "tools.0.custom.parameters: Extra inputs are not permitted",
+            ),
+            (
+                json!({"tools": [{"name": "x", "input_schema": {}}]}),
+                "tools.0.custom.input_schema.type: Field required",
+            ),
+            (
+                json!({"tools": [{"name": "x", "input_schema": {"type": "array"}}]}),
+                "tools.0.custom.input_schema.type: Input should be 'object'",
+            ),
+            (
+                json!({"tools": [{"type": "computer_20250124", "name": "computer", "display_height_px": 1,
+                    "display_width_px": 1, "enable_zoom": true}]}),
+                "tools.0.computer_20250124.enable_zoom: Extra inputs are not permitted",
+            ),
+            (
+                json!({"tools": [{"type": "web_search_20250305", "name": "web_search", "user_location":
+                    {"type": "approximate", "foo": 1}}]}),
+                "tools.0.web_search_20250305.user_location.foo: Extra inputs are not permitted",
+            ),
+            (
+                json!({"mcp_servers": [{"type": "url", "name": "x", "url": "x", "foo": 1}]}),
+                "mcp_servers.0.foo: Extra inputs are not permitted",
             ),
             (
                 json!({"tools": [{"type": "function", "function": {}}]}),
@@ -375,6 +468,17 @@ mod tests {
                  'clear_thinking_20251015', 'clear_tool_uses_20250919', 'compact_20260112'",
             ),
             (
+                json!({"context_management": {"edits": [{"type": "clear_tool_uses_20250919", "trigger":
+                    {"type": "input_tokens", "value": 1, "foo": 1}}]}}),
+                "context_management.edits.0.clear_tool_uses_20250919.trigger.input_tokens.foo: Extra inputs are not permitted",
+            ),
+            (
+                message(
+                    json!([{"type": "document", "source": {"type": "url", "url": "x"}, "citations": {"foo": true}}]),
+                ),
+                "messages.0.content.0.document.citations.foo: Extra inputs are not permitted",
+            ),
+            (
                 json!({"diagnostics": {"previous_message_id": null, "level": 1}}),
                 "diagnostics.level: Extra inputs are not permitted",
             ),
@@ -385,15 +489,140 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_another_kind_is_a_fault() {
+        let message = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
+        let result = |content: Value| {
+            message(json!([{"type": "tool_result", "tool_use_id": "t", "content": content}]))
+        };
+        let data = json!({"type": "base64", "media_type": "image/png", "data": 5});
+        for (body, fault) in [
+            (
+                json!({"tool_choice": "auto"}),
+                "tool_choice: Input should be an object",
+            ),
+            (
+                json!({"tool_choice": null}),
+                "tool_choice: Input should be an object",
+            ),
+            (json!({"thinking": null}), "thinking: Input should be an object"),
+            (
+                json!({"cache_control": "ephemeral"}),
+                "cache_control: Input should be an object",
+            ),
+            (
+                json!({"metadata": "x"}),
+                "metadata: Input does not match the expected shape.",
+            ),
+            (
+                json!({"output_config": null}),
+                "output_config: Input does not match the expected shape.",
+            ),
+            (json!({"system": 5}), "system: Input should be a valid array"),
+            (
+                json!({"system": ["hi"]}),
+                "system.0: Input does not match the expected shape.",
+            ),
+            (json!({"tools": "x"}), "tools: Input should be a valid array"),
+            (json!({"tools": {}}), "tools: Input should be a valid array"),
+            (
+                json!({"stop_sequences": "x"}),
+                "stop_sequences: Input should be a valid array",
+            ),
+            (
+                json!({"stop_sequences": [1]}),
+                "stop_sequences.0: Input should be a valid string",
+            ),
+            (
+                json!({"stream": "nope"}),
+                "stream: Input should be a valid boolean",
+            ),
+            (
+                json!({"temperature": "hot"}),
+                "temperature: Input should be a valid number",
+            ),
+            (
+                json!({"temperature": null}),
+                "temperature: Input should be a valid number",
+            ),
+            (json!({"top_k": 1.5}), "top_k: Input should be a valid integer"),
+            (
+                message(json!(["hi"])),
+                "messages.0.content.0: Input should be an object",
+            ),
+            (
+                message(json!(5)),
+                "messages.0.content: Input should be a valid array",
+            ),
+            (
+                message(json!([{"type": "text", "text": 5}])),
+                "messages.0.content.0.text.text: Input should be a valid string",
+            ),
+            (
+                message(json!([{"type": "text", "text": null}])),
+                "messages.0.content.0.text.text: Input should be a valid string",
+            ),
+            (
+                message(json!([{"type": "text", "text": "x", "cache_control": "ephemeral"}])),
+                "messages.0.content.0.text.cache_control: Input should be an object",
+            ),
+            (
+                message(json!([{"type": "image", "source": data}])),
+                "messages.0.content.0.image.source.base64.data: Input should be a valid string",
+            ),
+            (
+                message(json!([{"type": "tool_result", "tool_use_id": "t", "is_error": "maybe"}])),
+                "messages.0.content.0.tool_result.is_error: Input should be a valid boolean",
+            ),
+            (
+                result(json!(5)),
+                "messages.0.content.0.tool_result.content: Input should be a valid array",
+            ),
+            (
+                message(json!([{"type": "tool_use", "id": "t", "name": "x", "input": "{}"}])),
+                "messages.0.content.0.tool_use.input: Input should be an object",
+            ),
+            // Blocks in places that have none.
+            (
+                message(json!([{"type": "tool_reference", "tool_name": "x"}])),
+                "messages.0.content.0: Input tag 'tool_reference' found using 'type' does not match",
+            ),
+            (
+                result(json!([{"type": "tool_use", "id": "t", "name": "x", "input": {}}])),
+                "messages.0.content.0.tool_result.content.0: Input tag 'tool_use' found using 'type' does not match",
+            ),
+            (
+                result(json!([{"type": "redacted_thinking", "data": "x"}])),
+                "messages.0.content.0.tool_result.content.0: Input tag 'redacted_thinking' found using 'type' does not match",
+            ),
+            (
+                message(
+                    json!([{"type": "search_result", "source": "s", "title": "t", "content": [{"type": "image"}]}]),
+                ),
+                "messages.0.content.0.search_result.content.0.text: Field required",
+            ),
+            (
+                json!({"system": [{"type": "image", "text": "x"}]}),
+                "system.0.type: Input should be 'text'",
+            ),
+        ] {
+            let found = in_object(body.as_object().unwrap(), "request", "").unwrap_or_default();
+            assert!(found.starts_with(fault), "{found}, wanted {fault}");
+        }
+    }
+
+    #[test]
     fn open_values_and_new_tools_have_no_fault() {
         let body = json!({
-            "metadata": {"user_id": "u"},
+            "metadata": {"user_id": null},
+            "system": "be brief",
+            "temperature": 1,
+            "top_k": 5.0,
             "surprise": {"at": "the top level is another rule's"},
             "thinking": {"type": "novelty"},
             "output_config": {"effort": "high", "format": null, "task_budget": {"type": "tokens", "total": 1}},
             "context_management": {"edits": [
                 {"type": "clear_thinking_20251015", "keep": "all"},
-                {"type": "clear_tool_uses_20250919", "trigger": {"any": 1}, "keep": {"any": 1}},
+                {"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses", "value": 1}, "clear_tool_inputs": ["x"]},
                 {"type": "clear_tool_uses_20300101", "any": 1},
                 {"type": "summarize_20300101", "any": 1},
             ]},

@@ -15,6 +15,7 @@ mod auth;
 mod betas;
 mod caching;
 mod content;
+mod converse;
 mod fields;
 mod form;
 mod keys;
@@ -60,7 +61,7 @@ struct Rule {
     check: fn(&Subject) -> Option<ErrorReply>,
 }
 
-const RULES: [&[Rule]; 13] = [
+const RULES: [&[Rule]; 14] = [
     size::RULES,
     auth::RULES,
     form::RULES,
@@ -69,6 +70,7 @@ const RULES: [&[Rule]; 13] = [
     betas::RULES,
     fields::RULES,
     keys::RULES,
+    converse::RULES,
     content::RULES,
     parameters::RULES,
     caching::RULES,
@@ -220,6 +222,7 @@ mod tests {
             include_str!("betas.rs"),
             include_str!("caching.rs"),
             include_str!("content.rs"),
+            include_str!("converse.rs"),
             include_str!("fields.rs"),
             include_str!("form.rs"),
             include_str!("keys.rs"),

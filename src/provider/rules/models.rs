@@ -1,11 +1,29 @@
 //! Known models and their limits.
 
+use serde_json::Value;
+
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::model::{find, is_offered, reply_name};
 
-pub(super) const RULES: &[Rule] = rules![known_model, inference_profile, max_tokens_limit,];
+pub(super) const RULES: &[Rule] = rules![model_required, known_model, inference_profile, max_tokens_limit,];
+
+/// The sources have the rule for Anthropic alone.
+///
+/// Source: https://platform.claude.com/docs/en/api/messages (model); wordings:
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`)
+fn model_required(subject: &Subject) -> Option<ErrorReply> {
+    if subject.route() != Route::Anthropic {
+        return None;
+    }
+    subject.invalid(match subject.prompt()?.get("model") {
+        None => "model: Field required",
+        Some(Value::String(model)) if model.is_empty() => "model: String should have at least 1 character",
+        Some(Value::String(_)) => return None,
+        Some(_) => "model: Input should be a valid string",
+    })
+}
 
 /// The name must be a Claude model's in the provider's own spelling.
 ///
@@ -24,7 +42,7 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
             format!(
                 "Publisher Model `{}` was not found or your project does not have access to it. Please ensure you \
                  are using a valid model version.",
-                resource(&subject.incoming.recorded.path)
+                resource(&subject.incoming.recorded.path, model)
             ),
         ),
         Route::BedrockInvoke | Route::BedrockConverse => {
@@ -73,8 +91,13 @@ fn max_tokens_limit(subject: &Subject) -> Option<ErrorReply> {
     ))
 }
 
-/// The name of a resource on Vertex AI: the path without its version and its method, such as `:rawPredict`.
-pub(super) fn resource(path: &str) -> &str {
+/// The name of `model` on Vertex AI: the path without its version and its method, such as `:rawPredict`. The path of a token
+/// count has no model.
+pub(super) fn resource(path: &str, model: &str) -> String {
     let name = path.trim_start_matches("/v1/");
-    name.rsplit_once(':').map_or(name, |(name, _)| name)
+    let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
+    match name.strip_suffix("/count-tokens") {
+        Some(models) => format!("{models}/{model}"),
+        None => name.to_owned(),
+    }
 }

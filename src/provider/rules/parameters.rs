@@ -16,6 +16,7 @@ pub(super) const RULES: &[Rule] = rules![
     one_sampling_parameter,
     effort,
     prefill,
+    trailing_whitespace,
     context_window,
 ];
 
@@ -153,6 +154,25 @@ fn prefill(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid(
         "This model does not support assistant message prefill. The conversation must end with a user message.",
     )
+}
+
+/// No source has the rule for Converse or for token counts.
+///
+/// Source: https://github.com/tailcallhq/forgecode/issues/1872,
+/// https://github.com/langchain-ai/langchain-google/pull/1733 (Vertex AI; the last block alone)
+fn trailing_whitespace(subject: &Subject) -> Option<ErrorReply> {
+    if subject.is_count() || subject.route() == Route::BedrockConverse {
+        return None;
+    }
+    let last = subject.message()?.messages.last()?;
+    let is_cut = match &last.content.last()?.content {
+        Content::Text(text) => text.ends_with(char::is_whitespace),
+        _ => false,
+    };
+    if last.role != "assistant" || !is_cut {
+        return None;
+    }
+    subject.invalid("messages: final assistant content cannot end with trailing whitespace")
 }
 
 /// Source: https://code.claude.com/docs/en/llm-gateway-protocol (errors),

@@ -9,8 +9,10 @@ use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![
     thinking_type,
+    effort_without_thinking,
     thinking_budget,
     thinking_temperature,
+    thinking_sampling,
     thinking_signature,
     redacted_thinking,
     thinking_lost,
@@ -22,20 +24,49 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
 
-/// Some models take no `between_tools`, but no source says which.
+/// The models that take no budget of thinking.
+const WITHOUT_BUDGET: [&str; 8] = [
+    "claude-opus-4-7",
+    "claude-opus-4-8",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-fable-5",
+    "claude-fable-5-1",
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+];
+
+/// The models that always think.
+const ALWAYS_THINKING: [&str; 3] = ["claude-fable-5", "claude-fable-5-1", "claude-opus-5-5"];
+
+/// A token count is exempt from the ban on `disabled`: no source says that it is refused there. Some models take no
+/// `between_tools`, but no source says which.
 ///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking (supported models),
 /// https://github.com/anthropics/anthropic-sdk-python (`types/thinking_config_param.py`); wording:
 /// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890,
-/// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5)
+/// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5),
+/// https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 (Opus 5.5, Fable 5.1),
+/// https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5,
+/// https://github.com/NousResearch/hermes-agent/pull/90948 (Fable 5)
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     let asked = thinking(subject)?["type"].as_str();
     let lacks_adaptive = subject.is_since(Generation::Four) && !subject.is_since(Generation::FourSix);
+    let unsupported = |kind: &str| {
+        subject.invalid(format!(
+            "\"thinking.type.{kind}\" is not supported for this model. Use \"thinking.type.adaptive\" and \
+             \"output_config.effort\" to control thinking behavior."
+        ))
+    };
     match (asked, subject.model()) {
         (Some("adaptive"), _) if lacks_adaptive => subject.invalid("adaptive thinking is not supported on this model"),
-        (Some("enabled"), "claude-opus-4-7" | "claude-opus-4-8" | "claude-opus-5" | "claude-sonnet-5") => subject.invalid(
-            "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
-             \"output_config.effort\" to control thinking behavior.",
+        (Some(kind @ "enabled"), model) if WITHOUT_BUDGET.contains(&model) => unsupported(kind),
+        (Some("disabled"), _) if subject.is_count() => None,
+        (Some(kind @ "disabled"), model) if ALWAYS_THINKING.contains(&model) => unsupported(kind),
+        (Some("disabled"), "claude-sonnet-5-5") => subject.invalid(
+            "To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"} instead of {\"type\": \
+             \"disabled\"}. The model does not think before responding. The short updates it writes between tool calls \
+             come back as thinking blocks.",
         ),
         (Some("enabled" | "adaptive" | "disabled" | "between_tools"), _) => None,
         (other, _) => subject.invalid(format!(
@@ -44,6 +75,25 @@ fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
             other.unwrap_or_default()
         )),
     }
+}
+
+/// Source: https://platform.claude.com/docs/en/models/opus-5/whats-new-opus-5 (thinking is off only at effort `high` or
+/// below), https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5 (`between_tools`); wording:
+/// https://github.com/anthropics/claude-code/issues/81084
+fn effort_without_thinking(subject: &Subject) -> Option<ErrorReply> {
+    let off = match subject.model() {
+        "claude-opus-5" => "disabled",
+        "claude-sonnet-5-5" => "between_tools",
+        _ => return None,
+    };
+    let effort = subject.model_fields()?["output_config"]["effort"].as_str()?;
+    if subject.is_count() || thinking(subject)?["type"] != off || !matches!(effort, "xhigh" | "max") {
+        return None;
+    }
+    subject.invalid(format!(
+        "output_config.effort '{effort}' is not supported when thinking is disabled on this model. Use effort 'high' or \
+         below, or enable thinking."
+    ))
 }
 
 /// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (budget_tokens); wording:
@@ -86,6 +136,30 @@ fn thinking_temperature(subject: &Subject) -> Option<ErrorReply> {
         "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode. Please consult our documentation \
          at https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking",
     )
+}
+
+/// The least `top_p` with thinking.
+const LEAST_TOP_P: f64 = 0.95;
+
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (feature compatibility); wordings:
+/// https://github.com/quarkiverse/quarkus-langchain4j/issues/1812 (`top_k`),
+/// https://github.com/tailcallhq/forgecode/pull/3472 (`top_p`, with adaptive thinking)
+fn thinking_sampling(subject: &Subject) -> Option<ErrorReply> {
+    if !subject.message()?.thinks() {
+        return None;
+    }
+    let number = |name: &str| subject.parameter(name).and_then(Value::as_f64);
+    let bound = match (number("top_k"), number("top_p")) {
+        (Some(_), _) => "`top_k` must be unset",
+        (None, Some(top_p)) if top_p < LEAST_TOP_P => {
+            "`top_p` must be greater than or equal to 0.95 or unset"
+        }
+        _ => return None,
+    };
+    subject.invalid(format!(
+        "{bound} when thinking is enabled or in adaptive mode. Please consult our documentation at \
+         https://docs.claude.com/en/docs/build-with-claude/extended-thinking#important-considerations-when-using-extended-thinking"
+    ))
 }
 
 /// The provider must have made the signature, for the same text.

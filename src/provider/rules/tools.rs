@@ -14,7 +14,9 @@ pub(super) const RULES: &[Rule] = rules![
     server_tools,
     deferred_loading,
     tool_reference,
+    tool_types,
     tool_choice,
+    forcing_model,
     forced_tool,
     tool_name_form,
     tool_id_form,
@@ -153,22 +155,58 @@ fn tool_choice(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("tool_choice: tool_choice may only be specified while providing tools.")
 }
 
-/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (tool choice); wording:
-/// https://github.com/mastra-ai/mastra/issues/7507
-fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
-    let prompt = subject.prompt()?;
-    let is_forced = match subject.route() {
+/// Whether the request forces a tool.
+fn is_forced(subject: &Subject) -> bool {
+    let forces = |prompt: &Value| match subject.route() {
         Route::BedrockConverse => {
             let choice = &prompt["toolConfig"]["toolChoice"];
             choice.get("any").is_some() || choice.get("tool").is_some()
         }
         _ => matches!(prompt["tool_choice"]["type"].as_str(), Some("any" | "tool")),
     };
-    let thinks = subject.message()?.thinks();
-    if !is_forced || !thinks {
+    subject.prompt().is_some_and(forces)
+}
+
+/// Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking (tool choice); wording:
+/// https://github.com/mastra-ai/mastra/issues/7507
+fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
+    if !is_forced(subject) || !subject.message()?.thinks() {
         return None;
     }
     subject.invalid("Thinking may not be enabled when tool_choice forces tool use.")
+}
+
+/// Some models take no forced tool at all. Their token counts refuse it too, but the simulator accepts it there: the row of
+/// token counts has one request for all models.
+///
+/// Source: https://platform.claude.com/docs/en/models/opus-5-5/migration-guide,
+/// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide,
+/// https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 (Fable 5.1),
+/// https://github.com/can1357/oh-my-pi/issues/12939 (a request without thinking),
+/// https://github.com/stdapi-ai/stdapi.ai/issues/284 (Bedrock)
+fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
+    let models = ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"];
+    if subject.is_count() || !models.contains(&subject.model()) || !is_forced(subject) {
+        return None;
+    }
+    subject.invalid("tool_choice: type \"tool\" and \"any\" are not supported for this model.")
+}
+
+/// The Claude API and Google Cloud have an older tool for these models no longer. Bedrock still has it.
+///
+/// Source: https://platform.claude.com/docs/en/models/opus-5-5/migration-guide,
+/// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide
+fn tool_types(subject: &Subject) -> Option<ErrorReply> {
+    const GONE: &str = "computer_20251124";
+    let model = subject.model();
+    if !subject.is_on(&[Route::Anthropic, Route::VertexAi])
+        || !["claude-opus-5-5", "claude-sonnet-5-5"].contains(&model)
+    {
+        return None;
+    }
+    let tools = &subject.message()?.tools;
+    let is_asked_for = tools.iter().any(|tool| tool.definition["type"] == GONE);
+    is_asked_for.then(|| subject.invalid(format!("'{model}' does not support tool types: {GONE}.")))?
 }
 
 /// The longest name of a tool.
@@ -180,14 +218,30 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording:
-/// https://github.com/apify/actors-mcp-server/issues/11; Converse:
+/// https://github.com/apify/actors-mcp-server/issues/11,
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`: an empty name); Converse:
 /// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html
 fn tool_name_form(subject: &Subject) -> Option<ErrorReply> {
     let tools = placed("tools", &subject.message()?.tools);
     let is_wrong = |name: &str| !is_word(name) || name.len() > LONGEST_NAME;
+    let is_absent = |tool: &Tool| {
+        tool.definition
+            .get("name")
+            .or(tool.definition["toolSpec"].get("name"))
+            .is_none()
+    };
     let (place, tool) = tools
         .filter(|(_, tool)| tool.definition.get("type").is_none_or(|kind| kind == "custom"))
-        .find(|(_, tool)| !tool.name.is_empty() && is_wrong(&tool.name))?;
+        .find(|(_, tool)| !is_absent(tool) && is_wrong(&tool.name))?;
+    if tool.name.is_empty() {
+        return subject.invalid_or(
+            format!(
+                "1 validation error detected: Value '' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \
+                 constraint: Member must have length greater than or equal to 1"
+            ),
+            format!("{place}.custom.name: String should have at least 1 character"),
+        );
+    }
     subject.invalid_or(
         format!(
             "1 validation error detected: Value '{}' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \

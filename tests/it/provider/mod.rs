@@ -1,6 +1,7 @@
 //! The provider simulator.
 
 mod clouds;
+mod every_rule;
 mod models;
 mod reply_fields;
 mod routes;
