@@ -24,6 +24,7 @@ mod parameters;
 mod size;
 mod thinking;
 mod tools;
+mod types;
 
 use std::collections::HashMap;
 

@@ -2,7 +2,9 @@
 
 mod clouds;
 mod every_rule;
+mod kinds;
 mod models;
+mod models_of_claude_5;
 mod reply_fields;
 mod routes;
 mod rules;

@@ -176,11 +176,31 @@ async fn another_project_is_not_permitted_on_vertex_ai() {
 
 type Change = fn(&mut Value);
 /// A model, its routes, a change to a valid prompt, and the broken rule with its message.
-type Case<'a> = (&'a str, &'a [Route], Change, Option<(&'a str, &'a str)>);
+pub(super) type Case<'a> = (&'a str, &'a [Route], Change, Option<(&'a str, &'a str)>);
 
 /// Bedrock's Messages API has no Sonnet 4.6.
 fn is_on(route: Route, model: &str) -> bool {
     route != Route::BedrockMantle || model != SONNET
+}
+
+/// Asserts that each case breaks the rule that it names, or none.
+pub(super) async fn each_has_its_verdict(cases: &[Case<'_>]) {
+    let gateway = Gateway::start().await;
+    for (model, routes, change, wanted) in cases {
+        for route in routes.iter().filter(|route| is_on(**route, model)) {
+            let mut body = sane();
+            change(&mut body);
+            let found = refusal_of(&gateway, model, *route, &body).await;
+            match (found, wanted) {
+                (None, None) => {}
+                (Some((rule, message)), Some((wanted_rule, words))) => {
+                    assert_eq!(rule, *wanted_rule, "{model} {route:?}: {message}");
+                    assert!(message.contains(words), "{model} {route:?}: {message}");
+                }
+                (found, wanted) => panic!("{model} {route:?}: {found:?}, wanted {wanted:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -218,49 +238,6 @@ async fn each_model_has_its_own_parameters() {
     };
     let hour: Change = |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
     let adaptive: Change = |body| body["thinking"] = json!({"type": "adaptive"});
-    let off: Change = |body| body["thinking"] = json!({"type": "disabled"});
-    let budget: Change = |body| body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
-    let off_at_max: Change = |body| {
-        body["thinking"] = json!({"type": "disabled"});
-        body["output_config"] = json!({"effort": "max"});
-    };
-    let between_at_xhigh: Change = |body| {
-        body["thinking"] = json!({"type": "between_tools"});
-        body["output_config"] = json!({"effort": "xhigh"});
-    };
-    let forced: Change = |body| body["tool_choice"] = json!({"type": "any"});
-    let auto: Change = |body| body["tool_choice"] = json!({"type": "auto"});
-    let computer: Change = |body| {
-        let tool = json!({"type": "computer_20251124", "name": "computer", "display_height_px": 1, "display_width_px": 1});
-        list(&mut body["tools"]).push(tool);
-    };
-    let chosen: Change = |body| {
-        body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
-        body["top_k"] = json!(5);
-    };
-    let narrow: Change = |body| {
-        body["thinking"] = json!({"type": "adaptive"});
-        body["top_p"] = json!(0.9);
-    };
-    let broad: Change = |body| {
-        body["thinking"] = json!({"type": "adaptive"});
-        body["top_p"] = json!(0.95);
-    };
-    let ends_in_blank: Change = |body| {
-        let text = json!([{"type": "text", "text": "{ "}]);
-        list(&mut body["messages"]).push(json!({"role": "assistant", "content": text}));
-    };
-    let no_off =
-        "\"thinking.type.disabled\" is not supported for this model. Use \"thinking.type.adaptive\" and";
-    let no_budget =
-        "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and";
-    let no_max = "output_config.effort 'max' is not supported when thinking is disabled on this model.";
-    let no_xhigh = "output_config.effort 'xhigh' is not supported when thinking is disabled on this model.";
-    let between =
-        "To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"} instead";
-    let no_force = "tool_choice: type \"tool\" and \"any\" are not supported for this model.";
-    let no_computer = "' does not support tool types: computer_20251124.";
-    let cut = "messages: final assistant content cannot end with trailing whitespace";
     let deprecated = "`temperature` is deprecated for this model.";
     let one = "`temperature` and `top_p` cannot both be specified for this model. Please use only one.";
     let no_prefill = "This model does not support assistant message prefill. The conversation must end with a user message.";
@@ -418,122 +395,8 @@ async fn each_model_has_its_own_parameters() {
             Some(("context_window", "Input is too long.")),
         ),
         (SONNET, &Route::ALL, long, None),
-        (
-            "claude-opus-5-5",
-            &Route::ALL,
-            off,
-            Some(("thinking_type", no_off)),
-        ),
-        (
-            "claude-opus-5-5",
-            &Route::ALL,
-            budget,
-            Some(("thinking_type", no_budget)),
-        ),
-        ("claude-opus-5-5", &Route::ALL, adaptive, None),
-        (
-            "claude-fable-5-1",
-            &WITH_SYSTEM,
-            off,
-            Some(("thinking_type", no_off)),
-        ),
-        (
-            "claude-sonnet-5-5",
-            &Route::ALL,
-            off,
-            Some(("thinking_type", between)),
-        ),
-        (
-            "claude-sonnet-5-5",
-            &Route::ALL,
-            budget,
-            Some(("thinking_type", no_budget)),
-        ),
-        (
-            "claude-sonnet-5-5",
-            &WITH_SYSTEM,
-            between_at_xhigh,
-            Some(("effort_without_thinking", no_xhigh)),
-        ),
-        ("claude-opus-5", &Route::ALL, off, None),
-        (
-            "claude-opus-5",
-            &Route::ALL,
-            off_at_max,
-            Some(("effort_without_thinking", no_max)),
-        ),
-        ("claude-opus-4-8", &WITH_SYSTEM, off_at_max, None),
-        (
-            "claude-opus-5-5",
-            &Route::ALL,
-            forced,
-            Some(("forcing_model", no_force)),
-        ),
-        (
-            "claude-sonnet-5-5",
-            &Route::ALL,
-            forced,
-            Some(("forcing_model", no_force)),
-        ),
-        (
-            "claude-fable-5-1",
-            &WITH_SYSTEM,
-            forced,
-            Some(("forcing_model", no_force)),
-        ),
-        ("claude-opus-5-5", &Route::ALL, auto, None),
-        ("claude-opus-5", &Route::ALL, forced, None),
-        (
-            "claude-opus-5-5",
-            &[Anthropic, VertexAi],
-            computer,
-            Some(("tool_types", no_computer)),
-        ),
-        ("claude-opus-5-5", &[BedrockInvoke], computer, None),
-        ("claude-opus-5", &[Anthropic, VertexAi], computer, None),
-        (
-            HAIKU,
-            &Route::ALL,
-            chosen,
-            Some((
-                "thinking_sampling",
-                "`top_k` must be unset when thinking is enabled or in adaptive mode.",
-            )),
-        ),
-        (
-            SONNET,
-            &Route::ALL,
-            narrow,
-            Some((
-                "thinking_sampling",
-                "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled or in adaptive mode.",
-            )),
-        ),
-        (SONNET, &Route::ALL, broad, None),
-        (
-            HAIKU,
-            &WITH_SYSTEM,
-            ends_in_blank,
-            Some(("trailing_whitespace", cut)),
-        ),
-        (OPUS, &WITH_SYSTEM, ends_in_blank, Some(("prefill", no_prefill))),
     ];
-    let gateway = Gateway::start().await;
-    for (model, routes, change, wanted) in cases {
-        for route in routes.iter().filter(|route| is_on(**route, model)) {
-            let mut body = sane();
-            change(&mut body);
-            let found = refusal_of(&gateway, model, *route, &body).await;
-            match (found, wanted) {
-                (None, None) => {}
-                (Some((rule, message)), Some((wanted_rule, words))) => {
-                    assert_eq!(rule, *wanted_rule, "{model} {route:?}: {message}");
-                    assert!(message.contains(words), "{model} {route:?}: {message}");
-                }
-                (found, wanted) => panic!("{model} {route:?}: {found:?}, wanted {wanted:?}"),
-            }
-        }
-    }
+    each_has_its_verdict(cases).await;
 }
 
 #[tokio::test]
