@@ -309,10 +309,27 @@ fn holds(value: &Value, words: &str) -> bool {
     }
 }
 
-fn token_count(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
+/// Compares the number and the other keys of a token count. Bedrock has another name for the number.
+fn token_count(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
+    let Some(came) = back.events.first().map(|event| &event.data) else {
+        return Vec::new();
+    };
     let counted = given.usage.input_tokens;
-    let came = &back.events.first()?.data["input_tokens"];
-    (*came != counted).then(|| Difference::of(Part::Usage, "input_tokens", counted, came.clone()))
+    let number = &came["input_tokens"];
+    let changed =
+        (*number != counted).then(|| Difference::of(Part::Usage, "input_tokens", counted, number.clone()));
+    let without = |body: &Value, names: &[&str]| {
+        let mut keys = body.as_object().cloned().unwrap_or_default();
+        keys.retain(|name, _| !names.contains(&name.as_str()));
+        Value::Object(keys)
+    };
+    let body = given.events.first().filter(|_| !given.stream);
+    let sent = body.map_or_else(
+        || json!({}),
+        |body| without(&body.data, &["input_tokens", "inputTokens"]),
+    );
+    let others = values::differences(Part::Field, "", &sent, &without(came, &["input_tokens"]));
+    changed.into_iter().chain(others).collect()
 }
 
 fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {

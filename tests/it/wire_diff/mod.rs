@@ -10,6 +10,7 @@ mod replies;
 mod reply_headers;
 mod requests;
 mod routes;
+mod token_counts;
 mod wording;
 
 use compat_matrix::findings::{Subject, SubjectPattern};
