@@ -103,6 +103,9 @@ async fn converse_verdict(gateway: &Gateway, body: &Value) -> (Option<String>, S
     (rule, error["message"].as_str().unwrap_or_default().to_owned())
 }
 
+/// A place in a request of Converse, the value there, and the broken rule with words of the refusal.
+type ConverseCase = (&'static str, Value, Option<(&'static str, &'static str)>);
+
 #[tokio::test]
 async fn converse_refuses_what_its_model_of_requests_excludes() {
     let pdf = |name: &str| {
@@ -110,7 +113,7 @@ async fn converse_refuses_what_its_model_of_requests_excludes() {
         json!({"document": {"name": name, "format": "pdf", "source": {"bytes": bytes}}})
     };
     let name = "The document file name can only contain alphanumeric characters, whitespace characters,";
-    let cases: &[(&str, Value, Option<(&str, &str)>)] = &[
+    let cases: &[ConverseCase] = &[
         ("/messages/0/content/0", pdf("a_b (1) [x]-y"), None),
         (
             "/messages/0/content/0",
