@@ -272,14 +272,16 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
     {
         return wrong;
     }
-    let model = exchange.message.as_ref().map(|message| &message.model);
+    let model = exchange.message.as_ref().map(|message| message.model.as_str());
     if let Some(model) = model.filter(|_| RULES_OF_MODELS.contains(&rule)) {
+        let asked_for = match model {
+            "" => "no model".to_owned(),
+            model => format!("the model `{model}`, which the provider does not have"),
+        };
         return Diagnosis::proven(
             Cause::Gateway,
             "rejected_model",
-            format!(
-                "the gateway asked for the model `{model}`, which the provider does not have (`{rule}`, HTTP {status})"
-            ),
+            format!("the gateway asked for {asked_for} (`{rule}`, HTTP {status})"),
             "see which model the gateway's configuration gives this alias: if it is this one, correct it there; else report it to the gateway",
         );
     }

@@ -9,6 +9,7 @@ use crate::outcome::Cause;
 use crate::text::listed;
 use crate::wire::body_fields;
 use crate::wire::exchange::ProviderExchange;
+use crate::wire::model::RULES_OF_MODELS;
 use crate::wire::{Direction, Operation, Route};
 use crate::wire_diff::{self, Change, Fate, Part, SECOND_HEADER, WireDiff};
 
@@ -84,7 +85,8 @@ pub(super) fn refused_as_sent(
     exchange: &ProviderExchange,
     rule: &str,
 ) -> Option<Diagnosis> {
-    if exchange.reply.status != 400 || exchange.route != Some(Route::Anthropic) {
+    let is_anthropics = exchange.reply.status == 400 && exchange.route == Some(Route::Anthropic);
+    if !is_anthropics || RULES_OF_MODELS.contains(&rule) {
         return None;
     }
     let diff = judgement.diff.as_ref()?;

@@ -117,7 +117,7 @@ const fn model(
 }
 
 /// The simulator's rules about the id of a model.
-pub const RULES_OF_MODELS: [&str; 2] = ["known_model", "inference_profile"];
+pub const RULES_OF_MODELS: [&str; 3] = ["model_required", "known_model", "inference_profile"];
 
 /// Whether the provider refused a request for its model.
 pub fn is_refused(matched: &Matched) -> bool {
