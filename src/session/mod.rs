@@ -157,12 +157,12 @@ impl Session {
         secrets.extend(options.wanted.headers.iter().map(|(_, value)| value.clone()));
         let front = Relay::start_guarded(&gateway.base_url).await?;
         let cage = confinement::cage(options, front.base_url())?;
-        let address = match gateway.is_attached() {
-            true => gateway.base_url.as_str(),
+        let shared = match gateway.is_attached() {
+            true => gateway.base_url.as_str().into(),
             // Each run has another port.
-            false => "own",
+            false => options.root.to_string_lossy(),
         };
-        let slowdowns = Slowdowns::of(&options.environment, address);
+        let slowdowns = Slowdowns::of(&options.environment, &shared);
         let own_program = options.watchdog.clone().map_or_else(std::env::current_exe, Ok)?;
         Ok(Self {
             pacing: Pacing::new(options.limits.clone(), options.shares, slowdowns),

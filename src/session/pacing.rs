@@ -17,11 +17,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cells::limits::{Limit, Limits};
-use crate::clock::{WaitClock, now_ms};
+use crate::clock::WaitClock;
 use crate::ids::{ProviderId, TierId};
 use crate::progress::ProgressSink;
 use crate::relay::{RequestHold, RequestPermit};
-use crate::session::slowdowns::{SharedSlowdown, Slowdown, Slowdowns};
+use crate::session::slowdowns::{SharedSlowdown, Slowdown, Slowdowns, now_ms};
 
 /// The requests of a lane that may be under way at first, and at most.
 const AT_FIRST: f64 = 4.0;
@@ -230,9 +230,10 @@ impl Lane {
         };
         let (now, now_ms) = (Instant::now(), now_ms());
         let mut window = self.window.lock();
-        let age = Duration::from_millis(now_ms.saturating_sub(told.sent_at_ms));
-        let sent_at = now.checked_sub(age).filter(|sent_at| *sent_at >= self.since);
-        if let Some(sent_at) = sent_at {
+        // A time to come is that of a clock that was ahead.
+        let age = now_ms.checked_sub(told.sent_at_ms).map(Duration::from_millis);
+        let sent_at = age.and_then(|age| now.checked_sub(age));
+        if let Some(sent_at) = sent_at.filter(|sent_at| *sent_at >= self.since) {
             window.cut(sent_at, now);
         }
         let wait = Duration::from_millis(told.blocked_until_ms.saturating_sub(now_ms));

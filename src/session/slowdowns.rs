@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::toolchain::Cache;
 /// Below the folder of installed tools. No tool's name starts with a dot.
 const FOLDER: &str = ".pacing";
 
-/// The last time that a provider asked for less, in milliseconds since the Unix epoch.
+/// The last time that a provider asked for less, by the clock of the machine, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Slowdown {
     /// When the request that it answered was sent.
@@ -25,15 +26,24 @@ pub(super) struct Slowdown {
 }
 
 impl Slowdown {
-    fn later(self, other: Self) -> Self {
+    /// Both, without the times of a clock that was ahead.
+    fn with_earlier(self, earlier: Self) -> Self {
+        let is_past = earlier.sent_at_ms <= now_ms();
+        let earlier = if is_past { earlier } else { Self::default() };
         Self {
-            sent_at_ms: self.sent_at_ms.max(other.sent_at_ms),
-            blocked_until_ms: self.blocked_until_ms.max(other.blocked_until_ms),
+            sent_at_ms: self.sent_at_ms.max(earlier.sent_at_ms),
+            blocked_until_ms: self.blocked_until_ms.max(earlier.blocked_until_ms),
         }
     }
 }
 
-/// The folder of one gateway: a file for each provider and tier.
+/// The time of day. All runs of the machine must agree on it, so it follows corrections of the clock.
+pub(super) fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_millis() as u64
+}
+
+/// The folder of one gateway or project: a file for each provider and tier.
 #[derive(Debug)]
 pub struct Slowdowns {
     folder: PathBuf,
@@ -41,19 +51,17 @@ pub struct Slowdowns {
 }
 
 impl Slowdowns {
-    /// Those of the runs that use the same `gateway`. An environment that names no folder for the cache shares nothing.
-    pub fn of(environment: &Environment, gateway: &str) -> Self {
+    /// Those of the runs with the same `shared`: the address of a gateway, or the project that starts one. An environment that names
+    /// no folder for the cache shares nothing.
+    pub fn of(environment: &Environment, shared: &str) -> Self {
         let cache = Cache::of(environment);
-        Self::at(
-            cache.as_ref().map_or(Path::new("/dev/null"), Cache::root),
-            gateway,
-        )
+        Self::at(cache.as_ref().map_or(Path::new("/dev/null"), Cache::root), shared)
     }
 
-    pub(super) fn at(cache: &Path, gateway: &str) -> Self {
+    pub(super) fn at(cache: &Path, shared: &str) -> Self {
         Self {
             folder: cache.join(FOLDER),
-            prefix: Sha512::of(gateway.as_bytes()).short(),
+            prefix: Sha512::of(shared.as_bytes()).short(),
         }
     }
 
@@ -115,6 +123,6 @@ impl SharedSlowdown {
         let before = serde_json::from_str(&text).unwrap_or_default();
         file.rewind()?;
         file.set_len(0)?;
-        file.write_all(&serde_json::to_vec(&slowdown.later(before)).expect("it is JSON"))
+        file.write_all(&serde_json::to_vec(&slowdown.with_earlier(before)).expect("it is JSON"))
     }
 }
