@@ -1,5 +1,6 @@
 //! Finds the cause of a failed trial from the facts of both sides, and from words only where the facts do not decide.
 
+use super::reported::{ReportedError, reported_error};
 use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
@@ -7,7 +8,7 @@ use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::{Evaluation, UnofferedTool};
 use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
-use crate::transcript::{Answer, AnswerBlock, ErrorSource};
+use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
@@ -125,54 +126,6 @@ fn is_known_aside(judgement: &Evaluation) -> bool {
         && (judgement.mismatches.iter()).any(|mismatch| !is_run(mismatch) && mismatch.status.is_new())
 }
 
-/// An error that `claude` reported.
-#[derive(Clone, Debug)]
-struct ReportedError {
-    status: Option<u16>,
-    text: String,
-    /// Whether it is Claude Code's own summary. The summary's reason may be something else than a request.
-    summary: bool,
-}
-
-impl ReportedError {
-    /// The diagnosis from its words.
-    fn diagnose(&self) -> Diagnosis {
-        let message = ErrorMessage::new(&self.text).with_route(MessageRoute::Gateway);
-        diagnose(&message.with_status(self.status))
-    }
-
-    fn shown(&self) -> String {
-        let status = self
-            .status
-            .map_or("an error".into(), |status| format!("HTTP {status}"));
-        format!("{status}: {}", refusal_shown(&self.text))
-    }
-}
-
-/// The last error with a status: of the gateway's own words, then Claude Code's summary, then the announced retries. A
-/// later error without a status, such as a timeout, does not hide it.
-fn reported_error(evidence: &Evidence) -> Option<ReportedError> {
-    let errors = evidence.transcript.errors();
-    let (summaries, own): (Vec<_>, Vec<_>) = errors
-        .into_iter()
-        .rev()
-        .partition(|error| error.source == ErrorSource::Result);
-    let reported = own.into_iter().chain(summaries).map(|error| ReportedError {
-        status: error.status,
-        text: error.text,
-        summary: error.source == ErrorSource::Result,
-    });
-    let retries = evidence.transcript.api_retries();
-    let announced = retries.into_iter().rev().map(|retry| ReportedError {
-        status: retry.status,
-        text: retry.error,
-        summary: false,
-    });
-    let all: Vec<ReportedError> = reported.chain(announced).collect();
-    let with_status = all.iter().find(|error| error.status.is_some());
-    with_status.or(all.first()).cloned()
-}
-
 /// The Messages requests that reached the provider, without probes.
 fn asked(evidence: &Evidence) -> Vec<&ProviderExchange> {
     let exchanges = evidence.exchanges.iter();
@@ -189,7 +142,11 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     match &last.matched {
         Matched::Rejected { rule } => {
             // Claude Code may have sent it again.
-            let first = asked.iter().find(|asked| asked.matched == last.matched);
+            let same = asked
+                .iter()
+                .rev()
+                .take_while(|asked| said_to(asked) == said_to(last));
+            let first = same.last().copied();
             return traces::refused_as_sent(evidence, judgement, last, rule)
                 .unwrap_or_else(|| rejected(evidence, rule, first.unwrap_or(last)));
         }
@@ -295,15 +252,10 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
         "" => String::new(),
         betas => format!(", with the beta {betas}"),
     };
-    let said = exchange
-        .reply
-        .events
-        .first()
-        .map_or("", |event| message_of(&event.data));
     let refused = format!(
         "request {} as the gateway sent it{what} (`{rule}`, HTTP {status}): {}",
         exchange.turn.unwrap_or(exchange.number),
-        refusal_shown(said)
+        refusal_shown(said_to(exchange))
     );
     let diagnosis = Diagnosis::proven(
         Cause::Gateway,
@@ -320,6 +272,12 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
         refused: Some(refused),
         ..diagnosis
     }
+}
+
+/// The words of an error.
+fn said_to(exchange: &ProviderExchange) -> &str {
+    let body = exchange.reply.events.first();
+    body.map_or("", |event| message_of(&event.data))
 }
 
 fn changed_status(sent: u16, seen: u16) -> Diagnosis {

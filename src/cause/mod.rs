@@ -17,6 +17,7 @@ use crate::wire_diff::Change;
 
 mod facts;
 mod message;
+mod reported;
 pub mod rules;
 mod traces;
 
