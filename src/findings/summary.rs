@@ -323,6 +323,9 @@ fn header(direction: Direction, name: &str, fate: Fate) -> &'static str {
         (_, "anthropic-version", _) => {
             "The provider works by another version of its API than Claude Code, or refuses the request."
         }
+        (_, "retry-after" | "x-should-retry", Fate::Added) => {
+            "The gateway tells Claude Code to repeat a request, or to wait, where the provider does not."
+        }
         (_, "retry-after" | "x-should-retry", _) => {
             "Claude Code does not learn from the provider whether, or when, to repeat the request."
         }
@@ -330,7 +333,7 @@ fn header(direction: Direction, name: &str, fate: Fate) -> &'static str {
         (_, name, _) if name.starts_with("anthropic-ratelimit-") => {
             "Claude Code does not know how much of a limit is used."
         }
-        (_, name, Fate::Changed) if name.starts_with("x-claude-code-") => {
+        (_, name, Fate::Changed | Fate::Added) if name.starts_with("x-claude-code-") => {
             "Another session, agent or kind of request is named than Claude Code's."
         }
         (Direction::Request, _, _) => "The provider does not get the headers that it should.",

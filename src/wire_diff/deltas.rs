@@ -123,8 +123,8 @@ fn held_back(sent: &[u64], came: &[u64]) -> Option<Difference> {
     let due = sent.len().saturating_sub(1);
     let pairs = came.iter().zip(sent.iter().skip(1));
     let in_time = pairs.filter(|(came, next)| came <= next).count();
-    let before = format!("{due} deltas, each waiting for the one before");
-    let after = format!("{in_time} came before the next was sent");
+    let before = format!("all {due}");
+    let after = format!("{in_time} came before the next was sent,");
     (in_time < due).then(|| delayed(before, after))
 }
 
@@ -138,6 +138,10 @@ fn burst(sent: &[u64], came: &[u64]) -> Option<Difference> {
         _ => 0,
     };
     let (before, after) = (spread(sent), spread(came));
-    (before >= SPREAD_MS && after < before / BURST)
-        .then(|| delayed(format!("over {before} ms"), format!("over {after} ms")))
+    (before >= SPREAD_MS && after < before / BURST).then(|| {
+        delayed(
+            format!("within {before} ms"),
+            format!("they came within {after} ms,"),
+        )
+    })
 }

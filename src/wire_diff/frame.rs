@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Difference, Fate, Part, values};
+use super::{Difference, Part, values};
 use crate::wire::Route;
 use crate::wire::exchange::{GatewayReply, ProviderExchange, SentEvent};
 
@@ -119,7 +119,7 @@ fn starts(events: &[SentEvent]) -> Vec<Difference> {
         let has_index = kind.starts_with("content_block_") && !data["index"].is_u64();
         let index = has_index.then(|| {
             let came = data["index"].clone();
-            Difference::of(Part::Field, format!("{kind}.index"), "a number", came).with_fate(Fate::Changed)
+            Difference::of(Part::Field, format!("{kind}.index"), "a number", came)
         });
         for difference in wrong.chain(index) {
             if found.iter().all(|earlier| earlier.path != difference.path) {

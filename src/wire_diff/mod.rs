@@ -15,6 +15,7 @@ mod names;
 pub mod noise;
 mod pairing;
 mod reply;
+mod reply_headers;
 mod request;
 mod unknown;
 mod wording;

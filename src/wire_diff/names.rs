@@ -29,7 +29,7 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "this request, or a like one of another trial,",
         ]),
         // The noise rules filter the other headers of a request.
-        (Request, Part::Header) if fate == Fate::Changed => Some(&["anthropic-version", "x-claude-code-*"]),
+        (Request, Part::Header) if fate != Fate::Dropped => Some(&["anthropic-version", "x-claude-code-*"]),
         (Request, Part::Header) => Some(&["anthropic-version"]),
         (Reply, Part::Header) => Some(&[
             "retry-after",

@@ -1,6 +1,6 @@
 //! Changes that every gateway may make: a table of rules, each with its reason.
 //!
-//! Nothing compares the order of keys, message ids, added or single pings, and comments in a stream, so they need no rule. Nor
+//! Nothing compares the order of keys, message ids (but each answer has its own), added or single pings, and comments in a stream, so they need no rule. Nor
 //! do the headers of a reply that Claude Code does not read (`request-id` among them).
 
 use serde_json::{Value, json};

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::broken::{ERROR, THE_ANSWER};
 use super::conversation::within_block;
 use super::pairing::Pair;
+use super::reply_headers::{encoding, headers};
 use super::{Difference, Fate, LOST_ANSWER, Part, broken, delay, deltas, frame, values};
 use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
-use crate::wire::redaction::SUBSCRIPTION_PREFIX;
 use crate::wire::{Operation, Route, error_reply};
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
@@ -110,50 +110,6 @@ fn status(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
         false => format!("HTTP status {}", given.status),
     };
     (given.status != back.status).then(|| Difference::of(Part::Status, path, given.status, back.status))
-}
-
-/// Claude Code obeys these, also where only the gateway sets them.
-const ABOUT_RETRIES: [&str; 2] = ["retry-after", "x-should-retry"];
-
-/// Whether Claude Code reads a reply's header and the contract marks it: the time of the next attempt, and whether there is one
-/// (`protocol#errors`). The standing against a limit is needed if Claude Code's own subscription pays. With a key of the gateway
-/// it is not the user's, and the contract says to remove it (`protocol#usage-limit-headers`). The others are the gateway's:
-/// `request-id` may be its own.
-fn is_needed(name: &str, exchange: &ProviderExchange) -> bool {
-    let pays_itself = || {
-        exchange
-            .request
-            .header("authorization")
-            .any(|value| value.contains(SUBSCRIPTION_PREFIX))
-    };
-    ABOUT_RETRIES.contains(&name) || (name.starts_with("anthropic-ratelimit-unified-") && pays_itself())
-}
-
-fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<Difference> {
-    let given = &exchange.reply;
-    let is_given = |name: &str| given.headers.iter().any(|(given, _)| given == name);
-    let needed = given.headers.iter().filter(|(name, _)| is_needed(name, exchange));
-    let changed = needed
-        .filter(|(name, value)| back.header(name) != Some(value))
-        .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)));
-    let added = back
-        .headers
-        .iter()
-        .filter(|(name, _)| ABOUT_RETRIES.contains(&name.as_str()));
-    let added = added
-        .filter(|(name, _)| !is_given(name))
-        .map(|(name, value)| Difference::of(Part::Header, name, Value::Null, value.as_str()));
-    changed.chain(added).collect()
-}
-
-/// A client that believes the header cannot read the body, nor an encoded body without a header.
-fn encoding(back: &GatewayReply) -> Option<Difference> {
-    let problem = back.wrong_encoding.as_deref()?;
-    let claimed = back.header("content-encoding").map_or_else(
-        || "no header names an encoding".to_owned(),
-        |claimed| format!("the gateway's header says `{claimed}`"),
-    );
-    Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }
 
 fn asks_for_stream(pair: &Pair) -> bool {

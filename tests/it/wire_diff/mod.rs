@@ -11,6 +11,7 @@ mod reply_headers;
 mod requests;
 mod routes;
 mod token_counts;
+mod starts;
 mod wording;
 
 use compat_matrix::findings::{Subject, SubjectPattern};
