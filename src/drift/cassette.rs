@@ -70,6 +70,12 @@ impl CassetteHead {
     /// the same in both cassettes.
     pub fn differing_versions(&self, other: &Self) -> Vec<String> {
         let name = self.gateway.as_deref().unwrap_or("the gateway");
+        let other_name = other.gateway.as_deref().unwrap_or("the gateway");
+        if name != other_name {
+            return vec![format!(
+                "the other cassette has {other_name}, and this one has {name}: a fault may be a difference between these gateways"
+            )];
+        }
         let versions = [
             (name, &self.gateway_version, &other.gateway_version),
             (

@@ -324,7 +324,7 @@ fn header(direction: Direction, name: &str, fate: Fate) -> &'static str {
             "The provider works by another version of its API than Claude Code, or refuses the request."
         }
         (_, "retry-after" | "x-should-retry", Fate::Added) => {
-            "The gateway tells Claude Code to repeat a request, or to wait, where the provider does not."
+            "The gateway tells Claude Code whether, or when, to repeat a request, where the provider does not."
         }
         (_, "retry-after" | "x-should-retry", _) => {
             "Claude Code does not learn from the provider whether, or when, to repeat the request."

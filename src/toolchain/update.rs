@@ -51,8 +51,8 @@ fn with_oldest(error: anyhow::Error, version: &str) -> anyhow::Error {
     };
     match OLDEST_CLAUDE.parse().is_ok_and(is_older) {
         true => error.context(format!(
-            "Claude Code {version} has no program of its own, which starts with {OLDEST_CLAUDE} (16 April 2026): take that version \
-             or a later one; with `--pairs contemporary`, a version of the gateway from after that day"
+            "Claude Code {version} has no package for a platform: the first version with one is {OLDEST_CLAUDE} (16 April 2026); take \
+             that version or a later one, and with `--pairs contemporary` a version of the gateway from after that day"
         )),
         false => error,
     }

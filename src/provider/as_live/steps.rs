@@ -240,19 +240,27 @@ fn bash(command: &str, dice: &mut Dice) -> Call {
     Call::new(BASH, input)
 }
 
-/// `use the NAME tool to run: COMMAND`, with or without backquotes, and ``run `COMMAND` ``: a tool that the request offers.
+/// `use the NAME tool to run: COMMAND` or ``run `COMMAND` `` at the beginning of a sentence: a tool that the request offers.
 fn offered_tool(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
+    const INSTRUCTION: &str = r"(?ms)(?:^|[.!?]\s+)(?i:please\s+)?((?i:use the `?[\w-]+`? tool\b[^.\n]*?\b(?:run|execute)|run|execute)\b.*)";
+    /// A command may hold a dot, so a sentence ends before a capital letter.
+    const END: &str = r"[.!?]\s+[A-Z]|\n\n|\.?\s*\z";
     const TOOL: &str = r"(?i)\bthe `?([\w-]+)`? tool\b";
-    const AFTER_A_COLON: &str = r"(?i)\bthe `?[\w-]+`? tool\b[^.:\n]*\b(?:run|execute)\b[^:\n]*:\s+([^`\s][^\n]*?)(?:\.\s|\.?(?:\n|$))";
-    const IN_BACKQUOTES: &str = r"(?i)\b(?:run|execute)\b[^.`]*`+(?:\w+\n)?\s*([^`]+?)\s*`";
-    let prompt = &reading.prompt;
+    const IN_BACKQUOTES: &str = r"`+(?:\w+\n)?\s*([^`]+?)\s*`";
+    const AFTER_A_COLON: &str = r"(?s):\s+(\S.*)";
     if reading.wants_summary() {
         return None;
     }
-    let name = caught(TOOL, prompt).unwrap_or_else(|| BASH.to_owned());
+    let instruction = caught(INSTRUCTION, &reading.prompt)?;
+    let end = Regex::new(END).expect("a constant expression").find(&instruction);
+    let sentence = &instruction[..end.map_or(instruction.len(), |end| end.start())];
+    let name = caught(TOOL, sentence).unwrap_or_else(|| BASH.to_owned());
+    let without_tool = Regex::new(TOOL)
+        .expect("a constant expression")
+        .replace(sentence, "it");
     let mut tools = reading.request.tools.iter();
     let tool = tools.find(|tool| tool.name.eq_ignore_ascii_case(&name))?;
-    let command = caught(IN_BACKQUOTES, prompt).or_else(|| caught(AFTER_A_COLON, prompt))?;
+    let command = caught(IN_BACKQUOTES, &without_tool).or_else(|| caught(AFTER_A_COLON, &without_tool))?;
     if tool.name == BASH {
         return Some(vec![bash(&command, dice)]);
     }

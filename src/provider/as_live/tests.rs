@@ -109,6 +109,12 @@ fn it_calls_any_offered_tool_however_the_command_is_written() {
         ("Run `echo a: b` with the Bash tool.", "Bash", "echo a: b"),
         ("Run `pwd`.", "Bash", "pwd"),
         ("use the shell tool to run: ls", "Shell", "ls"),
+        ("Run with the `Bash` tool: ls -la", "Bash", "ls -la"),
+        (
+            "Use the Bash tool to run: find . -name a && git add . && ls. Then stop.",
+            "Bash",
+            "find . -name a && git add . && ls",
+        ),
     ] {
         let asked = json!([{ "role": "user", "content": prompt }]);
         let calls: Vec<(String, Value)> = (0..30)
@@ -133,6 +139,8 @@ fn it_calls_any_offered_tool_however_the_command_is_written() {
     for prompt in [
         "Use the Bash tool with care.",
         "We run `fast`: it is our motto.",
+        "Do not run `rm -rf build`. Say hello.",
+        "What happens if I run `rm -rf /`?",
         "What does the Bash tool do?",
     ] {
         let tools = if prompt.starts_with("We") {
