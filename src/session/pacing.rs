@@ -229,10 +229,12 @@ impl Lane {
             return;
         };
         let (now, now_ms) = (Instant::now(), now_ms());
-        let mut window = self.window.lock();
         // A time to come is that of a clock that was ahead.
-        let age = now_ms.checked_sub(told.sent_at_ms).map(Duration::from_millis);
-        let sent_at = age.and_then(|age| now.checked_sub(age));
+        let Some(age) = now_ms.checked_sub(told.sent_at_ms) else {
+            return;
+        };
+        let mut window = self.window.lock();
+        let sent_at = now.checked_sub(Duration::from_millis(age));
         if let Some(sent_at) = sent_at.filter(|sent_at| *sent_at >= self.since) {
             window.cut(sent_at, now);
         }
@@ -501,6 +503,18 @@ mod tests {
         let late = lane("http://a", "haiku");
         late.enter(1).await;
         assert!(allowed(&late) > 3.9, "what was before a run does not halve it");
+        let to_come = Slowdown {
+            sent_at_ms: now_ms() + 60_000,
+            blocked_until_ms: now_ms() + 90_000,
+        };
+        let ahead = lane("http://c", "haiku");
+        ahead.shared.tell(to_come);
+        let begun = Instant::now();
+        ahead.enter(1).await;
+        assert!(allowed(&ahead) > 3.9 && begun.elapsed() < Duration::from_secs(30));
+        ahead.enter(1).await.replied(529, None);
+        let told = ahead.shared.read().unwrap();
+        assert!(told.sent_at_ms <= now_ms(), "a time to come is forgotten");
         let unheard = Pacing::new(Limits::default(), 1, alone());
         let lane = unheard.lane(&ProviderId::new("azure"), &TierId::new("opus"));
         lane.enter(1).await.replied(529, None);

@@ -1,7 +1,7 @@
 //! Changes that every gateway may make: a table of rules, each with its reason.
 //!
-//! Nothing compares the order of keys, message ids (but each answer has its own), added or single pings, and comments in a stream, so they need no rule. Nor
-//! do the headers of a reply that Claude Code does not read (`request-id` among them).
+//! Nothing compares the order of keys, an id that no other message has, added or single pings, and comments in a stream. So they
+//! need no rule. Nor do the headers of a reply that Claude Code does not read (`request-id` among them).
 
 use serde_json::{Value, json};
 

@@ -510,3 +510,33 @@ fn a_refusal_shows_its_message_first_and_is_cut() {
         "bad {gateway}"
     );
 }
+
+/// An earlier refusal by the same rule, for another fault, was overcome.
+#[test]
+fn the_first_of_the_last_equal_refusals_is_named() {
+    let says = |turn: usize, words: &str, exchange: ProviderExchange| {
+        let data = json!({"type": "error", "error": {"type": "invalid_request_error", "message": words}});
+        let mut exchange = ProviderExchange {
+            turn: Some(turn),
+            number: turn,
+            ..exchange
+        };
+        exchange.reply.events = vec![SentEvent { at_ms: 1, data }];
+        exchange
+    };
+    let answered = ProviderExchange {
+        turn: Some(2),
+        number: 2,
+        ..text_exchange()
+    };
+    let evidence = nothing()
+        .reached(says(1, "tags: Extra inputs", rejected()))
+        .reached(answered)
+        .reached(says(3, "user: Extra inputs", rejected()))
+        .reached(says(4, "user: Extra inputs", rejected()))
+        .exited(1);
+    let judgement = judge(&test(Check::Text(TextCheck(equals("pong")))), &evidence);
+    let why = of_trial(&evidence, &judgement).why;
+    assert_has(&why, "request 3 as the gateway sent it");
+    assert_has(&why, "user: Extra inputs");
+}
