@@ -46,7 +46,7 @@ fn read_message(message: &Value) -> Message {
 }
 
 fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
-    let point = value.get("cachePoint")?;
+    let point = value.get("cachePoint").filter(|point| !point.is_null())?;
     Some(CacheBreakpoint { ttl: lifetime(point) })
 }
 

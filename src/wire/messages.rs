@@ -76,7 +76,7 @@ fn read_cache(value: &Value) -> Option<CacheBreakpoint> {
 /// The `ttl` of a breakpoint. A value that is no text is shown as JSON, which names no lifetime.
 pub(super) fn lifetime(breakpoint: &Value) -> String {
     match breakpoint.get("ttl") {
-        None => "5m".to_owned(),
+        None | Some(Value::Null) => "5m".to_owned(),
         Some(Value::String(ttl)) => ttl.clone(),
         Some(other) => other.to_string(),
     }

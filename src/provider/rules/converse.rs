@@ -31,17 +31,15 @@ fn conversation_start(subject: &Subject) -> Option<ErrorReply> {
 
 const LONGEST_DOCUMENT_NAME: usize = 200;
 
-/// Underscores are accepted, and blanks that are no letters of ASCII are not.
+/// Underscores are accepted. Only the ASCII space is accepted as a blank.
 ///
 /// Source: https://github.com/simonw/llm-bedrock/issues/8, https://github.com/vercel/ai/pull/20366,
 /// https://github.com/aws-samples/generative-ai-use-cases/issues/1671;
 /// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html
 fn document_name(subject: &Subject) -> Option<ErrorReply> {
-    let is_allowed = |letter: char| {
-        letter.is_ascii_alphanumeric() || letter.is_ascii_whitespace() || "-()[]_".contains(letter)
-    };
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || " -()[]_".contains(letter);
     let is_right = |name: &str| {
-        let is_run = |pair: &[u8]| pair.iter().all(u8::is_ascii_whitespace);
+        let is_run = |pair: &[u8]| pair.iter().all(|letter| *letter == b' ');
         let has_length = (1..=LONGEST_DOCUMENT_NAME).contains(&name.len());
         has_length && name.chars().all(is_allowed) && !name.as_bytes().windows(2).any(is_run)
     };
@@ -94,7 +92,7 @@ fn tool_config_fault(config: &Value) -> Option<String> {
         return wrong("tools", "have length greater than or equal to 1");
     }
     let choice = fields.get("toolChoice").filter(|choice| !choice.is_null())?;
-    match choice.get("tool") {
+    match choice.get("tool").filter(|tool| !tool.is_null()) {
         _ if !choice.is_object() => wrong("toolChoice", "be a structure"),
         Some(tool) if tool["name"].is_null() => wrong("toolChoice.tool.name", "not be null"),
         _ => None,

@@ -1,7 +1,5 @@
 //! The form of a request: the parts that every request of its kind needs.
 
-use serde_json::Value;
-
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::exchange::Body;
@@ -145,9 +143,10 @@ fn messages(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-/// Optional for Converse, which has a default, and for token counts.
+/// Optional for Converse, which has a default, and for token counts. With 0, the prompt only fills the cache.
 ///
-/// Source: https://platform.claude.com/docs/en/api/messages (max_tokens)
+/// Source: https://platform.claude.com/docs/en/api/messages (max_tokens),
+/// https://github.com/anthropics/anthropic-sdk-python (`types/message_create_params.py`, 0)
 fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
     let prompt = subject.prompt()?;
     let is_optional = match subject.route() {
@@ -158,13 +157,9 @@ fn max_tokens_required(subject: &Subject) -> Option<ErrorReply> {
     match prompt.get("max_tokens") {
         None if is_optional => None,
         None => subject.invalid("max_tokens: Field required"),
-        Some(value) if !is_positive_integer(value) => {
-            subject.invalid("max_tokens: Input should be greater than or equal to 1")
+        Some(value) if value.as_u64().is_none() => {
+            subject.invalid("max_tokens: Input should be greater than or equal to 0")
         }
         Some(_) => None,
     }
-}
-
-fn is_positive_integer(value: &Value) -> bool {
-    value.as_u64().is_some_and(|number| number >= 1)
 }

@@ -10,7 +10,7 @@ use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
-/// The message for an unknown key names the tags of the unions on its path. Bedrock alone has a list of betas in the body.
+/// The message for an unknown key names the tags of the unions on its path. InvokeModel and Vertex AI have a list of betas in the body.
 ///
 /// Source: https://github.com/theopenco/llmgateway/issues/2068 (a message), https://github.com/anthropics/claude-code/issues/4378
 /// (a block), https://github.com/BerriAI/litellm/issues/17816 (an unknown tag), https://github.com/vercel/ai/pull/16643 (an
@@ -24,7 +24,7 @@ fn known_keys(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?.as_object()?;
     let in_betas = || {
         let betas = fields.get("anthropic_beta")?;
-        let is_read = subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]);
+        let is_read = subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse, Route::VertexAi]);
         is_read.then(|| in_value(betas, "[str]", "anthropic_beta"))?
     };
     subject.invalid(in_object(fields, "request", "").or_else(in_betas)?)

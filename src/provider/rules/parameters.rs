@@ -41,7 +41,7 @@ fn stop_sequences(subject: &Subject) -> Option<ErrorReply> {
     )
 }
 
-/// Models before 4.5 take -1 for a default. The wording for `top_k` is ours.
+/// -1 is the default of `top_k`, and on models before 4.5 of the others too. The wording for `top_k` is ours.
 ///
 /// Source: https://platform.claude.com/docs/en/api/messages (temperature, top_p, top_k); wordings:
 /// https://github.com/anthropics/anthropic-sdk-python/issues/893, https://github.com/anthropics/anthropic-sdk-typescript/issues/484,
@@ -53,7 +53,7 @@ fn sampling_range(subject: &Subject) -> Option<ErrorReply> {
         .filter_map(|name| Some((name, subject.parameter(name)?.as_f64()?)))
         .find(|(name, value)| {
             let is_in_range = *value >= 0.0 && (*name == "top_k" || *value <= 1.0);
-            let is_default = *value == -1.0 && takes_default;
+            let is_default = *value == -1.0 && (takes_default || *name == "top_k");
             !is_in_range && !is_default
         })?;
     let in_converse = match name {
@@ -82,16 +82,24 @@ fn sampling_range(subject: &Subject) -> Option<ErrorReply> {
     }
 }
 
-/// Since Opus 4.7, only the default of a sampling parameter is accepted.
+/// Since Opus 4.7, only the default of a sampling parameter is accepted. For `top_p`, a value from 0.99 is one.
 ///
-/// Source: https://github.com/RooCodeInc/Roo-Code/issues/12162, https://github.com/Mintplex-Labs/anything-llm/issues/5461;
+/// Source: https://platform.claude.com/docs/en/api/messages (top_p),
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`, `top_k`); https://github.com/RooCodeInc/Roo-Code/issues/12162, https://github.com/Mintplex-Labs/anything-llm/issues/5461;
 /// later models: https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json
 /// (supports_sampling_params)
 fn sampling_deprecated(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_since(Generation::FourSeven) {
         return None;
     }
-    let is_default = |name: &str, value: &Value| name != "top_k" && value.as_f64() == Some(1.0);
+    let is_default = |name: &str, value: &Value| {
+        let value = value.as_f64();
+        match name {
+            "top_k" => value == Some(-1.0),
+            "top_p" => value.is_some_and(|value| (0.99..=1.0).contains(&value)),
+            _ => value == Some(1.0),
+        }
+    };
     let names = ["temperature", "top_p", "top_k"].into_iter();
     let name = names
         .filter_map(|name| Some((name, subject.parameter(name)?)))

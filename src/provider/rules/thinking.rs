@@ -25,19 +25,25 @@ fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
 }
 
 /// The models that take no budget of thinking.
-const WITHOUT_BUDGET: [&str; 8] = [
+const WITHOUT_BUDGET: [&str; 9] = [
     "claude-opus-4-7",
     "claude-opus-4-8",
     "claude-opus-5",
     "claude-sonnet-5",
     "claude-fable-5",
     "claude-fable-5-1",
+    "claude-mythos-5",
     "claude-opus-5-5",
     "claude-sonnet-5-5",
 ];
 
 /// The models that always think.
-const ALWAYS_THINKING: [&str; 3] = ["claude-fable-5", "claude-fable-5-1", "claude-opus-5-5"];
+const ALWAYS_THINKING: [&str; 4] = [
+    "claude-fable-5",
+    "claude-fable-5-1",
+    "claude-mythos-5",
+    "claude-opus-5-5",
+];
 
 /// A token count is exempt from the ban on `disabled`: no source says that it is refused there. Some models take no
 /// `between_tools`, but no source says which.
@@ -47,6 +53,7 @@ const ALWAYS_THINKING: [&str; 3] = ["claude-fable-5", "claude-fable-5-1", "claud
 /// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890,
 /// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5),
 /// https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 (Opus 5.5, Fable 5.1),
+/// https://platform.claude.com/docs/en/models/fable-5/migration-guide (Fable 5, Mythos 5),
 /// https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5,
 /// https://github.com/NousResearch/hermes-agent/pull/90948 (Fable 5)
 fn thinking_type(subject: &Subject) -> Option<ErrorReply> {

@@ -160,7 +160,10 @@ fn is_forced(subject: &Subject) -> bool {
     let forces = |prompt: &Value| match subject.route() {
         Route::BedrockConverse => {
             let choice = &prompt["toolConfig"]["toolChoice"];
-            choice.get("any").is_some() || choice.get("tool").is_some()
+            // AWS takes null for an absent member.
+            ["any", "tool"]
+                .iter()
+                .any(|kind| choice.get(*kind).is_some_and(|value| !value.is_null()))
         }
         _ => matches!(prompt["tool_choice"]["type"].as_str(), Some("any" | "tool")),
     };
@@ -192,7 +195,7 @@ fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("tool_choice: type \"tool\" and \"any\" are not supported for this model.")
 }
 
-/// The Claude API and Google Cloud have an older tool for these models no longer. Bedrock still has it.
+/// The Claude API and Google Cloud no longer accept the older tool for these models. Bedrock still does.
 ///
 /// Source: https://platform.claude.com/docs/en/models/opus-5-5/migration-guide,
 /// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide
