@@ -14,7 +14,7 @@ use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire::{error_reply::message_of, reply_id};
-use crate::wire_diff;
+use crate::wire_diff::{self, Fate, Part};
 
 pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log at the time of this trial";
 
@@ -168,6 +168,12 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     // An error that the provider gave earlier, and no longer, did not end the run.
     let overcome = |status: u16| sent == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
     let error = error.filter(|error| !error.status.is_some_and(overcome));
+    if is_refused_by_gateway(judgement)
+        && let Some(refused) = &error
+        && matches!(refused.diagnose().cause, Cause::Account | Cause::RateLimit)
+    {
+        return nothing_arrived(evidence, error);
+    }
     if let Some(diverged) = traces::diverged(evidence, judgement) {
         return diverged;
     }
@@ -178,6 +184,12 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
         Some(error) if error.status.is_some() => error.diagnose(),
         error => without_status(evidence, last, error),
     }
+}
+
+/// Whether the gateway answered a request itself. In the middle of a conversation, a budget or a limit may be used up.
+fn is_refused_by_gateway(judgement: &Evaluation) -> bool {
+    let change = judgement.first_divergence();
+    change.is_some_and(|change| change.what.part == Part::Request && change.what.fate == Fate::Dropped)
 }
 
 /// The run failed without a status that says why.
