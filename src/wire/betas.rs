@@ -104,12 +104,9 @@ pub fn name_in_the_api(beta: &str) -> &str {
     }
 }
 
-/// The field of a tool that asks for the same as `beta`
+/// A beta, and the field of a tool that asks for the same
 /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming>).
-pub fn field_of_tool(beta: &str) -> Option<&'static str> {
-    beta.starts_with("fine-grained-tool-streaming-")
-        .then_some("eager_input_streaming")
-}
+pub const FINE_PIECES: (&str, &str) = ("fine-grained-tool-streaming-2025-05-14", "eager_input_streaming");
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,10 @@ fn read_message(message: &Value) -> Message {
     }
 }
 
+/// The longest name of a tool
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html>).
+pub const LONGEST_NAME: usize = 64;
+
 fn cache_point(value: &Value) -> Option<CacheBreakpoint> {
     let point = value.get("cachePoint").filter(|point| !point.is_null())?;
     Some(CacheBreakpoint { ttl: lifetime(point) })

@@ -7,6 +7,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, unknown, values};
+use crate::wire::converse::LONGEST_NAME as LONGEST_NAME_ON_CONVERSE;
 use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint};
 use crate::wire::tokens;
 
@@ -244,7 +245,8 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     added.retain(|name, _| !before.contains_key(name));
     for (name, tool) in &before {
         let renamed = || {
-            let is_renamed = |(_, other): &(&&str, &&Tool)| is_same_tool(tool, other);
+            let is_renamed =
+                |(_, other): &(&&str, &&Tool)| is_same_tool(tool, other) || is_shortened(name, &other.name);
             let new_name = added.iter().find(is_renamed).map(|(name, _)| *name);
             new_name.and_then(|name| added.remove(name))
         };
@@ -282,6 +284,17 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
 fn is_same_tool(one: &Tool, other: &Tool) -> bool {
     let [one, other] = [one, other].map(|tool| tool.parts());
     one[1..] == other[1..] && one[1..].iter().any(|part| !part.is_null())
+}
+
+/// Whether Converse's `short` stands for a name that is too long there. It has most of its beginning.
+fn is_shortened(name: &str, short: &str) -> bool {
+    let equal = name
+        .bytes()
+        .zip(short.bytes())
+        .take_while(|(one, other)| one == other);
+    name.len() > LONGEST_NAME_ON_CONVERSE
+        && short.len() <= LONGEST_NAME_ON_CONVERSE
+        && equal.count() >= LONGEST_NAME_ON_CONVERSE / 2
 }
 
 fn tool_changes(name: &str, sent: &Tool, arrived: &Tool) -> Vec<Difference> {

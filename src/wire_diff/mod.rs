@@ -215,7 +215,7 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         diff.take(pair, Direction::Reply, reply::differences(pair));
     }
     for (index, pair) in pairs.iter().enumerate() {
-        let repeated = reply::repeated_id(pair, &pairs[..index]);
+        let repeated = reply::repeated_id(&pairs, index);
         diff.take(pair, Direction::Reply, repeated.into_iter().collect());
     }
     let is_readable = |pair: &pairing::Pair| {

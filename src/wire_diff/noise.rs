@@ -1,13 +1,13 @@
 //! Changes that every gateway may make: a table of rules, each with its reason.
 //!
-//! Nothing compares the order of keys, an id that no other message has, added or single pings, and comments in a stream. So they
+//! Nothing compares the order of keys, the ids of messages (alone), added or single pings, and comments in a stream. So they
 //! need no rule. Nor do the headers of a reply that Claude Code does not read (`request-id` among them).
 
 use serde_json::{Value, json};
 
 use super::{Change, Fate, Part};
 use crate::wire::message::BILLING_LINE;
-use crate::wire::{Direction, Operation, Route, betas};
+use crate::wire::{Direction, Operation, Route, betas, converse};
 
 /// A rule that filters a difference as noise.
 pub struct NoiseRule {
@@ -218,6 +218,19 @@ pub const RULES: &[NoiseRule] = &[
                 && (ends(".$schema")
                     || (ends(".required") && is_only(change, &json!([])))
                     || (ends(".additionalProperties") && is_only(change, &json!(false))))
+        },
+    },
+    NoiseRule {
+        name: "shortened_name_on_converse",
+        clause: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html",
+        reason: "a tool's name has at most 64 letters on Converse, so a gateway must shorten a longer one",
+        direction: Direction::Request,
+        routes: CONVERSE,
+        is_noise: |change| {
+            let length = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map_or(0, str::len);
+            let is_short = (1..=converse::LONGEST_NAME).contains(&length(&change.what.after));
+            let is_long = length(&change.what.before) > converse::LONGEST_NAME;
+            change.what.part == Part::Tool && change.what.path.ends_with(".name") && is_long && is_short
         },
     },
     NoiseRule {

@@ -30,10 +30,10 @@ pub(super) fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<D
     let changed = needed
         .filter(|(name, value)| back.header(name) != Some(value))
         .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)));
-    let added = back
-        .headers
-        .iter()
-        .filter(|(name, _)| ABOUT_RETRIES.contains(&name.as_str()));
+    // A gateway may know how long an overloaded provider needs.
+    let is_free = |name: &str| name == "retry-after" && [429, 503, 529].contains(&given.status);
+    let added = back.headers.iter();
+    let added = added.filter(|(name, _)| ABOUT_RETRIES.contains(&name.as_str()) && !is_free(name));
     let added = added
         .filter(|(name, _)| !is_given(name))
         .map(|(name, value)| Difference::of(Part::Header, name, Value::Null, value.as_str()));

@@ -250,8 +250,15 @@ fn header_values(request: &RecordedRequest) -> Value {
 }
 
 fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Difference> {
-    let tools = sent.body.json().and_then(|body| body["tools"].as_array());
-    let has_field = |field: &&str| tools.into_iter().flatten().any(|tool| tool[*field] == true);
+    let (fine_pieces, field) = betas::FINE_PIECES;
+    let asks = |request: &RecordedRequest| {
+        let tools = request.body.json().and_then(|body| body["tools"].as_array());
+        tools.into_iter().flatten().any(|tool| tool[field] == true)
+    };
+    let asks_by_field = asks(sent);
+    // Where the provider refuses the field, the beta must stand for it.
+    let is_refused = matches!(arrived.route, Some(Route::BedrockInvoke | Route::BedrockConverse));
+    let needs_beta = asks_by_field && is_refused && !asks(&arrived.request);
     let (sent, arrived) = (header_betas(sent), arrived_betas(arrived));
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
@@ -267,10 +274,12 @@ fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Differe
             .iter()
             .map(String::as_str)
             .find(|sent| *sent == betas::name_in_the_api(beta))
-            .or_else(|| betas::field_of_tool(beta).filter(has_field));
+            .or_else(|| (beta.as_str() == fine_pieces && asks_by_field).then_some(field));
         Difference::of(Part::Beta, beta, original, beta.as_str())
     });
-    dropped.chain(added).collect()
+    let is_lost = needs_beta && sent.iter().chain(&arrived).all(|beta| beta != fine_pieces);
+    let lost = is_lost.then(|| Difference::of(Part::Beta, fine_pieces, field, Value::Null));
+    dropped.chain(added).chain(lost).collect()
 }
 
 fn header_betas(request: &RecordedRequest) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::{Rule, Subject, placed};
-use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message, Tool};
+use crate::wire::{Route, converse};
 
 pub(super) const RULES: &[Rule] = rules![
     tool_names,
@@ -226,7 +226,11 @@ fn is_word(text: &str) -> bool {
 /// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html
 fn tool_name_form(subject: &Subject) -> Option<ErrorReply> {
     let tools = placed("tools", &subject.message()?.tools);
-    let is_wrong = |name: &str| !is_word(name) || name.len() > LONGEST_NAME;
+    let longest = match subject.route() {
+        Route::BedrockConverse => converse::LONGEST_NAME,
+        _ => LONGEST_NAME,
+    };
+    let is_wrong = |name: &str| !is_word(name) || name.len() > longest;
     let is_absent = |tool: &Tool| {
         tool.definition
             .get("name")
@@ -245,10 +249,14 @@ fn tool_name_form(subject: &Subject) -> Option<ErrorReply> {
             format!("{place}.custom.name: String should have at least 1 character"),
         );
     }
+    let constraint = match is_word(&tool.name) {
+        true => format!("have length less than or equal to {longest}"),
+        false => "satisfy regular expression pattern: [a-zA-Z0-9_-]+".to_owned(),
+    };
     subject.invalid_or(
         format!(
             "1 validation error detected: Value '{}' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \
-             constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+             constraint: Member must {constraint}",
             tool.name
         ),
         format!(

@@ -457,6 +457,12 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             |body| body["tools"][0]["name"] = json!("a b!"),
         ),
         (
+            &[BedrockConverse],
+            "tool_name_form",
+            "Member must have length less than or equal to 64",
+            |body| body["tools"][0]["name"] = json!("a".repeat(65)),
+        ),
+        (
             &Route::ALL,
             "forced_tool",
             "Thinking may not be enabled when tool_choice forces tool use.",

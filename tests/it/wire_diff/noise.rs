@@ -43,6 +43,7 @@ fn replied(change: Change) -> Change {
 fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     use Part::{Beta, Block, Credential, Field, Header, Query, Tool};
     use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
+    let long = |letters: usize| Some(json!("a".repeat(letters)));
     let some = |value: &str| Some(json!(value));
     let billing = |text: &str| Some(json!({"text": text}));
     let rows = [
@@ -178,6 +179,11 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
                 Some(json!(true)),
                 None,
             ),
+        ),
+        (
+            "shortened_name_on_converse",
+            change(BedrockConverse, Tool, "t.name", long(65), long(64)),
+            change(BedrockConverse, Tool, "t.name", long(64), long(63)),
         ),
         (
             "web_search_beta",
@@ -377,18 +383,21 @@ fn a_renamed_beta_needs_its_original() {
 /// A beta in place of a tool's field.
 #[test]
 fn a_beta_stands_for_the_field_of_a_tool() {
-    let on = |route: Route, asked: bool| {
+    let on = |route: Route, asked: bool, betas: Value| {
         let mut wire = Wire::one();
         wire.exchanges[0].route = Some(route);
         if let (true, Body::Json(body)) = (asked, &mut wire.sent[0].request.body) {
             body["tools"][0]["eager_input_streaming"] = json!(true);
         }
         if let Body::Json(body) = &mut wire.exchanges[0].request.body {
-            body["anthropic_beta"] = json!(["fine-grained-tool-streaming-2025-05-14"]);
+            body["anthropic_beta"] = betas;
         }
         wire.changes()
     };
-    assert_eq!(on(Route::BedrockInvoke, true), [""; 0]);
-    let added = "request 1: beta `fine-grained-tool-streaming-2025-05-14` added";
-    assert_eq!(on(Route::BedrockInvoke, false), [added]);
+    let name = "fine-grained-tool-streaming-2025-05-14";
+    assert_eq!(on(Route::BedrockInvoke, true, json!([name])), [""; 0]);
+    let added = format!("request 1: beta `{name}` added");
+    assert_eq!(on(Route::BedrockInvoke, false, json!([name])), [added]);
+    let lost = format!("request 1: beta `{name}` dropped: \"eager_input_streaming\"");
+    assert_eq!(on(Route::BedrockInvoke, true, json!([])), [lost]);
 }

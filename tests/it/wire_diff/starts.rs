@@ -108,10 +108,12 @@ fn an_empty_piece_of_arguments_is_no_difference() {
 }
 
 #[test]
-fn each_answer_has_its_own_id() {
+fn answers_that_claude_code_takes_for_one_have_one_id() {
     let text = |text: &str| json!([{"type": "text", "text": text}]);
-    let with = |ids: [&str; 2]| {
-        let mut wire = Wire::of(&[(body(), text("a")), (body(), text("b"))]);
+    let with = |ids: [&str; 2], history: Value| {
+        let mut last = body();
+        last["messages"] = history;
+        let mut wire = Wire::of(&[(body(), text("a")), (body(), text("b")), (last, text("c"))]);
         for (index, own) in ids.into_iter().enumerate() {
             let given = format!("msg_given_{index}");
             wire.exchanges[index].reply.message.as_mut().unwrap()["id"] = json!(given);
@@ -121,26 +123,52 @@ fn each_answer_has_its_own_id() {
         }
         wire.changes()
     };
-    assert_eq!(with(["gw_1", "gw_2"]), [""; 0]);
+    let said = |texts: &[&str]| {
+        let blocks: Vec<Value> = texts
+            .iter()
+            .map(|text| json!({"type": "text", "text": text}))
+            .collect();
+        json!({"role": "assistant", "content": blocks})
+    };
+    let user = json!({"role": "user", "content": [{"type": "text", "text": "go on"}]});
+    let apart = || json!([user, said(&["a"]), user, said(&["b"]), user]);
+    let as_one = || json!([user, said(&["a", "b"]), user]);
+    let is_of_id = |lines: Vec<String>| {
+        lines
+            .into_iter()
+            .filter(|line| line.contains("`id`"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(is_of_id(with(["gw_1", "gw_1"], apart())), [""; 0]);
+    assert_eq!(is_of_id(with(["gw_1", "gw_2"], as_one())), [""; 0]);
+    // An answer may have the words of an earlier one.
+    let same = json!([user, said(&["a"]), user]);
+    assert_eq!(is_of_id(with(["gw_1", "gw_1"], same)), [""; 0]);
     assert_eq!(
-        with(["gw_1", "gw_1"]),
+        is_of_id(with(["gw_1", "gw_1"], as_one())),
         ["reply 2: field `id` repeated: \"msg_given_1\" → \"gw_1\""]
     );
 }
 
 #[test]
 fn an_added_header_that_claude_code_obeys_is_a_difference() {
-    let added = |name: &str| {
+    let added_to = |status: u16, name: &str| {
         let mut wire = Wire::one();
         let header = (name.to_owned(), "1".to_owned());
+        wire.exchanges[0].reply.status = status;
+        wire.sent[0].reply.as_mut().unwrap().status = status;
         wire.sent[0].reply.as_mut().unwrap().headers.push(header);
         wire.changes()
     };
+    let added = |name: &str| added_to(200, name);
     let line = |name: &str| format!("reply 1: header `{name}` added: \"1\"");
     for name in ["retry-after", "x-should-retry"] {
         assert_eq!(added(name), [line(name)]);
     }
     assert_eq!(added("x-request-cost"), [""; 0]);
+    let is_of_header = |lines: Vec<String>| lines.iter().any(|line| line.contains("header"));
+    assert!(!is_of_header(added_to(429, "retry-after")));
+    assert!(is_of_header(added_to(429, "x-should-retry")));
 }
 
 #[test]
