@@ -10,10 +10,11 @@ use crate::outcome::{Cause, Mismatch, Verdict};
 use crate::text::{clipped, closest, listed};
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
+use crate::wire::error_reply::message_in;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
+use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
-use crate::wire::{error_reply::message_of, reply_id};
 use crate::wire_diff::{self, Fate, Part};
 
 pub(super) const SEE_LOG: &str = "look for the error in `gateway.log`, the gateway's lines of this trial; read the gateway's own log at the time of this trial";
@@ -145,7 +146,7 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
             let same = asked
                 .iter()
                 .rev()
-                .take_while(|asked| said_to(asked) == said_to(last));
+                .take_while(|asked| message_in(&asked.reply.events) == message_in(&last.reply.events));
             let first = same.last().copied();
             return traces::refused_as_sent(evidence, judgement, last, rule)
                 .unwrap_or_else(|| rejected(evidence, rule, first.unwrap_or(last)));
@@ -267,7 +268,7 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
     let refused = format!(
         "request {} as the gateway sent it{what} (`{rule}`, HTTP {status}): {}",
         exchange.turn.unwrap_or(exchange.number),
-        refusal_shown(said_to(exchange))
+        refusal_shown(message_in(&exchange.reply.events))
     );
     let diagnosis = Diagnosis::proven(
         Cause::Gateway,
@@ -284,12 +285,6 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
         refused: Some(refused),
         ..diagnosis
     }
-}
-
-/// The words of an error.
-fn said_to(exchange: &ProviderExchange) -> &str {
-    let body = exchange.reply.events.first();
-    body.map_or("", |event| message_of(&event.data))
 }
 
 fn changed_status(sent: u16, seen: u16) -> Diagnosis {

@@ -10,7 +10,7 @@ use super::shape::{BODY, Fields, NULL, ReplyShape};
 use super::{RecordedReply, RecordedSide, Recording, answer};
 use crate::wire::Route;
 use crate::wire::betas;
-use crate::wire::error_reply::message_of;
+use crate::wire::error_reply::message_in;
 use crate::wire::exchange::{Matched, ProviderExchange, ProviderReply};
 use crate::wire::messages;
 
@@ -102,7 +102,7 @@ pub(super) fn compare(recording: &Recording, answers: &[ProviderExchange]) -> Ve
     };
     let simulated = &answer.reply;
     if is_refusal(reply.status) && simulated.status < 400 {
-        let words = reply.events.first().map_or("", |event| message_of(&event.data));
+        let words = message_in(&reply.events);
         let place = format!("status {}: {}", reply.status, generic(words));
         return vec![Drift::new(DriftKind::Refused, place, "refused", "accepted")];
     }
@@ -130,11 +130,7 @@ fn broken_rule(matched: &Matched) -> Option<&str> {
 /// The provider accepted what the simulator's `rule` refuses. Each beta that the simulator does not know is a fault of its own.
 fn accepted(recording: &Recording, answer: &ProviderExchange, rule: &str) -> Vec<Drift> {
     let route = recording.route.unwrap_or(Route::Anthropic);
-    let words = answer
-        .reply
-        .events
-        .first()
-        .map_or("", |event| message_of(&event.data));
+    let words = message_in(&answer.reply.events);
     let betas: BTreeSet<String> = match (rule, &answer.message) {
         ("known_betas", Some(message)) => message.betas.iter().cloned().collect(),
         ("known_betas", None) => messages::betas(recording.request.header("anthropic-beta")).collect(),

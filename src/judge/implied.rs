@@ -12,7 +12,7 @@ use crate::ids::TierId;
 use crate::text::clipped;
 use crate::transcript::STREAM_REPEATED;
 use crate::wire::Operation;
-use crate::wire::error_reply::message_of;
+use crate::wire::error_reply::message_in;
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange};
 use crate::wire_diff;
 
@@ -181,7 +181,7 @@ fn repaired(evidence: &Evidence) -> Option<Deviation> {
     };
     let passage = evidence.sent.iter().find(|passage| is_refused_here(passage))?;
     let reply = passage.reply.as_ref()?;
-    let said = reply.events.first().map_or("", |event| message_of(&event.data));
+    let said = message_in(&reply.events);
     Some(Deviation {
         summary: "the gateway refused a request, and Claude Code sent it otherwise".into(),
         expected: "an answer to every request as it was first sent".into(),
@@ -230,8 +230,7 @@ fn refused(test: &Test, exchanges: &[ProviderExchange]) -> Vec<Deviation> {
         }
     }
     let deviation = |(rule, exchange, count): (&str, &ProviderExchange, usize)| {
-        let body = exchange.reply.events.first().map(|event| &event.data);
-        let said = body.map_or("", message_of);
+        let said = message_in(&exchange.reply.events);
         let times = match count {
             1 => String::new(),
             count => format!(", {count} times"),

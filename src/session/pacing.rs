@@ -22,13 +22,11 @@ use crate::ids::{ProviderId, TierId};
 use crate::progress::ProgressSink;
 use crate::relay::{RequestHold, RequestPermit};
 use crate::session::slowdowns::{SharedSlowdown, Slowdown, Slowdowns, now_ms};
+use crate::wire::error_reply::SLOW_DOWN;
 
 /// The requests of a lane that may be under way at first, and at most.
 const AT_FIRST: f64 = 4.0;
 const AT_MOST: f64 = 32.0;
-
-/// The statuses of a provider that is overloaded or limits requests.
-const SLOW_DOWN: [u16; 3] = [429, 503, 529];
 
 /// The longest time for which `retry-after` stops a lane. After a longer one, the next request gets the 429, and its trial ends
 /// with the cause `rate_limit`.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Route;
+use super::exchange::SentEvent;
 use super::reply_fields::ORGANIZATION;
 
 /// Azure's own id of a request.
@@ -198,6 +199,14 @@ pub fn message_of(body: &Value) -> &str {
     let message = body["error"]["message"].as_str().or(body["message"].as_str());
     message.or(body.as_str()).unwrap_or_default()
 }
+
+/// The message of a reply that is an error: its body is its first event. Empty if there is none.
+pub fn message_in(events: &[SentEvent]) -> &str {
+    events.first().map_or("", |event| message_of(&event.data))
+}
+
+/// The statuses of a provider that is overloaded or limits requests.
+pub const SLOW_DOWN: [u16; 3] = [429, 503, 529];
 
 /// The error types of the Messages API.
 pub const ERROR_TYPES: [&str; 10] = [

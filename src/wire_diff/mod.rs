@@ -10,6 +10,7 @@ mod conversation;
 mod delay;
 mod deltas;
 mod frame;
+mod ids;
 pub mod lost;
 mod names;
 pub mod noise;
@@ -215,7 +216,7 @@ pub fn compare(sent: &[GatewayExchange], exchanges: &[ProviderExchange]) -> Wire
         diff.take(pair, Direction::Reply, reply::differences(pair));
     }
     for (index, pair) in pairs.iter().enumerate() {
-        let repeated = reply::repeated_id(&pairs, index);
+        let repeated = ids::repeated_id(&pairs, index);
         diff.take(pair, Direction::Reply, repeated.into_iter().collect());
     }
     let is_readable = |pair: &pairing::Pair| {

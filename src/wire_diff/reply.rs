@@ -149,51 +149,6 @@ fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
     found
 }
 
-/// The id of another answer, if it made Claude Code take both for one: a later request has the words of both in one message.
-pub(super) fn repeated_id(pairs: &[Pair], index: usize) -> Option<Difference> {
-    let received = |pair: &Pair| Answer::received(pair.passage.reply.as_ref()?);
-    let given = |pair: &Pair| {
-        pair.last()?.reply.message.as_ref()?["id"]
-            .as_str()
-            .map(str::to_owned)
-    };
-    let pair = &pairs[index];
-    let answer = received(pair)?;
-    let id = answer.id.as_deref().filter(|id| !id.is_empty())?;
-    let earlier = pairs[..index].iter().filter(|other| given(other) != given(pair));
-    let earlier = earlier
-        .filter_map(received)
-        .filter(|other| other.id.as_deref() == Some(id));
-    let earlier: Vec<Answer> = earlier.collect();
-    let are_one = |message: &Value| {
-        let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
-        let of = |answer: &Answer| -> Vec<usize> {
-            let is_of = |other: &Value| answer.content.iter().any(|block| is_same(block, other));
-            (0..blocks.len()).filter(|at| is_of(&blocks[*at])).collect()
-        };
-        let (own, others) = (of(&answer), earlier.iter().flat_map(of).collect::<Vec<_>>());
-        // Answers may have the same words.
-        let is_other = |at: &usize| others.iter().any(|other| other != at);
-        message["role"] == "assistant" && own.iter().any(is_other)
-    };
-    let bodies = pairs[index..]
-        .iter()
-        .filter_map(|later| later.passage.request.body.json());
-    let mut messages = bodies.filter_map(|body| body["messages"].as_array()).flatten();
-    messages
-        .any(are_one)
-        .then(|| Difference::of(Part::Field, "id", given(pair), id).with_fate(Fate::Repeated))
-}
-
-/// Whether a block of the history is a text or a call of an answer.
-fn is_same(block: &AnswerBlock, other: &Value) -> bool {
-    match block {
-        AnswerBlock::Text(text) => other["text"] == text.as_str(),
-        AnswerBlock::ToolUse { id, .. } => other["type"] == "tool_use" && other["id"] == id.as_str(),
-        _ => false,
-    }
-}
-
 /// Compares the cache writes by lifetime, on which their price depends. Converse does not report them.
 fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
     if exchange.route == Some(Route::BedrockConverse) {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Difference, Fate, Part};
+use crate::wire::error_reply::SLOW_DOWN;
 use crate::wire::exchange::{GatewayReply, ProviderExchange};
 use crate::wire::redaction::SUBSCRIPTION_PREFIX;
 
@@ -31,7 +32,7 @@ pub(super) fn headers(exchange: &ProviderExchange, back: &GatewayReply) -> Vec<D
         .filter(|(name, value)| back.header(name) != Some(value))
         .map(|(name, value)| Difference::of(Part::Header, name, value.as_str(), back.header(name)));
     // A gateway may know how long an overloaded provider needs.
-    let is_free = |name: &str| name == "retry-after" && [429, 503, 529].contains(&given.status);
+    let is_free = |name: &str| name == "retry-after" && SLOW_DOWN.contains(&given.status);
     let added = back.headers.iter();
     let added = added.filter(|(name, _)| ABOUT_RETRIES.contains(&name.as_str()) && !is_free(name));
     let added = added

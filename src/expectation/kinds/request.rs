@@ -198,13 +198,13 @@ impl RequestCheck {
         });
         let mut exchanges = scene.evidence.exchanges.iter();
         let is_same_form = exchanges.all(|exchange| exchange.route.is_some_and(Route::is_messages_api));
-        let is_for_this_version = !scene.evidence.other_claude || !is_same_form;
+        let is_judged_unsent = !scene.evidence.other_claude || !is_same_form;
         let body = self.body.iter().filter(|(query, matcher)| {
             let has = |request: &RecordedRequest| {
                 let body = request.body.json();
                 body.is_some_and(|body| !query.path.query(body).is_empty())
             };
-            is_for_this_version || is_optional(matcher) || !never_sent(self.operation, scene, has)
+            is_judged_unsent || is_optional(matcher) || !never_sent(self.operation, scene, has)
         });
         let judged = Self {
             headers: headers.cloned().collect(),

@@ -85,7 +85,8 @@ fn sampling_range(subject: &Subject) -> Option<ErrorReply> {
 /// Since Opus 4.7, only the default of a sampling parameter is accepted. For `top_p`, a value from 0.99 is one.
 ///
 /// Source: https://platform.claude.com/docs/en/api/messages (top_p),
-/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`, `top_k`); https://github.com/RooCodeInc/Roo-Code/issues/12162, https://github.com/Mintplex-Labs/anything-llm/issues/5461;
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`, `top_k`);
+/// https://github.com/RooCodeInc/Roo-Code/issues/12162, https://github.com/Mintplex-Labs/anything-llm/issues/5461;
 /// later models: https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json
 /// (supports_sampling_params)
 fn sampling_deprecated(subject: &Subject) -> Option<ErrorReply> {
