@@ -151,19 +151,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for finding in &new {
         status!("new in {}: {}", finding.last_seen, finding.title());
     }
-    if let Some(newest) = records.last()
-        && let Some(why) = why_unknown(newest)
-    {
-        // What showed before a trial ended without a verdict is a finding all the same.
+    if let Some(why) = records.last().and_then(why_unknown) {
         status!("error: {why}, so more findings may be there");
-        if new.is_empty() {
-            return Ok(ExitCode::from(FAILED));
-        }
     }
-    Ok(match new.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(NEW_FINDING),
-    })
+    Ok(ExitCode::from(exit_status(records.last(), !new.is_empty())))
+}
+
+fn exit_status(newest: Option<&VersionRecords>, has_new: bool) -> u8 {
+    let could_run = newest.is_none_or(|newest| newest.records.is_ok());
+    let is_unknown = newest.and_then(why_unknown).is_some();
+    match (could_run, has_new) {
+        // What showed before a trial ended without a verdict is a finding all the same.
+        (true, true) => NEW_FINDING,
+        (true, false) if !is_unknown => 0,
+        _ => FAILED,
+    }
 }
 
 /// Why nothing is known about the newest version.
@@ -238,5 +240,26 @@ impl Arguments {
             atomic_write::write(&path, &text).with_context(failed)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newest_version_that_cannot_run_is_an_error() {
+        let newest = VersionRecords {
+            version: "1.7.0".into(),
+            beside: None,
+            records: Err("it does not start".into()),
+        };
+        assert_eq!(exit_status(Some(&newest), true), FAILED);
+        assert_eq!(exit_status(Some(&newest), false), FAILED);
+        let newest = VersionRecords {
+            records: Ok(Vec::new()),
+            ..newest
+        };
+        assert_eq!(exit_status(Some(&newest), true), NEW_FINDING);
     }
 }

@@ -21,10 +21,10 @@ use crate::support::small_project::Small;
 use crate::support::text::{assert_has, assert_lacks};
 use crate::support::wait;
 
-/// The releases of the double of LiteLLM. From 1.4.0 on, no request reaches the provider. 1.3.0 does not start, and 1.2.0 has no
-/// solution without an override.
-const RELEASES: [&str; 8] = [
-    "1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0rc1", "1.6.0",
+/// The releases of the double of LiteLLM. From 1.4.0 on, no request reaches the provider. 1.3.0 and 1.7.0 do not start, and 1.2.0
+/// has no solution without an override.
+const RELEASES: [&str; 9] = [
+    "1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0rc1", "1.6.0", "1.7.0",
 ];
 
 const PYTHON: &str = r#"case "$*" in
@@ -56,7 +56,7 @@ for argument; do
 done
 echo "bearer $AWS_BEARER_TOKEN_BEDROCK, key $AWS_ACCESS_KEY_ID." >> STARTED
 case "$version" in
-  1.3.0)
+  1.3.0|1.7.0)
     echo 'Traceback (most recent call last):'
     echo '  File "/litellm/utils.py", line 10, in <module>'
     echo "ImportError: cannot import name 'Gone'"
@@ -147,7 +147,7 @@ async fn a_version_that_cannot_be_run_is_explained() {
     for (gateway, expected) in [
         (
             "litellm@9.9.9",
-            "the package index has no `litellm` 9.9.9; the newest is 1.6.0",
+            "the package index has no `litellm` 9.9.9; the newest is 1.7.0",
         ),
         (
             "litellm@1.3.0",
@@ -478,9 +478,12 @@ async fn history_names_the_versions_that_it_cannot_judge() {
     let newest = history(&["--versions", "1.3.0,1.1.0"]).await;
     newest.exits(1);
     newest.err_has("the newest version, 1.3.0, could not be run");
+    let after_others = history(&["--versions", "1.1.0,1.6.0,1.7.0"]).await;
+    after_others.exits(1);
+    after_others.err_has("the newest version, 1.7.0, could not be run");
     let unknown = history(&["--versions", "1.1.0,9.9.9"]).await;
     unknown.exits(1);
-    unknown.err_has("`9.9.9` is not a published version; the newest are `1.4.0`, `1.5.0`, `1.6.0`");
+    unknown.err_has("`9.9.9` is not a published version; the newest are `1.5.0`, `1.6.0`, `1.7.0`");
     assert_lacks(&unknown.err, "1.1.0: ");
     history(&["--last", "0"]).await.exits(2);
 }
