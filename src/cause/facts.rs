@@ -169,7 +169,10 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     // An error that the provider gave earlier, and no longer, did not end the run.
     let overcome = |status: u16| sent == 200 && asked.iter().any(|exchange| exchange.reply.status == status);
     let error = error.filter(|error| !error.status.is_some_and(overcome));
-    if is_refused_by_gateway(judgement)
+    // After an error of the provider, the gateway may refuse because of it.
+    let is_its_own = asked.iter().all(|exchange| exchange.reply.status < 400);
+    if is_its_own
+        && is_refused_by_gateway(judgement)
         && let Some(refused) = &error
         && matches!(refused.diagnose().cause, Cause::Account | Cause::RateLimit)
     {

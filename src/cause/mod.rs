@@ -101,9 +101,13 @@ fn put_first(mut mismatches: Vec<Mismatch>, explained: Option<&str>) -> Vec<Mism
     mismatches
 }
 
-/// The provider refused `exchange`, because the gateway's configuration gives `alias` a model that it does not have.
+/// The provider refused `exchange`, because the gateway's configuration gives `alias` a model that it does not have. `None` for
+/// a request without a model: no configuration says that.
 pub fn wrong_model(exchange: &ProviderExchange, alias: &str) -> Option<Diagnosis> {
     let (route, model) = (exchange.route?, &exchange.message.as_ref()?.model);
+    if model.is_empty() {
+        return None;
+    }
     let close = model::closest_id(route, model, &[]).filter(|close| close != model);
     let meant = text::meant(close.as_deref());
     Some(Diagnosis::proven(

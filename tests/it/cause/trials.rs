@@ -10,7 +10,7 @@ use compat_matrix::outcome::Cause;
 use compat_matrix::wire::exchange::{Body, GatewayExchange, Matched, ProviderExchange, SentEvent};
 use compat_matrix::wire::reply_id;
 use compat_matrix::wire::{Direction, Usage};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::evidence::{
@@ -262,6 +262,39 @@ fn a_refused_model_and_a_limit_of_the_gateway_are_named() {
         &limited.why,
         "the gateway itself refused, because of too many requests: HTTP 429",
     );
+}
+
+#[test]
+fn a_limit_in_a_conversation_is_its_own_or_follows_an_error() {
+    let cause_after = |first: ProviderExchange, status: u16, error: Value| {
+        let mut refused = gateway_exchange(&text_exchange(), "application/json");
+        refused.request.at_ms = 5_000;
+        let reply = refused.reply.as_mut().unwrap();
+        (reply.status, reply.at_ms) = (status, 5_010);
+        reply.events = vec![SentEvent {
+            at_ms: 5_010,
+            data: error.clone(),
+        }];
+        let mut evidence = failed(nothing().reached(first.clone()), status, &error.to_string());
+        evidence.sent = vec![gateway_exchange(&first, "application/json"), refused];
+        let mut test = test(Check::Text(TextCheck(equals("pong"))));
+        let unchanged = Check::Unchanged(UnchangedCheck(Direction::Request));
+        test.expectations
+            .push(expectation("request_unchanged", unchanged));
+        of_trial(&evidence, &judge(&test, &evidence)).cause
+    };
+    let of_kind = |kind: &str, words: &str| json!({"error": {"type": kind, "message": words}});
+    let credit = of_kind(
+        "budget_exceeded",
+        "Budget has been exceeded! Current cost: 2, Max budget: 1",
+    );
+    assert_eq!(cause_after(text_exchange(), 402, credit), Cause::Account);
+    // The gateway does not ask its only deployment for a while, because the provider was overloaded.
+    let cooldown = of_kind(
+        "None",
+        "No deployments available for selected model, Try again in 5 seconds.",
+    );
+    assert_eq!(cause_after(scripted_error(529), 429, cooldown), Cause::Gateway);
 }
 
 #[test]
