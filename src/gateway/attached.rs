@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use futures_util::future::join_all;
 
 use crate::env::{self, Secret};
 use crate::http;
@@ -12,6 +13,9 @@ const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readines
 
 /// The longest wait for any answer of a running gateway. Its own pages need no provider.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(4);
+
+/// The longest wait for a version. It and the preflight's end within 10 s.
+const VERSION_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The address in variable `name` without a `/` at its end. Fails if it is none of a server.
 pub fn checked_address(name: &str, value: &str) -> anyhow::Result<String> {
@@ -52,19 +56,16 @@ pub async fn ensure_answers(base_url: &str) -> anyhow::Result<()> {
 
 /// The gateway's version: from LiteLLM's health reply, or from its header `x-litellm-version`. `None` if it reports none.
 pub async fn version_of(base_url: &str, key: &Secret) -> Option<String> {
-    for path in VERSION_PATHS {
-        if let Some(version) = version_at(&format!("{base_url}{path}"), key).await {
-            return Some(version);
-        }
-    }
-    None
+    let urls = VERSION_PATHS.map(|path| format!("{base_url}{path}"));
+    let asked = join_all(urls.iter().map(|url| version_at(url, key))).await;
+    asked.into_iter().flatten().next()
 }
 
 async fn version_at(url: &str, key: &Secret) -> Option<String> {
     let reply = http::client()
         .get(url)
         .bearer_auth(key.expose())
-        .timeout(Duration::from_secs(2))
+        .timeout(VERSION_PATIENCE)
         .send()
         .await
         .ok()?;

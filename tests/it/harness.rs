@@ -403,6 +403,11 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
             bare.as_str(),
             format!("write `COMPAT_PROVIDER_URL=http://{bare}`"),
         ),
+        (
+            env::COMPAT_PROVIDER_URL,
+            silent.as_str(),
+            format!("the server at `{silent}` does not answer within 4 s"),
+        ),
     ] {
         let mut small = Small::attached(&simulator);
         small.set(name, value);
