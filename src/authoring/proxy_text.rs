@@ -43,7 +43,7 @@ fn copied(
     provider: &ProviderId,
     model: &str,
 ) -> Option<(String, String, String)> {
-    let node = yaml::parse(Path::new("proxy_config.yaml"), text.as_bytes()).ok()?;
+    let (node, _) = yaml::parse_leniently(Path::new("proxy_config.yaml"), text.as_bytes()).ok()?;
     let deployments = list(&node, "model_list");
     manifest.tiers.iter().rev().find_map(|tier| {
         let alias = manifest.alias(provider, &tier.id)?;
@@ -109,6 +109,13 @@ general_settings: {}
         let on_vertex = "  - model_name: claude-opus-6-vertex-ai
     litellm_params: { model: vertex_ai/claude-opus-6 }
 ";
+        // A merge key elsewhere in the file, which LiteLLM takes.
+        let merged = CONFIG.replace(
+            "general_settings: {}",
+            "litellm_settings: &a {}\ngeneral_settings: { <<: *a }",
+        );
+        let of_merged = with_model(&merged, &manifest, "claude-opus-6");
+        assert_eq!(of_merged.added, edited.added);
         let expected = CONFIG
             .replace("  # Vertex AI\n", &format!("{new}  # Vertex AI\n"))
             .replace(

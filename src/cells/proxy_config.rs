@@ -292,8 +292,8 @@ fn deployment(
         ));
     }
     let model_path = params_path.then("model");
-    let model = text(&model_path, params.and_then(|params| params.get("model")))?;
     let param = |key: &str| params.and_then(|params| params.get(key));
+    let model = text(&model_path, param("model"))?;
     let is_literal = |key: &str| {
         let value = param(key).and_then(Value::as_str);
         value.is_some_and(|value| !value.starts_with(providers::FROM_ENVIRONMENT))
@@ -325,6 +325,17 @@ fn deployment(
             || format!("{}{variable}", providers::FROM_ENVIRONMENT),
             str::to_owned,
         )
+    };
+    // LiteLLM asks Bedrock for the `model_id`, and reads route and company from `model`.
+    let id = param("model_id")
+        .and_then(Value::as_str)
+        .filter(|_| model.starts_with("bedrock/"));
+    let model = match (id, model.rsplit_once('/')) {
+        (Some(id), Some((route, _))) if !id.starts_with(providers::FROM_ENVIRONMENT) => {
+            format!("{route}/{id}")
+        }
+        (Some(id), _) => id.to_owned(),
+        (None, _) => model,
     };
     let variables = simulated.variables;
     let google = [

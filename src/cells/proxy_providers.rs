@@ -86,11 +86,12 @@ const PROVIDERS: [(&str, Route); 5] = [
 const BASES: [&str; 3] = ["api_base", "base_url", "aws_bedrock_runtime_endpoint"];
 
 /// Parameters with a credential.
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 6] = [
     "api_key",
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
+    "vertex_ai_credentials",
     "vertex_credentials",
 ];
 
@@ -259,7 +260,7 @@ impl SimulatorVariables {
             "aws_access_key_id" => self.aws_key_id,
             "aws_secret_access_key" => self.aws_secret_key,
             "aws_session_token" => self.aws_session_token,
-            "vertex_credentials" => self.vertex_credentials,
+            "vertex_ai_credentials" | "vertex_credentials" => self.vertex_credentials,
             _ => self.anthropic_key,
         }
     }

@@ -100,6 +100,15 @@ fn models_are_found_as_litellm_finds_them() {
             Some("claude-haiku-4-5"),
         ),
         (one("claude-haiku-45", haiku), None),
+        (
+            one(
+                "claude-haiku-4-5",
+                &format!("model: bedrock/invoke/us.anthropic.claude-haiku-4-5, model_id: \"{arn}\""),
+            ),
+            Some(arn),
+        ),
+            None,
+        ),
         // Wildcards: what a `*` of the name matched replaces that of the model; the longest pattern wins.
         (
             one("claude-*", "model: anthropic/claude-*"),
@@ -339,6 +348,11 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
         (
             with(&format!("{anthropic}, api_key: sk-ant-a-literal-key")),
             "proxy_config.yaml:3 a simulated run would send this `api_key`, which the simulator does not know",
+        ),
+        (
+            with("model: vertex_ai/claude-haiku-4-5, vertex_ai_credentials: account.json"),
+            "would send this `vertex_ai_credentials`, which the simulator does not know | write `vertex_ai_credentials: \
+             os.environ/VERTEXAI_CREDENTIALS`",
         ),
         (
             with("model: bedrock/us.anthropic.claude-sonnet-4-6, aws_bedrock_runtime_endpoint: \"https://b.example\""),
