@@ -36,8 +36,11 @@ pub struct RunFinding {
     /// Those of the rows that still work, if it breaks others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub works_in: Vec<FeatureId>,
-    /// The tiers on which it shows.
+    /// The tiers on which it shows, in any row.
     pub tiers: Vec<TierId>,
+    /// The tiers of each row in which it does not show on all of `tiers`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub tiers_of: IndexMap<FeatureId, Vec<TierId>>,
     /// The declaration in `gateways/<name>.yaml`, if one matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<Declared>,
@@ -59,6 +62,10 @@ pub fn of_trials<'a>(trials: impl IntoIterator<Item = (&'a TrialName, &'a [Findi
             });
             grouped[at].add(trial, finding);
         }
+    }
+    for finding in &mut grouped {
+        let tiers = &finding.tiers;
+        finding.tiers_of.retain(|_, own| own.len() < tiers.len());
     }
     for finding in grouped
         .iter_mut()
@@ -85,6 +92,7 @@ impl RunFinding {
             features: Vec::new(),
             works_in: Vec::new(),
             tiers: Vec::new(),
+            tiers_of: IndexMap::new(),
             known: finding.known.clone(),
         }
     }
@@ -103,6 +111,8 @@ impl RunFinding {
         push_once(&mut self.subjects, &finding.subject);
         push_once(&mut self.features, &trial.cell.feature);
         push_once(&mut self.tiers, &trial.tier);
+        let of_row = self.tiers_of.entry(trial.cell.feature.clone());
+        push_once(of_row.or_default(), &trial.tier);
         self.level = self.level.min(finding.level);
     }
 }
@@ -179,10 +189,8 @@ impl FindingGroup<'_> {
                     false => feature.to_string(),
                 };
                 let tiers = of_row.entry((&finding.provider, row)).or_default();
-                finding
-                    .tiers
-                    .iter()
-                    .for_each(|tier| push_once(tiers, &tier.as_str()));
+                let own = finding.tiers_of.get(feature).unwrap_or(&finding.tiers);
+                own.iter().for_each(|tier| push_once(tiers, &tier.as_str()));
             }
         }
         let mut of_provider: IndexMap<(&ProviderId, Vec<&str>), Vec<String>> = IndexMap::new();
@@ -397,8 +405,8 @@ mod tests {
         let findings = of_trials(trials.iter().zip(found));
         assert_eq!(findings[0].level, Level::Feature);
         assert_eq!(
-            by_change(&findings)[0].lines()[2],
-            "p: a (still works), b (haiku, opus)"
+            by_change(&findings)[0].lines()[2..4],
+            ["p: a (still works) (haiku)", "p: b (haiku, opus)"]
         );
         // Another finding breaks the row.
         let other = Finding {
@@ -426,8 +434,8 @@ mod tests {
             [
                 "The effort has no effect.",
                 "request 1: beta dropped",
-                "p, q: a (haiku)",
-                "r: a, b (haiku, opus)",
+                "p, q, r: a (haiku)",
+                "r: b (opus)",
                 "known as effort_dropped (https://example.org/1): its table lacks the beta"
             ]
         );
