@@ -65,6 +65,10 @@ pub struct MutantForm {
     /// `green` makes it a neutral mutant: no cell may fail under it. It has no `killed_by` and no `cause`.
     #[serde(default)]
     pub must_stay: Option<MustStay>,
+    /// The rows in which a neutral mutant runs. Default: the features of the manifest's first `matrices` entry.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["subagents"]]))]
+    pub rows: Vec<String>,
     /// The expectations that must fail, each with its cells: `feature::provider`. `*` stands for all of the mutant's providers,
     /// or for the features of the manifest's first `matrices` entry. `feature` alone means `feature::*`. The name of an implied
     /// expectation is allowed too.

@@ -33,7 +33,7 @@ pub use row_score::RowScore;
 pub use stream::{Step, StreamChanger};
 
 use crate::document::{Form, Place};
-use crate::ids::{CellId, ProviderId, TierId};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId};
 use crate::outcome::Cause;
 
 /// The form of `mutants/<class>/<name>.yaml`.
@@ -83,6 +83,8 @@ pub struct Mutant {
     pub quick: bool,
     /// Whether it is neutral: no cell may fail under it.
     pub is_neutral: bool,
+    /// The rows of a neutral mutant; the main rows if empty.
+    pub rows: Vec<FeatureId>,
     /// Empty only for a neutral mutant.
     pub killed_by: Vec<ExpectedKill>,
 }

@@ -1,5 +1,6 @@
 //! Reads a mutant's file into a checked [`Mutant`], and reports every error at its place.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,6 +123,7 @@ impl Resolver<'_> {
             names: form.names.unwrap_or_default(),
             quick: form.quick,
             is_neutral: form.must_stay.is_some(),
+            rows: self.rows(&root.then("rows"), &form.rows, &providers),
             killed_by: self.expected_kills(&root.then("killed_by"), &form.killed_by, &providers),
             providers,
         }
@@ -137,6 +139,11 @@ impl Resolver<'_> {
             let diagnostic = diagnostic
                 .found(found)
                 .allowed("exactly one of `killed_by`, `must_stay`");
+            self.reader.report(diagnostic);
+        }
+        if !is_neutral && !form.rows.is_empty() {
+            let at = KeyPath::default().then("rows");
+            let diagnostic = self.reader.at_key(&at, "`killed_by` names the rows of a bug");
             self.reader.report(diagnostic);
         }
         for (key, is_given) in [("cause", form.cause.is_some()), ("names", form.names.is_some())] {
@@ -186,6 +193,19 @@ impl Resolver<'_> {
             }
         }
         providers
+    }
+
+    fn rows(&mut self, at: &KeyPath, named: &[String], providers: &[ProviderId]) -> Vec<FeatureId> {
+        let cells = self.known.cells.iter().map(|(cell, _)| cell);
+        let cells = cells.filter(|cell| providers.contains(&cell.provider));
+        let known: BTreeSet<&str> = cells.map(|cell| cell.feature.as_str()).collect();
+        for (index, name) in named.iter().enumerate() {
+            if !known.contains(name.as_str()) {
+                let message = format!("the mutant's providers have no row `{name}`");
+                self.unknown(&at.then(index), message, name, known.iter().copied());
+            }
+        }
+        named.iter().map(FeatureId::new).collect()
     }
 
     fn tier(&mut self, at: &KeyPath, name: String) -> Option<TierId> {

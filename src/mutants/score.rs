@@ -244,6 +244,7 @@ mod tests {
             place: Place::default(),
             sides: Vec::new(),
             is_neutral: false,
+            rows: Vec::new(),
             providers: vec![ProviderId::new("anthropic")],
             tier: None,
             cause: Cause::Gateway,

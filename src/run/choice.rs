@@ -57,7 +57,8 @@ impl Choice {
         let mut chosen = Vec::new();
         for mutant in mutants.into_iter().filter(|mutant| self.selects(mutant)) {
             let is_named = |&at: &usize| match mutant.is_neutral {
-                true => main_rows.contains(&cells[at].feature),
+                true if mutant.rows.is_empty() => main_rows.contains(&cells[at].feature),
+                true => mutant.rows.contains(&cells[at].feature),
                 false => mutant.claims(&cells[at]),
             };
             let own = (0..cells.len()).filter(|&at| mutant.providers.contains(&cells[at].provider));
@@ -134,6 +135,7 @@ mod tests {
             cause: Cause::Gateway,
             quick: name == "first",
             is_neutral: row.is_none(),
+            rows: Vec::new(),
             killed_by: row.map(kill).into_iter().collect(),
         })
     }
