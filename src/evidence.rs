@@ -95,6 +95,13 @@ pub struct UnderTest {
 }
 
 impl Evidence {
+    /// Whether the gateway says that it has no token counts.
+    pub fn offers_no_counts(&self) -> bool {
+        self.counted
+            .as_ref()
+            .is_some_and(|reply| matches!(reply.status, 404 | 501))
+    }
+
     /// Whether the provider was the simulator.
     pub fn is_simulated(&self) -> bool {
         self.behind == Behind::Simulated

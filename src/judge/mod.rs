@@ -229,7 +229,11 @@ impl Judge<'_> {
     fn one(&mut self, expectation: &Expectation, scene: &Scene<'_>) {
         let no_gateway = expectation.needs_gateway && !self.evidence.gateway;
         let no_provider = expectation.check.is_provider_side() && !self.evidence.is_simulated();
-        let ruling = match no_gateway || no_provider {
+        // Outside the row about it, a gateway may offer no token counts (llm-gateway-protocol#optional-endpoints-and-startup-traffic).
+        let no_counts = matches!(expectation.check, Check::TokenCount(_))
+            && expectation.level == Level::Contract
+            && self.evidence.offers_no_counts();
+        let ruling = match no_gateway || no_provider || no_counts {
             true => Ruling::NotJudged,
             false => expectation.check.judge(scene),
         };

@@ -97,11 +97,24 @@ pub fn has_effect(route: Route, beta: &str) -> bool {
 /// (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool>, LiteLLM's table of betas); mostly they
 /// are the same.
 pub fn name_in_the_api(beta: &str) -> &str {
-    match beta {
-        "tool-search-tool-2025-10-19" => "advanced-tool-use-2025-11-20",
-        "mid-conversation-output-config-2026-07-01" => "per-turn-control-2026-07-01",
-        same => same,
-    }
+    let renamed = RENAMED.iter().find(|(_, own)| *own == beta);
+    renamed.map_or(beta, |(name, _)| name)
+}
+
+const RENAMED: [(&str, &str); 2] = [
+    ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19"),
+    (
+        "per-turn-control-2026-07-01",
+        "mid-conversation-output-config-2026-07-01",
+    ),
+];
+
+/// The name that `route` has for a beta of Anthropic's API that it refuses. Converse searches for no tools
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-tool-use.html>).
+pub fn name_on(route: Route, beta: &str) -> Option<&'static str> {
+    let own = RENAMED.iter().find(|(name, _)| *name == beta)?.1;
+    let is_offered = route != Route::BedrockConverse && is_accepted(route, own);
+    (is_offered && !is_accepted(route, beta)).then_some(own)
 }
 
 /// A beta, and the field of a tool that asks for the same

@@ -194,7 +194,7 @@ pub(super) fn within_block(label: &str, before: &Value, after: &Value) -> Vec<Di
 
 /// Removes the blocks that are in both lists from both.
 fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let (mut found, mut stayed) = (Vec::new(), Vec::new());
     // A message may move into the system prompt, which has another role.
     let is_same = |one: &Item, other: &Item| {
         let is_hoisted = role(one) != role(other) && role(other) == SYSTEM;
@@ -206,12 +206,18 @@ fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
         };
         let new = gained.remove(place);
         let (label, to) = (item.label.as_str(), new.label.as_str());
-        // It stayed where it was, between others that moved.
-        if label != to {
-            found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved));
+        match label == to {
+            // It stayed where it was, between others that moved.
+            true => stayed.push(label.to_owned()),
+            false => found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved)),
         }
         false
     });
+    // Where the others seem to have stayed, they changed places with it.
+    if found.is_empty() {
+        let of = |label: &String| Difference::of(Part::Block, label, "in order", "out of order");
+        found.extend(stayed.iter().map(|label| of(label).with_fate(Fate::Moved)));
+    }
     found
 }
 
@@ -245,9 +251,9 @@ fn tools(sent: &[Tool], arrived: &[Tool]) -> Vec<Difference> {
     added.retain(|name, _| !before.contains_key(name));
     for (name, tool) in &before {
         let renamed = || {
-            let is_renamed =
-                |(_, other): &(&&str, &&Tool)| is_same_tool(tool, other) || is_shortened(name, &other.name);
-            let new_name = added.iter().find(is_renamed).map(|(name, _)| *name);
+            let same = added.iter().find(|(_, other)| is_same_tool(tool, other));
+            let found = same.or_else(|| added.iter().find(|(_, other)| is_shortened(name, &other.name)));
+            let new_name = found.map(|(name, _)| *name);
             new_name.and_then(|name| added.remove(name))
         };
         match after.get(name).copied().or_else(renamed) {

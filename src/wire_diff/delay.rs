@@ -10,13 +10,13 @@ use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 
 /// The bound on half of the deltas of a lockstep stream, in milliseconds. A gateway needs a few; a busy machine adds some
 /// hundreds to single deltas, not to half of them.
-pub const TYPICAL_MS: u64 = 500;
+pub const TYPICAL_MS: u64 = 200;
 /// The bound on each event of any stream, in milliseconds: more than ten times the longest delay of a correct gateway
 /// (docs/performance.md).
-pub const LONGEST_MS: u64 = 3_000;
+pub const LONGEST_MS: u64 = 2_000;
 /// The bound on a request and on an answer without a stream, in milliseconds. They are longer than an event, and may need a new
 /// connection.
-const WHOLE_MS: u64 = 10_000;
+const WHOLE_MS: u64 = 6_000;
 
 /// The paths of the difference that a too long delay is.
 pub const DELAYS: [&str; 5] = [OF_DELTAS, OF_OTHERS, OF_REQUEST, OF_ANSWER, OF_END];

@@ -26,10 +26,16 @@ pub(super) fn repeated_id(pairs: &[Pair], index: usize) -> Option<Difference> {
             let is_of = |other: &Value| answer.content.iter().any(|block| is_same(block, other));
             (0..blocks.len()).filter(|at| is_of(&blocks[*at])).collect()
         };
-        let (own, others) = (of(&answer), earlier.iter().flat_map(of).collect::<Vec<_>>());
+        let own = of(&answer);
+        let is_word =
+            |block: &&AnswerBlock| matches!(block, AnswerBlock::Text(_) | AnswerBlock::ToolUse { .. });
+        let words = answer.content.iter().filter(is_word).count();
         // Answers may have the same words.
-        let is_other = |at: &usize| others.iter().any(|other| other != at);
-        message["role"] == "assistant" && own.iter().any(is_other)
+        let has_both = |other: &Vec<usize>| {
+            let has_alone = |some: &[usize], others: &[usize]| some.iter().any(|at| !others.contains(at));
+            has_alone(&own, other) && has_alone(other, &own) || own == *other && own.len() > words
+        };
+        message["role"] == "assistant" && earlier.iter().map(of).any(|other| has_both(&other))
     };
     let bodies = pairs[index..]
         .iter()

@@ -29,7 +29,9 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "this request, or a like one of another trial,",
         ]),
         // The noise rules filter the other headers of a request.
-        (Request, Part::Header) if fate != Fate::Dropped => Some(&["anthropic-version", "x-claude-code-*"]),
+        (Request, Part::Header) if fate != Fate::Dropped => {
+            Some(&["anthropic-version", "x-amzn-bedrock-*", "x-claude-code-*"])
+        }
         (Request, Part::Header) => Some(&["anthropic-version"]),
         (Reply, Part::Header) => Some(&[
             "retry-after",
@@ -45,6 +47,8 @@ pub fn names(direction: Direction, part: Part, fate: Fate) -> Option<&'static [&
             "the message of error STATUS",
             "the type of error STATUS",
             "the stream's error",
+            "the message of the stream's error",
+            "the type of the stream's error",
         ]),
         (Reply, Part::Pace) => Some(PACE),
         // A gateway may add an event of any name.

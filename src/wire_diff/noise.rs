@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, Fate, Part};
+use super::{Change, Fate, Part, reply};
 use crate::wire::message::BILLING_LINE;
 use crate::wire::{Direction, Operation, Route, betas, converse};
 
@@ -47,6 +47,16 @@ const CONVERSE: &[Route] = &[Route::BedrockConverse];
 /// The beginning of the headers that name the session, the subagent and the kind of a request.
 const ATTRIBUTION_HEADERS: &str = "x-claude-code-";
 
+/// Headers of InvokeModel that change its answer, or where and how it is processed.
+///
+/// Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html>
+pub(super) const SETTINGS: [&str; 4] = [
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "x-amzn-bedrock-service-tier",
+];
+
 /// The first rule that filters `change`.
 pub fn rule_for(change: &Change) -> Option<&'static NoiseRule> {
     RULES.iter().find(|rule| rule.filters(change))
@@ -65,14 +75,19 @@ pub const RULES: &[NoiseRule] = &[
         name: "free_header",
         clause: "llm-gateway-protocol#request-headers",
         reason: "in every row only `anthropic-beta` and `anthropic-version` must arrive: a gateway may forward, drop or add \
-                 other headers; one that names session, agent or kind of request (`x-claude-code-…`) with a value of its own would be false",
+                 other headers; one that names session, agent or kind of request (`x-claude-code-…`) with a value of its own would be \
+                 false, and InvokeModel has settings in headers",
         direction: Direction::Request,
         routes: EVERY,
         is_noise: |change| {
             let is_attribution = change.what.path.starts_with(ATTRIBUTION_HEADERS);
+            let is_bedrock = |route: Route| BEDROCK.contains(&route);
+            let is_setting =
+                change.route.is_some_and(is_bedrock) && SETTINGS.contains(&change.what.path.as_str());
             change.what.part == Part::Header
                 && change.what.path != "anthropic-version"
                 && !(is_attribution && change.what.fate != Fate::Dropped)
+                && !is_setting
         },
     },
     NoiseRule {
@@ -230,7 +245,34 @@ pub const RULES: &[NoiseRule] = &[
             let length = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map_or(0, str::len);
             let is_short = (1..=converse::LONGEST_NAME).contains(&length(&change.what.after));
             let is_long = length(&change.what.before) > converse::LONGEST_NAME;
-            change.what.part == Part::Tool && change.what.path.ends_with(".name") && is_long && is_short
+            let is_name = match change.what.part {
+                Part::Tool => change.what.path.ends_with(".name"),
+                Part::Block => change.what.path.ends_with("(tool_use).name"),
+                Part::Field => change.what.path == "tool_choice.name",
+                _ => false,
+            };
+            is_name && is_long && is_short
+        },
+    },
+    NoiseRule {
+        name: "words_of_a_cloud",
+        clause: "protocol#errors",
+        reason: "a cloud's error may name accounts and projects, so a gateway may answer in words of its own; status and type stay, and \
+                 the words by which Claude Code knows that it must summarize the conversation",
+        direction: Direction::Reply,
+        routes: RESOLD,
+        is_noise: |change| {
+            let path = &change.what.path;
+            let is_of_body = path.starts_with(reply::MESSAGE_OF_ERROR);
+            let words = change
+                .what
+                .before
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            change.what.part == Part::Error
+                && (is_of_body || path == reply::MESSAGE_OF_STREAM_ERROR)
+                && !words.to_lowercase().contains("too long")
         },
     },
     NoiseRule {

@@ -158,6 +158,13 @@ fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> 
     values::differences(Part::Usage, "cache_creation", &of(sent), &of(came))
 }
 
+/// The beginning of the path of a difference: the status follows.
+pub(super) const MESSAGE_OF_ERROR: &str = "the message of error";
+
+/// An error event with which the provider ends a stream, and its words.
+const STREAM_ERROR: &str = "the stream's error";
+pub(super) const MESSAGE_OF_STREAM_ERROR: &str = "the message of the stream's error";
+
 /// A gateway's message may say more than the provider's, but not less.
 fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let (Some(before), Some(after)) = (given.events.first(), back.events.first()) else {
@@ -191,7 +198,7 @@ fn error(given: &ProviderReply, back: &GatewayReply) -> Vec<Difference> {
     let words = error_reply::message_of(before);
     if !words.is_empty() && !holds(after, words) {
         found.push(changed(
-            "the message of error",
+            MESSAGE_OF_ERROR,
             words.into(),
             error_reply::message_of(after).into(),
         ));
@@ -323,18 +330,7 @@ pub const CUT_MADE_END: &str = "a cut stream made an early end";
 fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> {
     let words = error_within(given);
     if !words.is_empty() {
-        let is_read = |event: &&SentEvent| is_error(event) || exception(&event.data).is_some();
-        let mut errors = back.events.iter().filter(is_read);
-        let has_arrived = errors.clone().any(|event| holds(&event.data, words));
-        let came = match (errors.next_back(), back.events.last()) {
-            (Some(error), _) => clipped(error_reply::message_of(&error.data)).into(),
-            (None, Some(last)) if holds(&last.data, words) => {
-                format!("no error event: {}", clipped(&last.data.to_string())).into()
-            }
-            _ => Value::Null,
-        };
-        let difference = || Difference::of(Part::Error, "the stream's error", words, came);
-        return (!has_arrived).then(|| difference().with_fate(Fate::Dropped));
+        return error_in_stream(given, back, words);
     }
     let last = || back.events.last().map_or(Value::Null, |event| event.data.clone());
     let is_stop = |event: &SentEvent| event.data["type"] == "message_stop";
@@ -359,6 +355,32 @@ fn broken_stream(given: &ProviderReply, back: &GatewayReply) -> Option<Differenc
         },
     };
     Some(Difference::of(Part::Event, path, "cut off", came).with_fate(Fate::Changed))
+}
+
+/// The provider ended a stream with an error of these `words`.
+fn error_in_stream(given: &ProviderReply, back: &GatewayReply, words: &str) -> Option<Difference> {
+    let is_read = |event: &&SentEvent| is_error(event) || exception(&event.data).is_some();
+    let errors: Vec<&Value> = (back.events.iter().filter(is_read))
+        .map(|event| &event.data)
+        .collect();
+    let Some(error) = errors.last() else {
+        let last = back.events.last().filter(|last| holds(&last.data, words));
+        let came = last.map(|last| format!("no error event: {}", clipped(&last.data.to_string())));
+        return Some(Difference::of(Part::Error, STREAM_ERROR, words, came).with_fate(Fate::Dropped));
+    };
+    let kind = |error: &Value| error["error"]["type"].as_str().map(str::to_owned);
+    let (old, new) = (kind(&given.events.last()?.data), kind(error));
+    if old.is_some() && new.is_some() && old != new {
+        return Some(Difference::of(
+            Part::Error,
+            "the type of the stream's error",
+            old,
+            new,
+        ));
+    }
+    let came = clipped(error_reply::message_of(error));
+    let has_words = errors.iter().any(|error| holds(error, words));
+    (!has_words).then(|| Difference::of(Part::Error, MESSAGE_OF_STREAM_ERROR, words, came))
 }
 
 /// The words of an error that came without the type of an event: as a line of text, or as an object.

@@ -15,7 +15,10 @@ const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     let Some(exchange) = pair.exchanges.first() else {
-        return vec![never_forwarded(pair)];
+        return match offers_no_counts(pair) {
+            true => Vec::new(),
+            false => vec![never_forwarded(pair)],
+        };
     };
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
     found.extend(delay::of_request(pair));
@@ -105,6 +108,13 @@ pub(super) fn name_of(operation: Operation) -> &'static str {
         Operation::CountTokens => "the token count",
         _ => "the request",
     }
+}
+
+/// Whether the gateway answered that it has no token counts, which are optional
+/// (llm-gateway-protocol#optional-endpoints-and-startup-traffic). The row about them says what is lost.
+fn offers_no_counts(pair: &Pair) -> bool {
+    let status = pair.passage.reply.as_ref().map(|reply| reply.status);
+    pair.passage.operation == Operation::CountTokens && matches!(status, Some(404 | 501))
 }
 
 fn never_forwarded(pair: &Pair) -> Difference {
@@ -258,15 +268,19 @@ fn beta_flags(sent: &RecordedRequest, arrived: &ProviderExchange) -> Vec<Differe
     let asks_by_field = asks(sent);
     // Where the provider refuses the field, the beta must stand for it.
     let is_refused = matches!(arrived.route, Some(Route::BedrockInvoke | Route::BedrockConverse));
-    let needs_beta = asks_by_field && is_refused && !asks(&arrived.request);
-    let (sent, arrived) = (header_betas(sent), arrived_betas(arrived));
+    let answers = arrived.operation == Operation::Messages;
+    let needs_beta = answers && asks_by_field && is_refused && !asks(&arrived.request);
+    let (sent, route, arrived) = (header_betas(sent), arrived.route, arrived_betas(arrived));
     let missing = |of: &[String], among: &[String]| -> Vec<String> {
         of.iter().filter(|beta| !among.contains(beta)).cloned().collect()
     };
     let (dropped, added) = (missing(&sent, &arrived), missing(&arrived, &sent));
-    let dropped = dropped
-        .iter()
-        .map(|beta| Difference::of(Part::Beta, beta, beta.as_str(), Value::Null));
+    let dropped = dropped.iter().map(|beta| {
+        // Its name on this route, unless that arrived.
+        let own = route.and_then(|route| betas::name_on(route, beta));
+        let name = own.filter(|own| !arrived.iter().any(|beta| beta == own));
+        Difference::of(Part::Beta, name.unwrap_or(beta), beta.as_str(), Value::Null)
+    });
     // A beta that the provider calls otherwise has its name in Anthropic's API as the value before, and one that stands for a
     // field of a tool the field's name.
     let added = added.iter().map(|beta| {

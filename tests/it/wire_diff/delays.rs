@@ -23,7 +23,7 @@ fn a_late_display_by_claude_is_no_delay_of_the_stream() {
 fn a_provider_that_stops_waiting_proves_no_delay() {
     // The first delta came at once: Claude Code did not show it. The provider sends the others without waiting.
     assert_eq!(Wire::shown_late(150).kinds(), []);
-    assert_eq!(Wire::shown_late(3_000).kinds(), []);
+    assert_eq!(Wire::shown_late(2_000).kinds(), []);
     // A gateway that leaves Claude Code too little time holds the stream back.
     for came_ms in [3_200, 5_200, 9_900, 10_120] {
         let held_back = Wire::shown_late(came_ms);
@@ -51,27 +51,27 @@ fn the_delay_of_each_delta_has_a_bound() {
         wire
     };
     let found = |wire: Wire| wire.changes();
-    assert_eq!(found(delayed([500, 500, 500], true, 0)), [""; 0]);
-    assert_eq!(found(delayed([5, 5, 3000], true, 0)), [""; 0], "a busy machine");
+    assert_eq!(found(delayed([200, 200, 200], true, 0)), [""; 0]);
+    assert_eq!(found(delayed([5, 5, 2000], true, 0)), [""; 0], "a busy machine");
     assert_eq!(
         found(delayed([5000, 5000, 5000], true, 5000)),
         [""; 0],
         "the relay held it"
     );
     assert_eq!(
-        found(delayed([3000, 3000, 3000], false, 0)),
+        found(delayed([2000, 2000, 2000], false, 0)),
         [""; 0],
         "deltas queue up"
     );
     assert_eq!(
-        found(delayed([501, 501, 501], true, 0)),
-        ["reply 1: each content delta held back: 501 ms for half of 3 instead of at most 500 ms"]
+        found(delayed([201, 201, 201], true, 0)),
+        ["reply 1: each content delta held back: 201 ms for half of 3 instead of at most 200 ms"]
     );
     assert_eq!(
-        found(delayed([0, 0, 3_001], false, 0)),
-        ["reply 1: each content delta held back: 3001 ms instead of at most 3000 ms"]
+        found(delayed([0, 0, 2_001], false, 0)),
+        ["reply 1: each content delta held back: 2001 ms instead of at most 2000 ms"]
     );
-    let mut busy = delayed([501, 501, 501], true, 0);
+    let mut busy = delayed([201, 201, 201], true, 0);
     let back = busy.sent[0].reply.as_mut().unwrap();
     let last_ms = back.events.last().unwrap().at_ms;
     back.cpu_waits = vec![CpuWait {
@@ -84,7 +84,7 @@ fn the_delay_of_each_delta_has_a_bound() {
     let text = compare(&wire.sent, &wire.exchanges).text();
     assert_has(
         &text,
-        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 500 ms, in lockstep), 7 ms at most",
+        "delay of 3 content deltas by the gateway: 2 ms for half of them (bound 200 ms, in lockstep), 7 ms at most",
     );
 }
 
@@ -102,7 +102,7 @@ fn the_delay_of_the_other_events_has_a_bound() {
                 of_kind.for_each(|event| event.at_ms += ms);
             })
         };
-        assert_eq!(delayed(3_000).changes(), [""; 0], "{kind}");
+        assert_eq!(delayed(2_000).changes(), [""; 0], "{kind}");
         // What follows the late beginning is late too.
         let what = if kind == "message_start" {
             "the answer"
@@ -110,9 +110,9 @@ fn the_delay_of_the_other_events_has_a_bound() {
             "each other event"
         };
         assert_eq!(
-            delayed(3_001).changes(),
+            delayed(2_001).changes(),
             [format!(
-                "reply 1: {what} held back: 3001 ms instead of at most 3000 ms"
+                "reply 1: {what} held back: 2001 ms instead of at most 2000 ms"
             )],
             "{kind}"
         );
@@ -127,10 +127,10 @@ fn a_stream_left_open_after_its_last_event_is_seen() {
         back.ended_at_ms = Some(back.events.last().unwrap().at_ms + ms);
         wire
     };
-    assert_eq!(open_for(3_000).changes(), [""; 0]);
+    assert_eq!(open_for(2_000).changes(), [""; 0]);
     assert_eq!(
-        open_for(3_001).changes(),
-        ["reply 1: the end of the stream held back: 3001 ms after its last event instead of at most 3000 ms"]
+        open_for(2_001).changes(),
+        ["reply 1: the end of the stream held back: 2001 ms after its last event instead of at most 2000 ms"]
     );
     let with_pings = open_for(30_000).comes_back(|events| {
         let last = events.last().unwrap().at_ms;
@@ -140,7 +140,7 @@ fn a_stream_left_open_after_its_last_event_is_seen() {
         }));
     });
     assert_has(&with_pings.changes().join("\n"), "30000 ms after its last event");
-    let mut cut = open_for(3_001);
+    let mut cut = open_for(2_001);
     cut.exchanges[0].reply.cut_off = true;
     assert_eq!(cut.changes(), [""; 0], "the provider did not end it either");
 }

@@ -1,5 +1,6 @@
 //! The wire diff: what a gateway changed between Claude Code and the provider.
 
+mod borders;
 mod broken_streams;
 mod causes;
 mod delays;

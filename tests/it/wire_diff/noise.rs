@@ -41,7 +41,7 @@ fn replied(change: Change) -> Change {
 /// Each row has a rule, a change that it matches, and a similar change that no rule matches.
 #[test]
 fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
-    use Part::{Beta, Block, Credential, Field, Header, Query, Tool};
+    use Part::{Beta, Block, Credential, Error, Field, Header, Query, Tool};
     use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
     let long = |letters: usize| Some(json!("a".repeat(letters)));
     let some = |value: &str| Some(json!(value));
@@ -184,6 +184,74 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             "shortened_name_on_converse",
             change(BedrockConverse, Tool, "t.name", long(65), long(64)),
             change(BedrockConverse, Tool, "t.name", long(64), long(63)),
+        ),
+        (
+            "shortened_name_on_converse",
+            change(
+                BedrockConverse,
+                Block,
+                "messages[1] assistant block 0 (tool_use).name",
+                long(65),
+                long(64),
+            ),
+            change(
+                BedrockConverse,
+                Block,
+                "messages[1] assistant block 0 (tool_use).input",
+                long(65),
+                long(64),
+            ),
+        ),
+        (
+            "words_of_a_cloud",
+            replied(change(
+                Azure,
+                Error,
+                "the message of error 400",
+                some("a"),
+                some("b"),
+            )),
+            replied(change(
+                BedrockInvoke,
+                Error,
+                "the message of error 400",
+                some("Input is too long for requested model."),
+                some("b"),
+            )),
+        ),
+        (
+            "words_of_a_cloud",
+            replied(change(
+                Azure,
+                Error,
+                "the message of error 529",
+                some("a"),
+                some("b"),
+            )),
+            replied(change(
+                Azure,
+                Error,
+                "the type of error 529",
+                some("a"),
+                some("b"),
+            )),
+        ),
+        (
+            "words_of_a_cloud",
+            replied(change(
+                Azure,
+                Error,
+                "the message of error 400",
+                some("a"),
+                some("b"),
+            )),
+            replied(change(
+                Anthropic,
+                Error,
+                "the message of error 400",
+                some("a"),
+                some("b"),
+            )),
         ),
         (
             "web_search_beta",

@@ -144,6 +144,29 @@ fn answers_that_claude_code_takes_for_one_have_one_id() {
     // An answer may have the words of an earlier one.
     let same = json!([user, said(&["a"]), user]);
     assert_eq!(is_of_id(with(["gw_1", "gw_1"], same)), [""; 0]);
+    let of_both = json!([user, said(&["a", "c"]), user, said(&["a"]), user]);
+    let texts = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| json!({"type": "text", "text": text}))
+            .collect::<Value>()
+    };
+    let mut last = body();
+    last["messages"] = of_both;
+    let mut wire = Wire::of(&[
+        (body(), texts(&["a", "c"])),
+        (body(), texts(&["a"])),
+        (last, texts(&["d"])),
+    ]);
+    for index in 0..2 {
+        wire.exchanges[index].reply.message.as_mut().unwrap()["id"] = json!(format!("msg_given_{index}"));
+        wire.sent[index].reply.as_mut().unwrap().events[0].data["message"]["id"] = json!("gw_1");
+    }
+    assert_eq!(
+        is_of_id(wire.changes()),
+        [""; 0],
+        "both have a block of the same words"
+    );
     assert_eq!(
         is_of_id(with(["gw_1", "gw_1"], as_one())),
         ["reply 2: field `id` repeated: \"msg_given_1\" → \"gw_1\""]
