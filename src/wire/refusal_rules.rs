@@ -4,7 +4,8 @@
 pub const SIGNATURE: &str = "aws_signature";
 
 /// In the alphabet's order.
-pub const REFUSAL_RULES: [&str; 75] = [
+pub const REFUSAL_RULES: [&str; 80] = [
+    "alternating_roles",
     "anthropic_api_key",
     "anthropic_version",
     "aws_access_key",
@@ -24,6 +25,7 @@ pub const REFUSAL_RULES: [&str; 75] = [
     "conversation_start",
     "converse_members",
     "deferred_loading",
+    "deferred_tools",
     "document",
     "document_name",
     "eager_input_streaming",
@@ -57,6 +59,8 @@ pub const REFUSAL_RULES: [&str; 75] = [
     "sampling_deprecated",
     "sampling_parameters",
     "sampling_range",
+    "server_results_missing",
+    "server_results_surplus",
     "server_tools",
     "stop_sequences",
     "structured_outputs",
@@ -76,6 +80,7 @@ pub const REFUSAL_RULES: [&str; 75] = [
     "tool_reference",
     "tool_results_missing",
     "tool_results_surplus",
+    "tool_roles",
     "tool_spec",
     "tool_types",
     "trailing_whitespace",

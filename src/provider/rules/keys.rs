@@ -372,6 +372,25 @@ mod tests {
                 "tool_choice: Input should be an object",
             ),
             (json!({"thinking": null}), "thinking: Input should be an object"),
+            (json!({"system": null}), "system: Input should be a valid array"),
+            (json!({"tools": null}), "tools: Input should be a valid array"),
+            (
+                json!({"stop_sequences": null}),
+                "stop_sequences: Input should be a valid array",
+            ),
+            (json!({"stream": null}), "stream: Input should be a valid boolean"),
+            (
+                json!({"tools": [{"name": "x", "input_schema": {"type": "object"}, "description": null}]}),
+                "tools.0.custom.description: Input should be a valid string",
+            ),
+            (
+                message(json!([{"type": "tool_result", "tool_use_id": "t", "is_error": null}])),
+                "messages.0.content.0.tool_result.is_error: Input should be a valid boolean",
+            ),
+            (
+                json!({"tools": [{"type": "bash_20250124", "name": "Bash"}]}),
+                "tools.0.bash_20250124.name: Input should be 'bash'",
+            ),
             (
                 json!({"cache_control": "ephemeral"}),
                 "cache_control: Input should be an object",

@@ -58,16 +58,21 @@ fn known_model(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// The models of the three tiers need an inference profile (`us.anthropic…`), except for a token count.
+/// The models of the three tiers need an inference profile (`us.anthropic…`), except for a token count. The ARN of a model stands
+/// for its id.
 ///
-/// Source: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html; wording:
+/// Source: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html,
+/// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html (modelId); wording:
 /// https://github.com/FlowiseAI/Flowise/issues/4253
 fn inference_profile(subject: &Subject) -> Option<ErrorReply> {
     if !subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse]) || subject.is_count() {
         return None;
     }
     let model = &subject.message()?.model;
-    model.starts_with("anthropic.").then(|| {
+    let id = model
+        .rsplit_once(":foundation-model/")
+        .map_or(model.as_str(), |(_, id)| id);
+    id.starts_with("anthropic.").then(|| {
         ErrorReply::new(
             400,
             format!(

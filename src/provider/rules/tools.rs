@@ -4,15 +4,16 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Rule, Subject, placed};
+use super::{Rule, Subject, converse, placed};
+use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::message::{Content, Message, Tool};
-use crate::wire::{Route, converse};
+use crate::wire::message::{Block, Content, Message, Tool};
 
 pub(super) const RULES: &[Rule] = rules![
     tool_names,
     server_tools,
     deferred_loading,
+    deferred_tools,
     tool_reference,
     tool_types,
     tool_choice,
@@ -22,10 +23,13 @@ pub(super) const RULES: &[Rule] = rules![
     tool_id_form,
     tool_config,
     tool_spec,
+    tool_roles,
     tool_ids,
     tool_results_missing,
     tool_results_surplus,
     tool_error_content,
+    server_results_missing,
+    server_results_surplus,
 ];
 
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording:
@@ -106,6 +110,29 @@ fn deferred_loading(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid(format!(
         "{place}.{kind}.defer_loading: Extra inputs are not permitted"
     ))
+}
+
+/// A deferred tool is not cached, and one tool must not be deferred. No source has the rule for token counts.
+///
+/// Source: https://github.com/Wei-Shaw/sub2api/issues/4990, https://github.com/router-for-me/CLIProxyAPI/issues/4561 (a cached
+/// one); https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool (error handling: all)
+fn deferred_tools(subject: &Subject) -> Option<ErrorReply> {
+    let tools = &subject.message()?.tools;
+    let is_deferred = |tool: &&Tool| tool.definition["defer_loading"] == true;
+    if subject.is_count() {
+        return None;
+    }
+    if let Some(tool) = tools.iter().filter(is_deferred).find(|tool| tool.cache.is_some()) {
+        return subject.invalid(format!(
+            "Tool '{}' cannot have both defer_loading=true and cache_control set. Tools with defer_loading cannot use \
+             prompt caching.",
+            tool.name
+        ));
+    }
+    if tools.is_empty() || !tools.iter().all(|tool| is_deferred(&tool)) {
+        return None;
+    }
+    subject.invalid("All tools have defer_loading set. At least one tool must be non-deferred.")
 }
 
 /// A tool result may refer only to a tool of the request. The names in a toolset, and tools that a message adds, are not in
@@ -222,63 +249,38 @@ fn is_word(text: &str) -> bool {
 
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools (name); wording:
 /// https://github.com/apify/actors-mcp-server/issues/11,
-/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`: an empty name); Converse:
+/// https://github.com/kangminlee-maker/local-OAuth-CLI-API-adapter (`docs/conformance-matrix.md`: an empty name); Converse, also
+/// for calls and for the choice of a tool:
 /// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html
 fn tool_name_form(subject: &Subject) -> Option<ErrorReply> {
-    let tools = placed("tools", &subject.message()?.tools);
-    let longest = match subject.route() {
-        Route::BedrockConverse => converse::LONGEST_NAME,
-        _ => LONGEST_NAME,
-    };
-    let is_wrong = |name: &str| !is_word(name) || name.len() > longest;
-    let is_absent = |tool: &Tool| {
-        tool.definition
-            .get("name")
-            .or(tool.definition["toolSpec"].get("name"))
-            .is_none()
-    };
-    let (place, tool) = tools
-        .filter(|(_, tool)| tool.definition.get("type").is_none_or(|kind| kind == "custom"))
-        .find(|(_, tool)| !is_absent(tool) && is_wrong(&tool.name))?;
-    if tool.name.is_empty() {
-        return subject.invalid_or(
-            format!(
-                "1 validation error detected: Value '' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \
-                 constraint: Member must have length greater than or equal to 1"
-            ),
-            format!("{place}.custom.name: String should have at least 1 character"),
-        );
+    if subject.route() == Route::BedrockConverse {
+        return converse::text_refusal(subject, "name");
     }
-    let constraint = match is_word(&tool.name) {
-        true => format!("have length less than or equal to {longest}"),
-        false => "satisfy regular expression pattern: [a-zA-Z0-9_-]+".to_owned(),
-    };
-    subject.invalid_or(
-        format!(
-            "1 validation error detected: Value '{}' at 'toolConfig.{place}.member.toolSpec.name' failed to satisfy \
-             constraint: Member must {constraint}",
-            tool.name
-        ),
-        format!(
-            "{place}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$'"
-        ),
-    )
+    let is_custom = |tool: &Tool| tool.definition.get("type").is_none_or(|kind| kind == "custom");
+    let is_wrong = |name: &str| !is_word(name) || name.len() > LONGEST_NAME;
+    let (place, tool) = placed("tools", &subject.message()?.tools)
+        .filter(|(_, tool)| is_custom(tool) && tool.definition.get("name").is_some())
+        .find(|(_, tool)| is_wrong(&tool.name))?;
+    subject.invalid(match tool.name.is_empty() {
+        true => format!("{place}.custom.name: String should have at least 1 character"),
+        false => {
+            format!("{place}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,{LONGEST_NAME}}}$'")
+        }
+    })
 }
 
 /// Source: https://github.com/maximhq/bifrost/issues/5097, https://github.com/tailcallhq/forgecode/issues/1142; Converse:
 /// https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html
 fn tool_id_form(subject: &Subject) -> Option<ErrorReply> {
-    let (place, id) = subject.blocks().find_map(|(place, block)| match &block.content {
-        Content::ToolUse { id, .. } if !is_word(id) => Some((place, id)),
-        _ => None,
-    })?;
-    subject.invalid_or(
-        format!(
-            "1 validation error detected: Value '{id}' at '{place}.member.toolUse.toolUseId' failed to satisfy constraint: \
-             Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
-        ),
-        format!("{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"),
-    )
+    if subject.route() == Route::BedrockConverse {
+        return converse::text_refusal(subject, "toolUseId");
+    }
+    let (place, _) = subject
+        .blocks()
+        .find(|(_, block)| matches!(&block.content, Content::ToolUse { id, .. } if !is_word(id)))?;
+    subject.invalid(format!(
+        "{place}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+    ))
 }
 
 /// Converse needs the tools of a conversation with tool calls.
@@ -322,6 +324,29 @@ fn tool_spec(subject: &Subject) -> Option<ErrorReply> {
             "1 validation error detected: Value null at 'toolConfig.tools.{position}.member.toolSpec.inputSchema' failed to \
              satisfy constraint: Member must not be null"
         ),
+    ))
+}
+
+/// No source has the rule for token counts. Converse quotes the model.
+///
+/// Source: https://github.com/microsoft/agent-framework/issues/4328, https://github.com/V1ki/dsh-plugin-subscriptions/issues/22
+/// (a call), https://github.com/aegis-gateway/aegis-ai-gateway (`scripts/dev/probe_anthropic_tools.py`: a result)
+fn tool_roles(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    let (index, (kind, role)) = messages.iter().enumerate().find_map(|(index, message)| {
+        let mut kinds = message.content.iter().map(|block| block.content.kind());
+        let wrong = match message.role.as_str() {
+            "user" => ("tool_use", "assistant"),
+            "assistant" => ("tool_result", "user"),
+            _ => return None,
+        };
+        kinds.any(|kind| kind == wrong.0).then_some((index, wrong))
+    })?;
+    if subject.is_count() {
+        return None;
+    }
+    subject.invalid(format!(
+        "messages.{index}: `{kind}` blocks can only be in `{role}` messages"
     ))
 }
 
@@ -428,4 +453,78 @@ fn tool_error_content(subject: &Subject) -> Option<ErrorReply> {
         format!("The content field at {place}.toolResult cannot be empty when status value is error."),
         format!("{place}: content cannot be empty if `is_error` is true"),
     )
+}
+
+/// The id of a call of Anthropic's own tool.
+fn server_call(block: &Block) -> Option<&str> {
+    match &block.content {
+        Content::Other(value) if value["type"] == "server_tool_use" => value["id"].as_str(),
+        _ => None,
+    }
+}
+
+/// The id that a result of Anthropic's own tool answers. A tool of MCP has calls of another kind.
+fn server_result(block: &Block) -> Option<&str> {
+    let kind = block.content.kind();
+    match &block.content {
+        Content::Other(value) if kind.ends_with("_tool_result") && kind != "mcp_tool_result" => {
+            value["tool_use_id"].as_str()
+        }
+        _ => None,
+    }
+}
+
+/// The provider may still owe the result: the turn goes on until a user's message has more than results of tools. No source
+/// has the rule for token counts.
+///
+/// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/server-tools (mixing server tools and client tools),
+/// https://github.com/AnswerDotAI/lisette/issues/90, https://github.com/anthropics/anthropic-sdk-python/issues/1339 (wording)
+fn server_results_missing(subject: &Subject) -> Option<ErrorReply> {
+    let messages = &subject.message()?.messages;
+    let is_other = |block: &Block| !matches!(block.content, Content::ToolResult { .. });
+    let ends_turn = |message: &Message| message.role == "user" && message.content.iter().any(is_other);
+    let last = messages.iter().rposition(ends_turn)?;
+    let answered: HashSet<&str> = subject
+        .blocks()
+        .filter_map(|(_, block)| server_result(block))
+        .collect();
+    let is_owed = |block: &&Block| server_call(block).is_some_and(|id| !answered.contains(id));
+    let (index, call) = messages[..last].iter().enumerate().find_map(|(index, message)| {
+        let call = message.content.iter().find(is_owed)?;
+        Some((index, call))
+    })?;
+    let Content::Other(call) = &call.content else {
+        return None;
+    };
+    let (id, name) = (call["id"].as_str()?, call["name"].as_str()?);
+    if subject.is_count() {
+        return None;
+    }
+    let tool = match name.starts_with("tool_search_tool_") {
+        true => "tool_search",
+        false => name,
+    };
+    subject.invalid(format!(
+        "messages.{index}: `{name}` tool use with id `{id}` was found without a corresponding `{tool}_tool_result` block"
+    ))
+}
+
+/// No source has the rule for token counts.
+///
+/// Source: https://github.com/anthropics/claude-code/issues/65726
+fn server_results_surplus(subject: &Subject) -> Option<ErrorReply> {
+    let mut called = HashSet::new();
+    let (place, block, id) = subject.blocks().find_map(|(place, block)| {
+        called.extend(server_call(block));
+        let id = server_result(block).filter(|id| !called.contains(id))?;
+        Some((place, block, id))
+    })?;
+    if subject.is_count() {
+        return None;
+    }
+    let kind = block.content.kind();
+    subject.invalid(format!(
+        "{place}: unexpected `tool_use_id` found in `{kind}` blocks: {id}. Each `{kind}` block must have a corresponding \
+         `server_tool_use` block before it."
+    ))
 }

@@ -3,7 +3,7 @@
 //! The types are the parameters of the official SDK (<https://github.com/anthropics/anthropic-sdk-python>, `types/` and
 //! `types/beta/`) and of the reference (<https://platform.claude.com/docs/en/api/messages>). A value without a kind here is
 //! open. So are the properties of a tool's schema, the `input` of a call and the keys of a citation. Converse checks nothing
-//! but the fields that it forwards to the model.
+//! but the fields that it forwards to the model. A key that the SDK does not mark as `Optional` takes no `null`.
 
 /// Each type: its names and its keys. `key!` is required. `key:kind` has a kind of value:
 ///
@@ -77,36 +77,43 @@ pub(super) const TYPES: &[(&str, &str)] = &[
     ("tool.custom", "type name!:str input_schema!:input_schema description:str cache_control:?cache| strict:bool \
         defer_loading:bool allowed_callers:[str] input_examples:[{}] eager_input_streaming:?bool"),
     ("input_schema", "type!:'object' *"),
-    ("tool.bash_20241022 tool.bash_20250124 tool.memory_20250818 tool.text_editor_20241022 tool.text_editor_20250124 \
-        tool.text_editor_20250429", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
+    ("tool.bash_20241022 tool.bash_20250124", "type name!:'bash' cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] input_examples:[{}]"),
+    ("tool.memory_20250818", "type name!:'memory' cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
         input_examples:[{}]"),
-    ("tool.text_editor_20250728", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
-        input_examples:[{}] max_characters:?int"),
-    ("tool.computer_20241022 tool.computer_20250124", "type name!:str display_height_px!:int display_width_px!:int \
+    ("tool.text_editor_20241022 tool.text_editor_20250124", "type name!:'str_replace_editor' cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
+    ("tool.text_editor_20250429", "type name!:'str_replace_based_edit_tool' cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
+    ("tool.text_editor_20250728", "type name!:'str_replace_based_edit_tool' cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] input_examples:[{}] max_characters:?int"),
+    ("tool.computer_20241022 tool.computer_20250124", "type name!:'computer' display_height_px!:int display_width_px!:int \
         display_number:?int cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
-    ("tool.computer_20251124", "type name!:str display_height_px!:int display_width_px!:int display_number:?int \
+    ("tool.computer_20251124", "type name!:'computer' display_height_px!:int display_width_px!:int display_number:?int \
         enable_zoom:bool cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] input_examples:[{}]"),
     ("tool.computer_toolset_20260801 tool.browser_toolset_20260801", "type cache_control:?cache| configs:?{}"),
-    ("tool.code_execution_20250522 tool.code_execution_20250825 tool.code_execution_20260120 tool.code_execution_20260521 \
-        tool.tool_search_tool_bm25 tool.tool_search_tool_bm25_20251119 tool.tool_search_tool_regex \
-        tool.tool_search_tool_regex_20251119", "type name!:str cache_control:?cache| strict:bool defer_loading:bool \
-        allowed_callers:[str]"),
-    ("tool.web_search_20250305 tool.web_search_20260209", "type name!:str cache_control:?cache| strict:bool \
+    ("tool.code_execution_20250522 tool.code_execution_20250825 tool.code_execution_20260120 tool.code_execution_20260521",
+        "type name!:'code_execution' cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str]"),
+    ("tool.tool_search_tool_bm25 tool.tool_search_tool_bm25_20251119", "type name!:'tool_search_tool_bm25' \
+        cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str]"),
+    ("tool.tool_search_tool_regex tool.tool_search_tool_regex_20251119", "type name!:'tool_search_tool_regex' \
+        cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str]"),
+    ("tool.web_search_20250305 tool.web_search_20260209", "type name!:'web_search' cache_control:?cache| strict:bool \
         defer_loading:bool allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int \
         user_location:?user_location"),
-    ("tool.web_search_20260318", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
-        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int user_location:?user_location response_inclusion"),
+    ("tool.web_search_20260318", "type name!:'web_search' cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int user_location:?user_location response_inclusion"),
     ("user_location", "type!:'approximate' city:?str country:?str region:?str timezone:?str"),
-    ("tool.web_fetch_20250910 tool.web_fetch_20260209", "type name!:str cache_control:?cache| strict:bool defer_loading:bool \
-        allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations \
+    ("tool.web_fetch_20250910 tool.web_fetch_20260209", "type name!:'web_fetch' cache_control:?cache| strict:bool \
+        defer_loading:bool allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations \
         max_content_tokens:?int url_sources:?{}"),
-    ("tool.web_fetch_20260309", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
-        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
+    ("tool.web_fetch_20260309", "type name!:'web_fetch' cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
         url_sources:?{} use_cache:bool"),
-    ("tool.web_fetch_20260318", "type name!:str cache_control:?cache| strict:bool defer_loading:bool allowed_callers:[str] \
-        allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
+    ("tool.web_fetch_20260318", "type name!:'web_fetch' cache_control:?cache| strict:bool defer_loading:bool \
+        allowed_callers:[str] allowed_domains:?[str] blocked_domains:?[str] max_uses:?int citations:?citations max_content_tokens:?int \
         url_sources:?{} use_cache:bool response_inclusion"),
-    ("tool.advisor_20260301", "type name!:str model!:str cache_control:?cache| strict:bool defer_loading:bool \
+    ("tool.advisor_20260301", "type name!:'advisor' model!:str cache_control:?cache| strict:bool defer_loading:bool \
         allowed_callers:[str] caching:?cache| max_tokens:?int max_uses:?int"),
     ("tool.mcp_toolset", "type mcp_server_name!:str cache_control:?cache| configs:?{} default_config:{} tools:?[{}]"),
     ("mcp_server", "type!:'url' name!:str url!:str authorization_token:?str tool_configuration:?mcp_tools"),

@@ -108,7 +108,8 @@ async fn what_a_cloud_lacks_is_refused_there_only() {
         body["tools"] = json!([{"type": "web_search_20250305", "name": "web_search"}]);
     };
     let tool_search: Change = |body| {
-        body["tools"] = json!([{"type": "tool_search_tool_regex_20251119", "name": "search"}]);
+        body["tools"] =
+            json!([{"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}]);
     };
     let schema: Change =
         |body| body["output_config"] = json!({"format": {"type": "json_schema", "schema": {}}});

@@ -103,6 +103,10 @@ const CASES: &[Case] = &[
     ("inference_profile", |gateway| {
         gateway.signed(&INVOKE.replace("us.anthropic", "anthropic"), &own_body())
     }),
+    ("inference_profile", |gateway| {
+        let arn = "arn%3Aaws%3Abedrock%3Aus-east-1%3A%3Afoundation-model%2Fanthropic";
+        gateway.signed(&INVOKE.replace("us.anthropic", arn), &own_body())
+    }),
     ("sampling_parameters", |gateway| {
         let mut body = sane();
         body["top_k"] = json!(5);
@@ -156,6 +160,7 @@ fn every_rule_has_a_request_that_breaks_it() {
     let tables = [
         include_str!("rules.rs"),
         include_str!("kinds.rs"),
+        include_str!("tool_history.rs"),
         include_str!("models_of_claude_5.rs"),
         include_str!("models.rs"),
         include_str!("clouds.rs"),

@@ -112,6 +112,16 @@ async fn converse_refuses_what_its_model_of_requests_excludes() {
         let bytes = STANDARD.encode("%PDF-1.4");
         json!({"document": {"name": name, "format": "pdf", "source": {"bytes": bytes}}})
     };
+    let history = |id: &str| {
+        json!([
+            {"role": "user", "content": [{"text": "run it"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": id, "name": "Bash", "input": {}}}]},
+            {"role": "user", "content": [{"toolResult": {"toolUseId": id, "content": [{"text": "done"}]}}]},
+        ])
+    };
+    let tool = |description: &str| json!({"toolSpec": {"name": "Bash", "description": description, "inputSchema": {"json": {"type": "object"}}}});
+    let alternating = "A conversation must alternate between user and assistant roles. Make sure the conversation alternates \
+                       between user and assistant roles and try again.";
     let name = "The document file name can only contain alphanumeric characters, whitespace characters,";
     let cases: &[ConverseCase] = &[
         ("/messages/0/content/0", pdf("a_b (1) [x]-y"), None),
@@ -174,6 +184,96 @@ async fn converse_refuses_what_its_model_of_requests_excludes() {
             )),
         ),
         ("/toolConfig/toolChoice", json!({"auto": {}}), None),
+        ("/toolConfig/toolChoice", json!({"tool": {"name": "Bash"}}), None),
+        (
+            "/toolConfig/toolChoice",
+            json!({"tool": {"name": "a b"}}),
+            Some((
+                "tool_name_form",
+                "Value 'a b' at 'toolConfig.toolChoice.tool.name' failed to satisfy constraint",
+            )),
+        ),
+        ("/messages/1/content/1/toolUse/name", json!("a".repeat(64)), None),
+        (
+            "/messages/1/content/1/toolUse/name",
+            json!("a".repeat(65)),
+            Some((
+                "tool_name_form",
+                "at 'messages.2.member.content.2.member.toolUse.name' failed to satisfy constraint: Member must have length \
+                 less than or equal to 64",
+            )),
+        ),
+        ("/messages", history("call.1:2"), None),
+        ("/messages", history(&"a".repeat(64)), None),
+        (
+            "/messages",
+            history(&"a".repeat(65)),
+            Some((
+                "tool_id_form",
+                "at 'messages.2.member.content.1.member.toolUse.toolUseId' failed to satisfy constraint: Member must have \
+                 length less than or equal to 64",
+            )),
+        ),
+        (
+            "/messages/2/content/0/toolResult/toolUseId",
+            json!("a/b"),
+            Some((
+                "tool_id_form",
+                "Value 'a/b' at 'messages.3.member.content.1.member.toolResult.toolUseId' failed to satisfy constraint",
+            )),
+        ),
+        (
+            "/messages/1/role",
+            json!("user"),
+            Some(("alternating_roles", alternating)),
+        ),
+        (
+            "/messages",
+            json!([
+                {"role": "user", "content": [{"text": "a"}]},
+                {"role": "assistant", "content": [{"text": "b"}]},
+                {"role": "assistant", "content": [{"text": "c"}]},
+                {"role": "user", "content": [{"text": "d"}]},
+            ]),
+            Some(("alternating_roles", alternating)),
+        ),
+        ("/inferenceConfig/maxTokens", json!(1), None),
+        (
+            "/inferenceConfig/maxTokens",
+            json!(0),
+            Some((
+                "converse_members",
+                "Value '0' at 'inferenceConfig.maxTokens' failed to satisfy constraint: Member must have value greater than or \
+                 equal to 1",
+            )),
+        ),
+        (
+            "/inferenceConfig/maxTokens",
+            json!("5"),
+            Some((
+                "converse_members",
+                "'inferenceConfig.maxTokens' failed to satisfy constraint",
+            )),
+        ),
+        (
+            "/messages/0/content/0",
+            json!({"document": {"format": "pdf", "source": {"bytes": "JVBERi0="}}}),
+            Some((
+                "document_name",
+                "Value null at 'messages.1.member.content.1.member.document.name' failed to satisfy constraint: Member must \
+                 not be null",
+            )),
+        ),
+        ("/toolConfig/tools/0", tool("x"), None),
+        (
+            "/toolConfig/tools/0",
+            tool(""),
+            Some((
+                "converse_members",
+                "Value '' at 'toolConfig.tools.1.member.toolSpec.description' failed to satisfy constraint: Member must have \
+                 length greater than or equal to 1",
+            )),
+        ),
     ];
     let gateway = Gateway::start().await;
     for (place, value, wanted) in cases {

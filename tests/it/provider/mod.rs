@@ -11,3 +11,4 @@ mod rules;
 mod scripted;
 mod sdk;
 mod signatures;
+mod tool_history;

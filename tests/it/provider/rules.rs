@@ -441,7 +441,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
         (
             &[BedrockConverse],
             "tool_id_form",
-            "Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+            "Member must satisfy regular expression pattern: [a-zA-Z0-9_.:-]+",
             |body| body["messages"][1]["content"][1]["id"] = json!("toolu 1!"),
         ),
         (
@@ -453,7 +453,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
         (
             &[BedrockConverse],
             "tool_name_form",
-            "Value 'a b!' at 'toolConfig.tools.0.member.toolSpec.name' failed to satisfy constraint",
+            "Value 'a b!' at 'toolConfig.tools.1.member.toolSpec.name' failed to satisfy constraint",
             |body| body["tools"][0]["name"] = json!("a b!"),
         ),
         (

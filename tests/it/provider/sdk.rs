@@ -29,7 +29,8 @@ async fn what_the_official_sdk_sends_is_accepted() {
             list(&mut body["messages"]).push(json!({"role": "system", "output_config": {"effort": "low"}}))
         }),
         (&[Anthropic, VertexAi, BedrockMantle], MODEL, |body| {
-            body["tools"][0]["defer_loading"] = json!(true)
+            let far = json!({"name": "far", "input_schema": {"type": "object"}, "defer_loading": true});
+            list(&mut body["tools"]).push(far)
         }),
         (&[Anthropic, BedrockInvoke], MODEL, |body| {
             body["messages"][2]["content"][0]["content"] =
