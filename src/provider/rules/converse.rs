@@ -66,11 +66,12 @@ fn document_name(subject: &Subject) -> Option<ErrorReply> {
         let has_length = (1..=LONGEST_DOCUMENT_NAME).contains(&name.len());
         has_length && name.chars().all(is_allowed) && !name.as_bytes().windows(2).any(is_run)
     };
-    members(prompt(subject)?).find_map(|(place, member)| match &member.get("document")?["name"] {
-        Value::Null => invalid(format!(
+    let mut members = members(prompt(subject)?);
+    members.find_map(|(place, member)| match member.get("document")?.as_object()?.get("name") {
+        None | Some(Value::Null) => invalid(format!(
             "Value null at '{place}.document.name' failed to satisfy constraint: Member must not be null"
         )),
-        Value::String(name) if !is_right(name) => Some(ErrorReply::new(
+        Some(Value::String(name)) if !is_right(name) => Some(ErrorReply::new(
             400,
             "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, parentheses, \
              and square brackets. The name can't contain more than one consecutive whitespace character. Check that the \

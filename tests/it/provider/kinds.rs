@@ -264,6 +264,11 @@ async fn converse_refuses_what_its_model_of_requests_excludes() {
                  not be null",
             )),
         ),
+        (
+            "/messages/0/content/0",
+            json!({"text": "x", "document": null}),
+            None,
+        ),
         ("/toolConfig/tools/0", tool("x"), None),
         (
             "/toolConfig/tools/0",
