@@ -312,11 +312,22 @@ fn deployment(
             "`bedrock/converse/arn:…` works; `bedrock/invoke/…` needs a name that contains `anthropic`",
         )));
     }
+    // LiteLLM asks Bedrock for the `model_id`, and reads route and company from `model`.
+    let id = param("model_id")
+        .and_then(Value::as_str)
+        .filter(|_| model.starts_with("bedrock/"));
+    let asked = match (id, model.rsplit_once('/')) {
+        (Some(id), Some((route, _))) if !id.starts_with(providers::FROM_ENVIRONMENT) => {
+            format!("{route}/{id}")
+        }
+        (Some(id), _) => id.to_owned(),
+        (None, _) => model.clone(),
+    };
     let outside = providers::outside(
         merged,
         &params_path,
         params.unwrap_or(&Value::Null),
-        &model,
+        &asked,
         simulated,
     );
     let setting = |names: [&str; 2], variable: &str| {
@@ -325,17 +336,6 @@ fn deployment(
             || format!("{}{variable}", providers::FROM_ENVIRONMENT),
             str::to_owned,
         )
-    };
-    // LiteLLM asks Bedrock for the `model_id`, and reads route and company from `model`.
-    let id = param("model_id")
-        .and_then(Value::as_str)
-        .filter(|_| model.starts_with("bedrock/"));
-    let model = match (id, model.rsplit_once('/')) {
-        (Some(id), Some((route, _))) if !id.starts_with(providers::FROM_ENVIRONMENT) => {
-            format!("{route}/{id}")
-        }
-        (Some(id), _) => id.to_owned(),
-        (None, _) => model,
     };
     let variables = simulated.variables;
     let google = [
@@ -347,7 +347,7 @@ fn deployment(
     ];
     Ok(Deployment {
         name,
-        model,
+        model: asked,
         google,
         outside,
     })

@@ -31,7 +31,7 @@ const NEW_FINDING: u8 = 3;
 /// gateway's lock, Claude Code, the cell and this program: only what changed runs again, also after a break.
 ///
 /// A finding belongs to a provider. The exit status is 3 if the newest version has one that the version before has not. It is 1 if
-/// the newest version cannot be run, or if none of its trials could be judged.
+/// the newest version cannot be run, or if it has no new finding and none of its trials could be judged.
 #[derive(Args, Debug)]
 #[command(
     after_long_help = "Examples:\n  compat history --last 5 --matrix v0 --tier haiku\n  compat history --versions 1.98.0..1.106.2 vision --format markdown\n  compat history --last 5 --until 1.104.0 --matrix v0\n  compat history --claude --last 3 basic_messaging_streaming\n  compat history --last 10 --pairs contemporary --matrix v0 --tier haiku\n  compat history --last 3 --propose"

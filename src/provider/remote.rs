@@ -1,14 +1,12 @@
 //! The client of a simulator that `compat provider serve` runs in another process.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::control::{PREFIX, SERVICE};
 use crate::clock::now_ms;
@@ -18,9 +16,6 @@ use crate::ids::TrialKey;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::script::Script;
 use crate::wire::secrets::Secrets;
-
-/// The longest wait for the first answer, which needs no provider.
-const HELLO_PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub struct RemoteSimulator {
@@ -50,15 +45,7 @@ impl RemoteSimulator {
             place: BTreeMap::new(),
         };
         let asked_ms = now_ms();
-        let nothing = json!({});
-        let hello = timeout(HELLO_PATIENCE, remote.ask("hello", &nothing));
-        let hello: Value = hello.await.with_context(|| {
-            format!(
-                "the server at `{}` does not answer within {} s: is `compat provider serve` running there?",
-                remote.base_url,
-                HELLO_PATIENCE.as_secs()
-            )
-        })??;
+        let hello: Value = remote.ask("hello", &json!({})).await?;
         // An older simulator does not tell its clock.
         if let Some(there_ms) = hello["now_ms"].as_u64() {
             remote.clock_ahead_ms = clock_ahead_ms(asked_ms, there_ms, now_ms());

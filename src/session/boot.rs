@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::daemon::{self, DaemonClient, DaemonUse, Fingerprint, Found, StateDir};
 use super::{SessionOptions, machine};
@@ -25,6 +27,9 @@ use crate::progress::ProgressSink;
 use crate::provider::{Provider, RemoteSimulator, Simulator, SimulatorOptions};
 use crate::relay::Relay;
 use crate::toolchain::{self, Installer, Lock, ToolEnvironment};
+
+/// The longest wait for the first answer of a simulator that the user names. It needs no provider.
+const HELLO_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The watchdog of a run, and the temporary folder that it removes at the end.
 #[derive(Debug)]
@@ -232,9 +237,14 @@ async fn remote_provider(environment: &Environment) -> anyhow::Result<Option<Pro
         ),
     };
     let url = gateway::checked_address(env::COMPAT_PROVIDER_URL, url)?;
-    Ok(Some(Provider::Remote(
-        RemoteSimulator::connect(&url, &key).await?,
-    )))
+    let connected = timeout(HELLO_PATIENCE, RemoteSimulator::connect(&url, &key)).await;
+    let remote = connected.with_context(|| {
+        format!(
+            "the server at `{url}` does not answer within {} s: is `compat provider serve` running there?",
+            HELLO_PATIENCE.as_secs()
+        )
+    })??;
+    Ok(Some(Provider::Remote(remote)))
 }
 
 /// A client of the warm session, if the run may use one and one is usable.

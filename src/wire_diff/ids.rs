@@ -33,7 +33,7 @@ pub(super) fn repeated_id(pairs: &[Pair], index: usize) -> Option<Difference> {
         // Answers may have the same words.
         let has_both = |other: &Vec<usize>| {
             let has_alone = |some: &[usize], others: &[usize]| some.iter().any(|at| !others.contains(at));
-            has_alone(&own, other) && has_alone(other, &own) || own == *other && own.len() > words
+            has_alone(&own, other) && has_alone(other, &own) || own.len() > words
         };
         message["role"] == "assistant" && earlier.iter().map(of).any(|other| has_both(&other))
     };

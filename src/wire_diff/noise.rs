@@ -81,9 +81,9 @@ pub const RULES: &[NoiseRule] = &[
         routes: EVERY,
         is_noise: |change| {
             let is_attribution = change.what.path.starts_with(ATTRIBUTION_HEADERS);
-            let is_bedrock = |route: Route| BEDROCK.contains(&route);
-            let is_setting =
-                change.route.is_some_and(is_bedrock) && SETTINGS.contains(&change.what.path.as_str());
+            let is_setting = change.what.fate != Fate::Dropped
+                && change.route == Some(Route::BedrockInvoke)
+                && SETTINGS.contains(&change.what.path.as_str());
             change.what.part == Part::Header
                 && change.what.path != "anthropic-version"
                 && !(is_attribution && change.what.fate != Fate::Dropped)

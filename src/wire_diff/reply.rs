@@ -363,14 +363,15 @@ fn error_in_stream(given: &ProviderReply, back: &GatewayReply, words: &str) -> O
     let errors: Vec<&Value> = (back.events.iter().filter(is_read))
         .map(|event| &event.data)
         .collect();
-    let Some(error) = errors.last() else {
+    // Claude Code stops at the first.
+    let Some(error) = errors.first() else {
         let last = back.events.last().filter(|last| holds(&last.data, words));
         let came = last.map(|last| format!("no error event: {}", clipped(&last.data.to_string())));
         return Some(Difference::of(Part::Error, STREAM_ERROR, words, came).with_fate(Fate::Dropped));
     };
     let kind = |error: &Value| error["error"]["type"].as_str().map(str::to_owned);
     let (old, new) = (kind(&given.events.last()?.data), kind(error));
-    if old.is_some() && new.is_some() && old != new {
+    if old.is_some() && old != new {
         return Some(Difference::of(
             Part::Error,
             "the type of the stream's error",
@@ -379,8 +380,7 @@ fn error_in_stream(given: &ProviderReply, back: &GatewayReply, words: &str) -> O
         ));
     }
     let came = clipped(error_reply::message_of(error));
-    let has_words = errors.iter().any(|error| holds(error, words));
-    (!has_words).then(|| Difference::of(Part::Error, MESSAGE_OF_STREAM_ERROR, words, came))
+    (!holds(error, words)).then(|| Difference::of(Part::Error, MESSAGE_OF_STREAM_ERROR, words, came))
 }
 
 /// The words of an error that came without the type of an event: as a line of text, or as an object.

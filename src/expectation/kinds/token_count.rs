@@ -12,7 +12,8 @@ use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire_diff::Part;
 
-/// Gateway's side: the number that it answers to the cell's `count_tokens`.
+/// Gateway's side: the number that it answers to the cell's `count_tokens`. With `level: contract`, it is not judged if the gateway
+/// answers 404 or 501: token counts are optional.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 #[schemars(extend("examples" = [{"min": 1, "as_provider": true}]))]

@@ -19,7 +19,7 @@ const LARGEST_IMAGE: usize = 5 << 20;
 /// The most pixels of an image's width or height.
 const MOST_PIXELS: u32 = 8000;
 
-/// `system` within a conversation is a role since Opus 4.8, but never of Converse.
+/// `system` within a conversation is a role since Opus 4.8. Converse has it too: `ConversationRole` of botocore 1.44.5.
 ///
 /// Source: https://platform.claude.com/docs/en/api/messages (messages.role); https://github.com/BerriAI/litellm/issues/29698,
 /// https://github.com/BerriAI/litellm/issues/33807 (refused for older models, accepted for Opus 4.8)
@@ -29,8 +29,8 @@ fn roles(subject: &Subject) -> Option<ErrorReply> {
     for (index, message) in messages.iter().enumerate() {
         match message.role.as_str() {
             "user" | "assistant" => {}
-            "system" if subject.route() != Route::BedrockConverse && takes_system => {}
-            "system" if subject.route() != Route::BedrockConverse => {
+            "system" if takes_system => {}
+            "system" => {
                 return subject.invalid(
                     "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \
                      \"system\" as an input message role.",

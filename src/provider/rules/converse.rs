@@ -133,7 +133,7 @@ fn converse_members(subject: &Subject) -> Option<ErrorReply> {
     let prompt = prompt(subject)?;
     let in_members = || members(prompt).find_map(|(place, member)| enumeration_fault(&place, member));
     let fault = tool_config_fault(&prompt["toolConfig"])
-        .or_else(|| max_tokens_fault(&prompt["inferenceConfig"]["maxTokens"]))
+        .or_else(|| max_tokens_fault(&prompt["inferenceConfig"]["maxTokens"]).filter(|_| !subject.is_count()))
         .or_else(in_members);
     match fault {
         Some(fault) => invalid(fault),

@@ -132,7 +132,7 @@ fn deferred_tools(subject: &Subject) -> Option<ErrorReply> {
     if tools.is_empty() || !tools.iter().all(|tool| is_deferred(&tool)) {
         return None;
     }
-    subject.invalid("All tools have defer_loading set. At least one tool must be non-deferred.")
+    subject.invalid("At least one tool must have defer_loading=false. All tools cannot be deferred.")
 }
 
 /// A tool result may refer only to a tool of the request. The names in a toolset, and tools that a message adds, are not in
@@ -383,11 +383,31 @@ fn results(message: &Message) -> Vec<(usize, &str)> {
         .collect()
 }
 
+/// The index of the message with the last `compaction` block, or 0. What stands before the block is ignored.
+///
+/// Source: https://platform.claude.com/docs/en/build-with-claude/compaction
+fn compacted(messages: &[Message]) -> usize {
+    let is_summary = |block: &Block| block.content.kind() == "compaction";
+    let last = messages
+        .iter()
+        .rposition(|message| message.content.iter().any(is_summary));
+    last.unwrap_or_default()
+}
+
+/// The blocks after the last `compaction` block.
+fn kept_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a Block)> + use<'a> {
+    let blocks: Vec<_> = subject.blocks().collect();
+    let is_summary = |(_, block): &(String, &Block)| block.content.kind() == "compaction";
+    let from = blocks.iter().rposition(is_summary).map_or(0, |at| at + 1);
+    blocks.into_iter().skip(from)
+}
+
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls; Converse:
 /// https://github.com/camel-ai/camel/issues/3954
 fn tool_results_missing(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
-    let (index, missing) = messages.iter().enumerate().find_map(|(index, message)| {
+    let kept = messages.iter().enumerate().skip(compacted(messages));
+    let (index, missing) = kept.into_iter().find_map(|(index, message)| {
         let answered = messages.get(index + 1).map(results).unwrap_or_default();
         let missing: Vec<&str> = calls(message)
             .into_iter()
@@ -408,7 +428,7 @@ fn tool_results_missing(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
 fn tool_results_surplus(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
-    for (index, message) in messages.iter().enumerate() {
+    for (index, message) in messages.iter().enumerate().skip(compacted(messages)) {
         let called = match index.checked_sub(1) {
             Some(previous) => calls(&messages[previous]),
             None => Vec::new(),
@@ -488,10 +508,10 @@ fn server_results_missing(subject: &Subject) -> Option<ErrorReply> {
         .blocks()
         .filter_map(|(_, block)| server_result(block))
         .collect();
-    let is_owed = |block: &&Block| server_call(block).is_some_and(|id| !answered.contains(id));
-    let (index, call) = messages[..last].iter().enumerate().find_map(|(index, message)| {
-        let call = message.content.iter().find(is_owed)?;
-        Some((index, call))
+    let is_owed = |block: &Block| server_call(block).is_some_and(|id| !answered.contains(id));
+    let (index, call) = kept_blocks(subject).find_map(|(place, block)| {
+        let index: usize = place.split('.').nth(1)?.parse().ok()?;
+        (index < last && is_owed(block)).then_some((index, block))
     })?;
     let Content::Other(call) = &call.content else {
         return None;
@@ -514,7 +534,7 @@ fn server_results_missing(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://github.com/anthropics/claude-code/issues/65726
 fn server_results_surplus(subject: &Subject) -> Option<ErrorReply> {
     let mut called = HashSet::new();
-    let (place, block, id) = subject.blocks().find_map(|(place, block)| {
+    let (place, block, id) = kept_blocks(subject).find_map(|(place, block)| {
         called.extend(server_call(block));
         let id = server_result(block).filter(|id| !called.contains(id))?;
         Some((place, block, id))

@@ -107,8 +107,6 @@ fn models_are_found_as_litellm_finds_them() {
             ),
             Some(arn),
         ),
-            None,
-        ),
         // Wildcards: what a `*` of the name matched replaces that of the model; the longest pattern wins.
         (
             one("claude-*", "model: anthropic/claude-*"),
@@ -283,6 +281,18 @@ fn a_model_that_no_provider_lists_is_named_with_the_nearest() {
             expected => crate::support::text::assert_has(&found, expected),
         }
     }
+    let with_id = |id: &str| {
+        let parameters = format!("model: bedrock/invoke/us.anthropic.claude-haiku-4-5, model_id: \"{id}\"");
+        outside(&one("claude-haiku-4-5", &parameters))
+    };
+    assert_eq!(
+        with_id("arn:aws:bedrock:us-east-1:1:application-inference-profile/a1"),
+        ""
+    );
+    crate::support::text::assert_has(
+        &with_id("us.anthropic.claude-nonsense-9"),
+        "`bedrock` has no model `us.anthropic.claude-nonsense-9`",
+    );
     let error = &parse(&one("claude-haiku-4-5", "model: anthropic/claude-sonet-4-6"))
         .unwrap()
         .outside(["claude-haiku-4-5"])[0];

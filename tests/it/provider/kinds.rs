@@ -228,6 +228,11 @@ async fn converse_refuses_what_its_model_of_requests_excludes() {
             Some(("alternating_roles", alternating)),
         ),
         (
+            "/messages/2/role",
+            json!("system"),
+            Some(("roles", "messages: Unexpected role \"system\"")),
+        ),
+        (
             "/messages",
             json!([
                 {"role": "user", "content": [{"text": "a"}]},

@@ -189,7 +189,7 @@ async fn deferred_tools_are_not_cached_and_never_all() {
         ),
         (
             [tool("Bash", true, false), tool("far", true, false)],
-            Some("All tools have defer_loading set. At least one tool must be non-deferred."),
+            Some("At least one tool must have defer_loading=false. All tools cannot be deferred."),
         ),
     ] {
         let wanted = wanted.map(|words| ("deferred_tools", words));
@@ -199,24 +199,79 @@ async fn deferred_tools_are_not_cached_and_never_all() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_summary_is_ignored() {
+    let gateway = Gateway::start().await;
+    let key = &gateway.simulator.credentials().anthropic_api_key;
+    let summary = || json!({"type": "compaction", "content": "They greeted each other."});
+    let asked = || user(json!([words()]));
+    let open = [
+        asked(),
+        assistant(json!([server_call("web_search"), call()])),
+        user(json!([result()])),
+    ];
+    let histories = [
+        json!([open[0], open[1], open[2], assistant(json!([summary()])), asked()]),
+        json!([
+            asked(),
+            assistant(json!([server_result(), summary(), words()])),
+            asked()
+        ]),
+        json!([
+            asked(),
+            assistant(json!([call()])),
+            assistant(json!([summary()])),
+            asked()
+        ]),
+    ];
+    for messages in histories {
+        let body = json!({
+            "model": "claude-opus-4-7",
+            "max_tokens": 100,
+            "messages": messages,
+            "tools": [{"name": "Bash", "input_schema": {"type": "object"}}],
+            "context_management": {"edits": [{"type": "compact_20260112"}]},
+        });
+        let request = gateway.post("/v1/messages", &body).header("x-api-key", key);
+        let request = request
+            .header("anthropic-version", "2023-06-01")
+            .header("anthropic-beta", "compact-2026-01-12");
+        let reply = request.send().await.unwrap();
+        // No rule refuses it.
+        assert_has(
+            &reply.text().await.unwrap(),
+            "the request belongs to no active trial",
+        );
+    }
+}
+
+#[tokio::test]
 async fn token_counts_accept_any_history() {
     let gateway = Gateway::start().await;
-    let messages = json!([
-        user(json!([words()])),
-        assistant(json!([server_call("web_search")])),
-        user(json!([words()]))
-    ]);
     let key = &gateway.simulator.credentials().anthropic_api_key;
-    let body = json!({"model": MODEL, "messages": messages});
-    let request = gateway
-        .post("/v1/messages/count_tokens", &body)
-        .header("x-api-key", key);
-    let reply = request
-        .header("anthropic-version", "2023-06-01")
-        .send()
-        .await
-        .unwrap();
-    assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
+    let asked = || user(json!([words()]));
+    let deferred = json!({"name": "far", "input_schema": {"type": "object"}, "defer_loading": true});
+    for (messages, tools) in [
+        (
+            json!([asked(), assistant(json!([server_call("web_search")])), asked()]),
+            json!([]),
+        ),
+        (
+            json!([asked(), assistant(json!([words(), server_result()])), asked()]),
+            json!([]),
+        ),
+        (json!([asked()]), json!([deferred])),
+    ] {
+        let body = json!({"model": MODEL, "messages": messages, "tools": tools});
+        let request = gateway
+            .post("/v1/messages/count_tokens", &body)
+            .header("x-api-key", key);
+        let reply = request
+            .header("anthropic-version", "2023-06-01")
+            .send()
+            .await
+            .unwrap();
+        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
+    }
     let turns =
         json!([{"role": "user", "content": [{"text": "x"}]}, {"role": "user", "content": [{"text": "y"}]}]);
     let body = json!({"input": {"converse": {"messages": turns}}});

@@ -129,6 +129,9 @@ fn the_error_of_a_stream_keeps_its_type() {
     };
     let of_type = r#"reply 1: the type of the stream's error changed: "overloaded_error" → "api_error""#;
     let of_words = r#"reply 1: the message of the stream's error changed: "Overloaded" → "busy""#;
+    let untyped = json!({"type": "error", "error": {"message": "Overloaded"}});
+    let lost = r#"reply 1: the type of the stream's error dropped: "overloaded_error""#;
+    assert_eq!(lines(Route::Azure, untyped), [lost]);
     for route in [Route::Anthropic, Route::Azure] {
         assert_eq!(lines(route, sent.clone()), [""; 0], "{route:?}");
         assert_eq!(lines(route, with("type", "api_error")), [of_type], "{route:?}");

@@ -49,6 +49,23 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     let rows = [
         (
             "free_header",
+            change(
+                BedrockInvoke,
+                Header,
+                "x-amzn-bedrock-guardrailversion",
+                some("1"),
+                None,
+            ),
+            change(
+                BedrockInvoke,
+                Header,
+                "x-amzn-bedrock-guardrailversion",
+                None,
+                some("1"),
+            ),
+        ),
+        (
+            "free_header",
             change(Anthropic, Header, "x-claude-code-session-id", some("s"), None),
             change(Anthropic, Header, "anthropic-version", some("a"), None),
         ),

@@ -129,7 +129,7 @@ function withTier(more: object) {
 test('findings, verdicts and levels are read', () => {
   const read = detailsOf(details);
   const known = {...details.findings[1]?.known, workaround: undefined};
-  const names = {worksIn: [], tierNames: ['Haiku', 'Sonnet', 'Opus']};
+  const names = {worksIn: [], tiersOf: new Map(), tierNames: ['Haiku', 'Sonnet', 'Opus']};
   assert.deepEqual(read.findings[1], {...details.findings[1], known, ...names});
   const mixed = {...details.findings[1]!, works_in: ['tool_use']};
   assert.deepEqual(detailsOf({...details, findings: [mixed], features: {}}).findings[0]?.worksIn, ['tool_use']);

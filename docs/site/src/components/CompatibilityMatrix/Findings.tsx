@@ -51,6 +51,7 @@ export function Findings({matrix, findings, since}: FindingsProps): ReactElement
                 matrix={matrix}
                 features={finding.features}
                 worksIn={finding.worksIn}
+                tiersOf={finding.tiersOf}
                 provider={finding.provider}
               /> (
               {finding.tierNames.join(', ')})
@@ -97,6 +98,7 @@ export function CellFindings({matrix, feature, findings, tiers, since}: CellFind
                   matrix={matrix}
                   features={finding.features.filter((other) => other !== feature)}
                   worksIn={finding.worksIn}
+                  tiersOf={finding.tiersOf}
                   provider={finding.provider}
                 />
               )}
@@ -169,10 +171,16 @@ function Report({link}: {link: string}): ReactElement {
 /** Longer lists of cells are folded. */
 const MOST_LINKS = 6;
 
-type CellLinksProps = {matrix: Matrix; features: string[]; worksIn: string[]; provider: string};
+type CellLinksProps = {
+  matrix: Matrix;
+  features: string[];
+  worksIn: string[];
+  tiersOf: ReadonlyMap<string, string[]>;
+  provider: string;
+};
 
 /** Features of a column by name, each a link to its cell. */
-function CellLinks({matrix, features, worksIn, provider}: CellLinksProps): ReactElement {
+function CellLinks({matrix, features, worksIn, tiersOf, provider}: CellLinksProps): ReactElement {
   const list = (
     <ul className={styles.cells}>
       {features.map((id) => (
@@ -181,6 +189,7 @@ function CellLinks({matrix, features, worksIn, provider}: CellLinksProps): React
             {matrix.features.find((feature) => feature.id === id)?.name ?? inWords(id)}
           </a>
           {worksIn.includes(id) && ' (still works)'}
+          {tiersOf.has(id) && ` (${tiersOf.get(id)?.join(', ')} only)`}
         </li>
       ))}
     </ul>

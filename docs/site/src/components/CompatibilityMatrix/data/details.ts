@@ -47,6 +47,8 @@ export type Finding = {
   features: string[];
   /** Those of them that still work, if it breaks others. */
   worksIn: string[];
+  /** The names of the tiers of each row in which it does not show on all of `tiers`. */
+  tiersOf: ReadonlyMap<string, string[]>;
   tiers: string[];
   /** The tiers' names for readers. */
   tierNames: string[];
@@ -284,6 +286,7 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     features: inOrder(finding.features, features),
     tiers: inOrder(finding.tiers, tiers),
     tierNames: inOrder(finding.tiers, tiers).map(nameOf),
+    tiersOf: new Map([...finding.tiersOf].map(([row, own]) => [row, inOrder(own, tiers).map(nameOf)])),
   }));
   const rows = new Map(readList(details.rows ?? [], 'rows', readRow));
   const configuration = readOptionalText(gateway?.configuration, 'gateway.configuration');
@@ -345,6 +348,7 @@ function readFinding(item: unknown, where: string): Finding {
     worksIn: readOptional(finding.works_in, `${where}.works_in`, (rows, at) => readList(rows, at, readText)) ?? [],
     tiers: readList(finding.tiers, `${where}.tiers`, readText),
     tierNames: [],
+    tiersOf: readMap(finding.tiers_of ?? {}, `${where}.tiers_of`, (own, at) => readList(own, at, readText)),
     known: readOptional(finding.known, `${where}.known`, readKnown),
   };
 }
