@@ -10,7 +10,8 @@ pub(super) struct Pace {
     total: usize,
     done: usize,
     failed: usize,
-    /// When the session was ready.
+    is_ready: bool,
+    /// When the first trial ended. A session that is ready may wait for its turn before that.
     since: Option<Instant>,
 }
 
@@ -23,39 +24,41 @@ impl Pace {
             total,
             done: 0,
             failed: 0,
+            is_ready: false,
             since: None,
         }
     }
 
     /// The session is ready, so the trials begin.
     pub(super) fn start(&mut self) {
-        self.since = Some(Instant::now());
+        self.is_ready = true;
     }
 
     pub(super) fn finish(&mut self, failed: bool) {
+        self.since.get_or_insert_with(Instant::now);
         self.done += 1;
         self.failed += usize::from(failed);
     }
 
     /// `128 of 513 trials, 3 failed, about 4 min left`.
     pub(super) fn to_line(&self) -> String {
-        let elapsed = self.since.map(|since| since.elapsed());
-        self.line_after(elapsed)
+        self.line_after(self.since.map(|since| since.elapsed()).unwrap_or_default())
     }
 
-    fn line_after(&self, elapsed: Option<Duration>) -> String {
+    /// `elapsed` is the time since the first trial ended.
+    fn line_after(&self, elapsed: Duration) -> String {
         let failed = match self.failed {
             0 => String::new(),
             number => format!(", {number} failed"),
         };
-        let left = match elapsed {
-            None => ", starting the session".to_owned(),
-            Some(elapsed) if self.done > 0 && self.done < self.total && elapsed >= SHORTEST => {
-                let rest = (self.total - self.done) as f64 / self.done as f64;
+        let left = match self.is_ready {
+            false => ", starting the session".to_owned(),
+            true if self.done > 1 && self.done < self.total && elapsed >= SHORTEST => {
+                let rest = (self.total - self.done) as f64 / (self.done - 1) as f64;
                 let seconds = (elapsed.as_secs_f64() * rest).ceil() as u64;
                 format!(", about {} left", duration_in_words(seconds))
             }
-            Some(_) => String::new(),
+            true => String::new(),
         };
         format!("{} of {}{failed}{left}", self.done, counted(self.total, "trial"))
     }
@@ -68,11 +71,12 @@ mod tests {
     #[test]
     fn the_time_left_follows_from_the_finished_trials() {
         let mut pace = Pace::of(100);
-        assert_eq!(pace.line_after(None), "0 of 100 trials, starting the session");
-        (0..25).for_each(|number| pace.finish(number < 3));
-        let after = |seconds| pace.line_after(Some(Duration::from_secs(seconds)));
-        assert_eq!(after(1), "25 of 100 trials, 3 failed");
-        assert_eq!(after(20), "25 of 100 trials, 3 failed, about 1 min left");
-        assert_eq!(after(50), "25 of 100 trials, 3 failed, about 2 min 30 s left");
+        assert_eq!(pace.to_line(), "0 of 100 trials, starting the session");
+        pace.start();
+        (0..26).for_each(|number| pace.finish(number < 3));
+        let after = |seconds| pace.line_after(Duration::from_secs(seconds));
+        assert_eq!(after(1), "26 of 100 trials, 3 failed");
+        assert_eq!(after(25), "26 of 100 trials, 3 failed, about 1 min 14 s left");
+        assert_eq!(after(50), "26 of 100 trials, 3 failed, about 2 min 28 s left");
     }
 }
