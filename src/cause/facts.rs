@@ -13,6 +13,7 @@ use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::error_reply::message_in;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model::{RULES_OF_MODELS, is_refused};
+use crate::wire::refusal_rules::SIGNATURE;
 use crate::wire::reply_id;
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 use crate::wire_diff::{self, Fate, Part};
@@ -271,7 +272,12 @@ fn rejected(evidence: &Evidence, rule: &str, exchange: &ProviderExchange) -> Dia
     let refused = format!(
         "request {} as the gateway sent it{what} (`{rule}`, HTTP {status}): {}",
         exchange.turn.unwrap_or(exchange.number),
-        refusal_shown(message_in(&exchange.reply.events))
+        match rule {
+            // What follows sends a reader to the key.
+            SIGNATURE => "the signature is not that of the request, or something changed after it was signed"
+                .to_owned(),
+            _ => refusal_shown(message_in(&exchange.reply.events)),
+        }
     );
     let diagnosis = Diagnosis::proven(
         Cause::Gateway,

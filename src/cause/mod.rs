@@ -6,10 +6,12 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::evidence::Evidence;
+use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{REFUSED, RUN};
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
+use crate::wire::error_reply::message_in;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model;
 use crate::wire::refusal_rules::SIGNATURE;
@@ -74,7 +76,7 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         (facts::OF_ANOTHER_TRIAL, _) => (Some("the reply is the answer to another trial".to_owned()), None),
         (_, Some(refused)) if is_of_refusal => (Some(refused), Some(REFUSED)),
         _ => (
-            divergence.map(Change::line),
+            divergence.map(|change| headline(change, evidence, judgement)),
             match is_new(RUN) {
                 // The other mismatches follow from it.
                 true => Some(RUN),
@@ -89,6 +91,25 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
         next: evidence.hint(&diagnosis.next),
         wire: judgement.wire_lines(),
         mismatches: put_first(judgement.mismatches.clone(), explained),
+    }
+}
+
+/// The line of `change`. Where the gateway made an error of an answer, its own words follow; where all betas are lost, their
+/// number.
+fn headline(change: &Change, evidence: &Evidence, judgement: &Evaluation) -> String {
+    let lost = judgement.diff.as_ref().map_or(0, |diff| diff.lost_like(change));
+    let line = match lost {
+        0 => change.line(),
+        others => format!("{} ({others} others too)", change.line()),
+    };
+    let of_gateway = || {
+        let reply = evidence.sent.get(change.sent.checked_sub(1)?)?.reply.as_ref()?;
+        let words = message_in(&reply.events);
+        (!words.is_empty()).then(|| refusal_shown(words))
+    };
+    match of_gateway().filter(|_| change.is_lost_answer()) {
+        Some(words) => format!("{line}: {words}"),
+        None => line,
     }
 }
 

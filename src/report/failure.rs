@@ -144,16 +144,15 @@ pub fn first_line(failure: &Failure) -> String {
     })
 }
 
-/// The expected and the actual value, if both are short.
+/// The expected and the actual value, each at a bounded length, if both have one line.
 fn values_in_short(mismatch: &Mismatch) -> Option<String> {
-    let is_short = |text: &String| {
-        !text.trim().is_empty() && !text.contains('\n') && text.chars().count() <= SHORT_VALUE
-    };
-    let (expected, actual) = (&mismatch.expected, &mismatch.actual);
-    [expected, actual]
-        .into_iter()
-        .all(is_short)
-        .then(|| format!("expected {expected}, found {actual}"))
+    let values = [&mismatch.expected, &mismatch.actual];
+    let has_one_line = |text: &&String| !text.trim().is_empty() && !text.contains('\n');
+    let [expected, actual] = values.map(|text| match text.char_indices().nth(SHORT_VALUE) {
+        None => text.clone(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    });
+    (values.iter().all(has_one_line)).then(|| format!("expected {expected}, found {actual}"))
 }
 
 /// The first line at a bounded length, with the number of the other mismatches, for a list of failures. Never empty.

@@ -41,6 +41,9 @@ pub(super) fn events(back: &GatewayReply) -> Vec<Difference> {
     found
 }
 
+/// How much of broken data is shown, in characters.
+const END: usize = 48;
+
 /// A text that names an event of a message, but is none.
 pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
     let text = event.data.as_str()?;
@@ -69,6 +72,9 @@ pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
     let kind = named.or_else(|| kinds().find(|kind| is_typed(kind)))?;
     let has = |field: &str| text.split(['\r', '\n']).any(|line| line.starts_with(field));
     let reason = match (named, has("data:")) {
+        (None, _) if text.contains("\u{feff}event:") => {
+            "a byte order mark (U+FEFF) stands before its `event:` line"
+        }
         (None, _) if has("event:") => "its `event:` line has another name",
         (None, _) => "it has no `event:` line",
         (_, false) => "it has no `data:` line",
@@ -79,6 +85,11 @@ pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
         .split(['\r', '\n'])
         .filter(|line| !line.is_empty() && !names_it(line));
     let shown = lines.collect::<Vec<_>>().join(" ");
+    // Data that is no JSON is wrong at its end.
+    let shown = match (named, shown.char_indices().rev().nth(END)) {
+        (Some(_), Some((start, _))) => format!("…{}", &shown[start..]),
+        _ => shown,
+    };
     let difference = Difference::of(Part::Event, kind, Value::Null, format!("{reason}: {shown}"));
     Some(difference.with_fate(Fate::Changed))
 }

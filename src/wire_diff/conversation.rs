@@ -35,7 +35,24 @@ pub(super) fn differences(sent: Prompt<'_>, arrived: Prompt<'_>) -> Vec<Differen
     let mut found = blocks(&items(sent), &items(arrived));
     found.extend(unknown::of_messages(sent.body, arrived.body));
     found.extend(tools(&sent.message.tools, &arrived.message.tools));
+    moved_breakpoint(&mut found);
     found
+}
+
+/// Joins a lost breakpoint and an added one with the same lifetime.
+fn moved_breakpoint(found: &mut Vec<Difference>) {
+    let is = |one: &Difference, fate| (one.part, one.fate) == (Part::Breakpoint, fate);
+    let places = [Fate::Dropped, Fate::Added].map(|fate| {
+        let of_fate: Vec<usize> = (0..found.len()).filter(|at| is(&found[*at], fate)).collect();
+        of_fate
+    });
+    if let [[lost], [added]] = [&places[0][..], &places[1][..]]
+        && found[*lost].before == found[*added].after
+    {
+        let (from, to) = (found[*lost].path.clone(), found[*added].path.clone());
+        found[*lost] = Difference::of(Part::Breakpoint, &from, from.as_str(), to).with_fate(Fate::Moved);
+        found.remove(*added);
+    }
 }
 
 fn items(

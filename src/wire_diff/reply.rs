@@ -321,6 +321,7 @@ fn is_error(event: &SentEvent) -> bool {
 }
 
 /// The names of what a gateway makes of a cut stream. Each has another effect, so each is a finding of its own.
+pub(super) const CUT_STREAM: &str = "a cut stream";
 pub const CUT_MADE_WHOLE: &str = "a cut stream made whole";
 pub const CUT_MADE_ERROR: &str = "a cut stream made an error";
 pub const CUT_MADE_END: &str = "a cut stream made an early end";

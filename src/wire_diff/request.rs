@@ -8,7 +8,7 @@ use super::pairing::Pair;
 use super::{Difference, Fate, Part, delay, unknown, values};
 use crate::wire::exchange::{Body, ProviderExchange, ProviderReply, RecordedRequest, TOO_LARGE};
 use crate::wire::place::ProcessingPlace;
-use crate::wire::{Operation, Route, betas, body_fields, converse, messages, pointer, target};
+use crate::wire::{Operation, Route, betas, body_fields, converse, error_reply, messages, pointer, target};
 
 /// Fields that `conversation` compares by their meaning.
 const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
@@ -118,8 +118,19 @@ fn offers_no_counts(pair: &Pair) -> bool {
 }
 
 fn never_forwarded(pair: &Pair) -> Difference {
-    let status = pair.passage.reply.as_ref().map(|reply| reply.status);
-    let answer = status.map(|status| format!("the gateway itself answered with HTTP {status}"));
+    let answer = pair.passage.reply.as_ref().map(|reply| {
+        let words = reply
+            .events
+            .first()
+            .map(|event| error_reply::message_of(&event.data));
+        match words
+            .map(str::trim)
+            .filter(|words| !words.is_empty() && reply.status >= 400)
+        {
+            Some(words) => format!("the gateway itself answered with HTTP {}: {words}", reply.status),
+            None => format!("the gateway itself answered with HTTP {}", reply.status),
+        }
+    });
     let path = pair.passage.request.path.as_str();
     Difference::of(Part::Request, name_of(pair.passage.operation), path, answer).with_fate(Fate::Dropped)
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::broken::ORDER;
+use super::broken::{ORDER, THE_ANSWER};
 use super::delay::{LONGEST_MS, TYPICAL_MS};
+use super::reply::CUT_STREAM;
 use super::request::ROUTE;
 use super::{Change, Difference, Fate, Part, SECOND_HEADER, WireDiff};
 use crate::wire::{Direction, Operation};
@@ -63,6 +64,28 @@ impl WireDiff {
             lines.push(format!("and {more} more: `wire-diff.txt`"));
         }
         lines
+    }
+}
+
+impl WireDiff {
+    /// The number of other betas, tools or breakpoints of the same request that were lost like `change`.
+    pub fn lost_like(&self, change: &Change) -> usize {
+        let key = |one: &Change| {
+            (
+                one.direction,
+                one.operation,
+                one.sent,
+                one.what.part,
+                one.what.fate,
+            )
+        };
+        let counts = matches!(change.what.part, Part::Beta | Part::Tool | Part::Breakpoint)
+            && change.what.fate == Fate::Dropped;
+        let is_like = |other: &&Change| key(other) == key(change) && other.what.path != change.what.path;
+        self.changes
+            .iter()
+            .filter(|other| counts && is_like(other))
+            .count()
     }
 }
 
@@ -207,6 +230,18 @@ impl Difference {
             }
             (Part::Event, Fate::Changed) if self.path == ORDER => {
                 Some(format!("the events are out of order: {words}"))
+            }
+            (Part::Event, Fate::Changed) if self.path.starts_with(CUT_STREAM) => Some(format!(
+                "the provider's stream was cut off, and that of the gateway was {words}"
+            )),
+            (Part::Event, Fate::Dropped) if self.path == THE_ANSWER => {
+                Some(format!("{subject} is lost: {words}"))
+            }
+            (Part::Header, Fate::Changed) if self.path == "content-encoding" => {
+                Some(format!("{}, but {words}", before?))
+            }
+            (Part::Field, Fate::Changed) if self.path == "body" => {
+                Some(format!("the body that arrived is {words}"))
             }
             (Part::Event, Fate::Changed) if before.is_none() => Some(format!("{subject} is broken: {words}")),
             (_, Fate::Moved) if before == Some(&self.path) => Some(format!("{subject} moved to `{words}`")),

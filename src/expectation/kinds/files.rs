@@ -63,7 +63,7 @@ impl FileKind {
             !arrived.iter().any(is_it)
         });
         lost.map(|(media_type, bytes)| Deviation {
-            summary: format!("the provider did not receive the {noun}"),
+            summary: format!("the {noun} did not reach the provider as it was sent"),
             expected: format!("an `{media_type}` block of these {} bytes", bytes.len()),
             actual: in_words(&arrived).unwrap_or_else(|| format!("no {noun} block; {}", outline(exchange))),
             evidence: Some(at(exchange)),

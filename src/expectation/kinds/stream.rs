@@ -121,7 +121,7 @@ fn held_back(evidence: &Evidence) -> Vec<Deviation> {
         .map(|(exchange, lockstep)| Deviation {
             summary: match wire_diff::is_shown_late(evidence, exchange) {
                 true => "Claude Code showed the stream too late".into(),
-                false => "the stream was held back on its way to Claude Code".into(),
+                false => "the stream did not reach Claude Code as it was sent".into(),
             },
             expected: format!(
                 "each of the first {} deltas to show before the provider sends the next",

@@ -121,7 +121,7 @@ impl ToolResultArrivedCheck {
         };
         let Some(result) = results.iter().find(|result| result.id == id) else {
             return Some(deviation(
-                "the tool's result did not come back to the provider",
+                "the provider did not get the tool's result under the id of its call",
                 format!(
                     "a `tool_result` for `{id}`, the provider's call of `{}`",
                     self.name

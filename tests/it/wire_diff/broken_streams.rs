@@ -52,7 +52,7 @@ fn an_unreadable_event_explains_the_losses_after_it() {
     let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" c"}}"#;
     let (half, rest) = delta.split_at(30);
     let name = "event: content_block_delta\n";
-    let no_json = "its data is no JSON: data: {";
+    let no_json = "its data is no JSON: ";
     for (text, reason) in [
         (format!("{name}data: {}\n\n", &delta[..delta.len() - 1]), no_json),
         (format!("{name}data: {half}\n\n{name}data: {rest}\n\n"), no_json),
@@ -71,6 +71,10 @@ fn an_unreadable_event_explains_the_losses_after_it() {
             "its `event:` line has another name: event: delta",
         ),
         (format!("data: {delta}\n\n"), "it has no `event:` line: data: {"),
+        (
+            format!("\u{feff}{name}data: {delta}\n\n"),
+            "a byte order mark (U+FEFF) stands before its `event:` line: ",
+        ),
         (
             format!(": keep-alive {name}data: {delta}\n\n"),
             "it has no `event:` line: ",
@@ -179,7 +183,7 @@ fn an_error_in_a_stream_explains_the_losses_after_it() {
         );
     });
     let changes = of_another_api.changes();
-    assert_starts(&changes[0], "reply 1: the answer dropped");
+    assert_starts(&changes[0], "reply 1: the answer is lost");
     assert_starts(&changes[1], "reply 1: event `without a type` added: {\"object\"");
     assert_eq!(changes.len(), 2, "{changes:?}");
     let only_an_error = Wire::one().comes_back(|events| {

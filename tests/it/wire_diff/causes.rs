@@ -355,7 +355,7 @@ fn a_body_that_nobody_can_read_heads_the_report() {
     let failure = cause::failure_of_trial(&evidence, &judgement);
     assert_eq!(
         failure.headline.as_deref(),
-        Some("request 1: field `body` changed: \"JSON\" → \"no JSON; `content-encoding` is gzip\"")
+        Some("request 1: the body that arrived is no JSON; `content-encoding` is gzip")
     );
 }
 

@@ -172,7 +172,7 @@ fn an_error_in_place_of_a_cut_has_its_words() {
     assert_eq!(
         wire.changes(),
         [
-            "reply 1: event `a cut stream made an early end` changed: \"cut off\" → \"ended by an unread error: the rest is missing\""
+            "reply 1: the provider's stream was cut off, and that of the gateway was ended by an unread error: the rest is missing"
         ]
     );
 }

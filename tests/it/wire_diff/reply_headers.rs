@@ -48,17 +48,13 @@ fn an_encoding_that_a_reply_only_claims_is_a_difference() {
     reply.wrong_encoding = Some("the body is not encoded as `gzip`".into());
     assert_eq!(
         wire.changes(),
-        [
-            "reply 1: header `content-encoding` changed: \"the gateway's header says `gzip`\" → \"the body is not encoded as `gzip`\""
-        ]
+        ["reply 1: the gateway's header says `gzip`, but the body is not encoded as `gzip`"]
     );
     let reply = wire.sent[0].reply.as_mut().unwrap();
     reply.headers.pop();
     reply.wrong_encoding = Some("the body is encoded as `br`".into());
     assert_eq!(
         wire.changes(),
-        [
-            "reply 1: header `content-encoding` changed: \"no header names an encoding\" → \"the body is encoded as `br`\""
-        ]
+        ["reply 1: no header names an encoding, but the body is encoded as `br`"]
     );
 }
