@@ -44,6 +44,8 @@ pub(super) fn events(back: &GatewayReply) -> Vec<Difference> {
 /// How much of broken data is shown, in characters.
 const END: usize = 48;
 
+const NO_JSON: &str = "its data is no JSON";
+
 /// A text that names an event of a message, but is none.
 pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
     let text = event.data.as_str()?;
@@ -78,7 +80,7 @@ pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
         (None, _) if has("event:") => "its `event:` line has another name",
         (None, _) => "it has no `event:` line",
         (_, false) => "it has no `data:` line",
-        (_, true) => "its data is no JSON",
+        (_, true) => NO_JSON,
     };
     let names_it = |line: &str| named.is_some() && line.starts_with("event:");
     let lines = text
@@ -86,8 +88,8 @@ pub(super) fn unreadable(event: &SentEvent) -> Option<Difference> {
         .filter(|line| !line.is_empty() && !names_it(line));
     let shown = lines.collect::<Vec<_>>().join(" ");
     // Data that is no JSON is wrong at its end.
-    let shown = match (named, shown.char_indices().rev().nth(END)) {
-        (Some(_), Some((start, _))) => format!("…{}", &shown[start..]),
+    let shown = match (reason == NO_JSON, shown.char_indices().rev().nth(END)) {
+        (true, Some((start, _))) => format!("…{}", &shown[start..]),
         _ => shown,
     };
     let difference = Difference::of(Part::Event, kind, Value::Null, format!("{reason}: {shown}"));

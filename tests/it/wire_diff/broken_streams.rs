@@ -72,7 +72,7 @@ fn an_unreadable_event_explains_the_losses_after_it() {
         ),
         (format!("data: {delta}\n\n"), "it has no `event:` line: data: {"),
         (
-            format!("\u{feff}{name}data: {delta}\n\n"),
+            format!(": keep-alive\n\n\u{feff}{name}data: {delta}\n\n"),
             "a byte order mark (U+FEFF) stands before its `event:` line: ",
         ),
         (
