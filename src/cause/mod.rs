@@ -6,12 +6,11 @@
 #![warn(clippy::disallowed_methods)]
 
 use crate::evidence::Evidence;
-use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{REFUSED, RUN};
 use crate::judge::Evaluation;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::text;
-use crate::wire::error_reply::message_in;
+use crate::wire::error_reply::words_in;
 use crate::wire::exchange::{Matched, ProviderExchange};
 use crate::wire::model;
 use crate::wire::refusal_rules::SIGNATURE;
@@ -100,15 +99,15 @@ fn headline(change: &Change, evidence: &Evidence, judgement: &Evaluation) -> Str
     let lost = judgement.diff.as_ref().map_or(0, |diff| diff.lost_like(change));
     let line = match lost {
         0 => change.line(),
+        1 => format!("{} (another one too)", change.line()),
         others => format!("{} ({others} others too)", change.line()),
     };
     let of_gateway = || {
         let reply = evidence.sent.get(change.sent.checked_sub(1)?)?.reply.as_ref()?;
-        let words = message_in(&reply.events);
-        (!words.is_empty()).then(|| refusal_shown(words))
+        words_in(&reply.events)
     };
     match of_gateway().filter(|_| change.is_lost_answer()) {
-        Some(words) => format!("{line}: {words}"),
+        Some(words) => format!("{line} (the gateway's own words): {words}"),
         None => line,
     }
 }

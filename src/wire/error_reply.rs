@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::Route;
 use super::exchange::SentEvent;
+use super::redaction;
 use super::reply_fields::ORGANIZATION;
+use crate::text::one_line;
 
 /// Azure's own id of a request.
 pub const APIM_REQUEST_ID: &str = "apim-request-id";
@@ -204,6 +206,14 @@ pub fn message_of(body: &Value) -> &str {
 pub fn message_in(events: &[SentEvent]) -> &str {
     events.first().map_or("", |event| message_of(&event.data))
 }
+
+/// [`message_in`] in one line, for a report. `None` if there is none.
+pub fn words_in(events: &[SentEvent]) -> Option<String> {
+    let words = redaction::of_text(message_in(events));
+    (!words.trim().is_empty()).then(|| one_line(&words, SHOWN_WORDS))
+}
+
+const SHOWN_WORDS: usize = 160;
 
 /// The statuses of a provider that is overloaded or limits requests.
 pub const SLOW_DOWN: [u16; 3] = [429, 503, 529];

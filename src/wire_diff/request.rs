@@ -119,15 +119,8 @@ fn offers_no_counts(pair: &Pair) -> bool {
 
 fn never_forwarded(pair: &Pair) -> Difference {
     let answer = pair.passage.reply.as_ref().map(|reply| {
-        let words = reply
-            .events
-            .first()
-            .map(|event| error_reply::message_of(&event.data));
-        match words
-            .map(str::trim)
-            .filter(|words| !words.is_empty() && reply.status >= 400)
-        {
-            Some(words) => format!("the gateway itself answered with HTTP {}: {words}", reply.status),
+        match error_reply::words_in(&reply.events).filter(|_| reply.status >= 400) {
+            Some(words) => format!("the gateway itself answered (HTTP {}): {words}", reply.status),
             None => format!("the gateway itself answered with HTTP {}", reply.status),
         }
     });

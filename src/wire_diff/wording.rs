@@ -1,5 +1,6 @@
 //! The wire diff in words.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -69,7 +70,7 @@ impl WireDiff {
 
 impl WireDiff {
     /// The number of other betas, tools or breakpoints of the same request that were lost like `change`.
-    pub fn lost_like(&self, change: &Change) -> usize {
+    pub fn lost_like<'a>(&'a self, change: &'a Change) -> usize {
         let key = |one: &Change| {
             (
                 one.direction,
@@ -79,13 +80,18 @@ impl WireDiff {
                 one.what.fate,
             )
         };
-        let counts = matches!(change.what.part, Part::Beta | Part::Tool | Part::Breakpoint)
-            && change.what.fate == Fate::Dropped;
-        let is_like = |other: &&Change| key(other) == key(change) && other.what.path != change.what.path;
-        self.changes
-            .iter()
-            .filter(|other| counts && is_like(other))
-            .count()
+        // Of `Bash.description`, the tool.
+        let name = |one: &'a Change| match one.what.part {
+            Part::Tool => one.what.path.split('.').next().unwrap_or_default(),
+            _ => one.what.path.as_str(),
+        };
+        if !matches!(change.what.part, Part::Beta | Part::Tool | Part::Breakpoint)
+            || change.what.fate != Fate::Dropped
+        {
+            return 0;
+        }
+        let like = self.changes.iter().filter(|other| key(other) == key(change));
+        like.map(name).collect::<BTreeSet<_>>().len().saturating_sub(1)
     }
 }
 
