@@ -160,6 +160,7 @@ async fn run_campaign(
         mutants: true,
     };
     let session = Session::start(&options, progress::on_standard_error().as_ref()).await?;
+    let known = known.only(session.versions());
     let campaign = Campaign {
         project,
         proxy_config: &proxy_config,

@@ -162,6 +162,15 @@ impl KnownFindings {
         self.findings.iter().filter(covers).collect()
     }
 
+    /// Without the declarations for other versions. A mutant that breaks what another version breaks is caught only so.
+    pub fn only(&self, versions: Versions<'_>) -> Self {
+        let findings = self.covering(versions).into_iter().cloned().collect();
+        Self {
+            findings,
+            ..self.clone()
+        }
+    }
+
     /// The status of a finding, and the declaration that matches it: one that covers the versions before one that does not.
     pub fn status(
         &self,

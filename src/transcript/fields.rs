@@ -1,4 +1,8 @@
-//! The names of the fields of events.
+//! The names of the fields of events, and their types.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// The fields of all events of recorded runs of Claude Code 2.1.327, those that
 /// <https://docs.claude.com/en/api/agent-sdk/typescript> describes besides, and those of messages and their events in the official
@@ -51,6 +55,16 @@ const FIELDS: &str = "\
     ultrathink_typed_raises unset url url_sources usage use_cache user user_input user_location utilization \
     uuid uuids version view_mode wait web_fetch_requests web_search_requests webSearchRequests zoom";
 
+/// The types and subtypes of events, blocks and deltas, from the same sources.
+const TYPES: &str = "\
+    api_retry assistant auth_status auto_mode base64 citations_delta compact_boundary content_block_delta \
+    content_block_start content_block_stop document error error_during_execution error_max_budget_usd \
+    error_max_structured_output_retries error_max_turns files_persisted hook_progress hook_response hook_started image init \
+    input_json_delta message message_delta message_start message_stop ping rate_limit_event redacted_thinking result \
+    server_tool_use signature_delta status stream_event success system task_notification task_progress task_started \
+    text text_delta thinking thinking_delta tool_progress tool_reference tool_result tool_use tool_use_summary \
+    user web_search_tool_result";
+
 /// The fields below which a tool, a schema or a gateway chooses the names.
 const FREE: [&str; 7] = [
     "input",
@@ -84,7 +98,7 @@ pub fn misspelt(path: &str) -> Option<(&str, &'static str)> {
                     .find(|character| !is_of_name(character))
                     .unwrap_or(after.len());
                 let (name, then) = after.split_at(end);
-                if let Some(right) = meant(name).filter(|_| free_at.is_none()) {
+                if let Some(right) = meant(name, FIELDS).filter(|_| free_at.is_none()) {
                     return Some((name, right));
                 }
                 if FREE.contains(&name) {
@@ -99,9 +113,18 @@ pub fn misspelt(path: &str) -> Option<(&str, &'static str)> {
     None
 }
 
-/// The field that an unknown `name` is likely to mean: two letters are wrong at most.
-fn meant(name: &str) -> Option<&'static str> {
-    let fields = || FIELDS.split_whitespace();
+/// The first type or subtype that a filter of the JSONPath `path` compares with and that is a misspelt one, with the right one. A
+/// type in double quotes is not checked.
+pub fn misspelt_type(path: &str) -> Option<(&str, &'static str)> {
+    static COMPARED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\.(?:sub)?type\s*==\s*'([^']*)'").expect("a constant expression"));
+    let mut types = COMPARED.captures_iter(path).filter_map(|found| found.get(1));
+    types.find_map(|found| Some((found.as_str(), meant(found.as_str(), TYPES)?)))
+}
+
+/// The name of `known` that an unknown `name` is likely to mean: two letters are wrong at most.
+fn meant(name: &str, known: &'static str) -> Option<&'static str> {
+    let fields = || known.split_whitespace();
     if name.len() < 3 || fields().any(|field| field == name) {
         return None;
     }
@@ -112,7 +135,27 @@ fn meant(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::misspelt;
+    use super::{misspelt, misspelt_type};
+
+    #[test]
+    fn only_a_misspelt_type_is_found() {
+        for (path, found) in [
+            ("$[?@.type == 'reslt'].result", Some(("reslt", "result"))),
+            (
+                "$[?@.type == 'system' && @.subtype == 'api_rety']",
+                Some(("api_rety", "api_retry")),
+            ),
+            ("$[?@.type == \"reslt\"].result", None),
+            ("$[?@.type == 'heron'].result", None),
+            (
+                "$[?@.type == 'stream_event'].event.delta[?@.type == 'text_delta']",
+                None,
+            ),
+            ("$[?@.name == 'reslt']", None),
+        ] {
+            assert_eq!(misspelt_type(path), found, "{path}");
+        }
+    }
 
     #[test]
     fn only_a_misspelt_field_is_found() {

@@ -10,7 +10,7 @@ mod stream;
 use serde_json::{Value, json};
 
 pub use answer::{Answer, AnswerBlock, Delta, DeltaKind};
-pub use fields::misspelt;
+pub use fields::{misspelt, misspelt_type};
 pub use stream::StreamProblem;
 
 use crate::wire::Usage;

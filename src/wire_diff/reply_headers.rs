@@ -46,7 +46,7 @@ pub(super) fn encoding(back: &GatewayReply) -> Option<Difference> {
     let problem = back.wrong_encoding.as_deref()?;
     let claimed = back.header("content-encoding").map_or_else(
         || "no header names an encoding".to_owned(),
-        |claimed| format!("the gateway's header says `{claimed}`"),
+        |claimed| format!("the header `content-encoding` says `{claimed}`"),
     );
     Some(Difference::of(Part::Header, "content-encoding", claimed, problem).with_fate(Fate::Changed))
 }

@@ -10,7 +10,7 @@ use crate::expectation::claude_side::{deviations, line_of_transcript};
 use crate::expectation::interest::Interest;
 use crate::expectation::matcher::MatchError;
 use crate::expectation::{Checker, Deviation, Matcher, MatcherForm, Ruling, Scene, value_tree};
-use crate::transcript::misspelt;
+use crate::transcript::{misspelt, misspelt_type};
 use crate::wire::script::Prompt;
 use crate::wire_diff::Part;
 
@@ -51,6 +51,12 @@ impl Kind for EventCheck {
             let message = format!("Claude Code prints no field `{name}`");
             let hint =
                 format!("did you mean `{right}`? If it is a field of another version, write `['{name}']`");
+            checker.reader.hinted(&path.then("path"), message, hint);
+        }
+        if let Some((name, right)) = misspelt_type(&form.path) {
+            let message = format!("Claude Code prints nothing of the type `{name}`");
+            let hint =
+                format!("did you mean `{right}`? If it is a type of another version, write it in double quotes");
             checker.reader.hinted(&path.then("path"), message, hint);
         }
         let value = form.value.resolve(checker, &path.then("value"));

@@ -202,6 +202,15 @@ fn mistakes_in_expectations_are_explained() {
             ],
         ),
         (
+            "a type that no event has",
+            and("  e:\n    event: { path: \"$[?@.type == 'reslt'].result\", value: { exists: true } }\n"),
+            &[
+                "8:20 expect.e.event.path",
+                "Claude Code prints nothing of the type `reslt`",
+                "did you mean `result`?",
+            ],
+        ),
+        (
             "the events of a prompt that the cell does not have",
             and("  e:\n    event: { path: $, prompt: 2, value: { equals: 1 } }\n"),
             &["8:31", "there is no prompt 2: the cell has 1", "allowed: 1"],

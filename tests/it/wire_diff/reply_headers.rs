@@ -48,7 +48,7 @@ fn an_encoding_that_a_reply_only_claims_is_a_difference() {
     reply.wrong_encoding = Some("the body is not encoded as `gzip`".into());
     assert_eq!(
         wire.changes(),
-        ["reply 1: the gateway's header says `gzip`, but the body is not encoded as `gzip`"]
+        ["reply 1: the header `content-encoding` says `gzip`, but the body is not encoded as `gzip`"]
     );
     let reply = wire.sent[0].reply.as_mut().unwrap();
     reply.headers.pop();
