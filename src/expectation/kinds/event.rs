@@ -55,8 +55,9 @@ impl Kind for EventCheck {
         }
         if let Some((name, right)) = misspelt_type(&form.path) {
             let message = format!("Claude Code prints nothing of the type `{name}`");
-            let hint =
-                format!("did you mean `{right}`? If it is a type of another version, write it in double quotes");
+            let hint = format!(
+                "did you mean `{right}`? If it is a type of another version, write it in double quotes"
+            );
             checker.reader.hinted(&path.then("path"), message, hint);
         }
         let value = form.value.resolve(checker, &path.then("value"));
