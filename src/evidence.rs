@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::transcript::{Event, TimedEvent, Transcript};
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::secrets::Secrets;
-use crate::wire::{Usage, redaction, reply_id};
+use crate::wire::{Operation, Usage, redaction, reply_id};
 
 /// The names of the files in a trial's evidence folder.
 pub mod file {
@@ -99,7 +99,7 @@ impl Evidence {
     pub fn offers_no_counts(&self) -> bool {
         self.counted
             .as_ref()
-            .is_some_and(|reply| matches!(reply.status, 404 | 501))
+            .is_some_and(|reply| Operation::CountTokens.is_not_offered(reply.status))
     }
 
     /// Whether the provider was the simulator.

@@ -93,8 +93,8 @@ pub fn failure_of_trial(evidence: &Evidence, judgement: &Evaluation) -> Failure 
     }
 }
 
-/// The line of `change`. Where the gateway made an error of an answer, its own words follow; where all betas are lost, their
-/// number.
+/// The line of `change`. The number of others lost like it follows, or the gateway's own words where it made an error of an
+/// answer.
 fn headline(change: &Change, evidence: &Evidence, judgement: &Evaluation) -> String {
     let lost = judgement.diff.as_ref().map_or(0, |diff| diff.lost_like(change));
     let line = match lost {

@@ -99,6 +99,14 @@ pub enum Operation {
     Unknown,
 }
 
+impl Operation {
+    /// Whether a gateway that answers with `status` says that it does not have this operation. Only token counts are optional
+    /// (llm-gateway-protocol#optional-endpoints-and-startup-traffic).
+    pub fn is_not_offered(self, status: u16) -> bool {
+        self == Self::CountTokens && matches!(status, 404 | 501)
+    }
+}
+
 /// Token counts of one answer, in the Messages API's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {

@@ -41,18 +41,24 @@ pub(super) fn differences(sent: Prompt<'_>, arrived: Prompt<'_>) -> Vec<Differen
 
 /// Joins a lost breakpoint and an added one with the same lifetime.
 fn moved_breakpoint(found: &mut Vec<Difference>) {
-    let is = |one: &Difference, fate| (one.part, one.fate) == (Part::Breakpoint, fate);
-    let places = [Fate::Dropped, Fate::Added].map(|fate| {
-        let of_fate: Vec<usize> = (0..found.len()).filter(|at| is(&found[*at], fate)).collect();
-        of_fate
-    });
-    if let [[lost], [added]] = [&places[0][..], &places[1][..]]
-        && found[*lost].before == found[*added].after
-    {
-        let (from, to) = (found[*lost].path.clone(), found[*added].path.clone());
-        found[*lost] = Difference::of(Part::Breakpoint, &from, from.as_str(), to).with_fate(Fate::Moved);
-        found.remove(*added);
+    let Some(lost) = only_breakpoint(found, Fate::Dropped) else {
+        return;
+    };
+    let Some(added) = only_breakpoint(found, Fate::Added) else {
+        return;
+    };
+    if found[lost].before == found[added].after {
+        let (from, to) = (found[lost].path.clone(), found[added].path.clone());
+        found[lost] = Difference::of(Part::Breakpoint, &from, from.as_str(), to).with_fate(Fate::Moved);
+        found.remove(added);
     }
+}
+
+/// The index of the one breakpoint with this fate.
+fn only_breakpoint(found: &[Difference], fate: Fate) -> Option<usize> {
+    let is_it = |one: &Difference| (one.part, one.fate) == (Part::Breakpoint, fate);
+    let first = found.iter().position(is_it)?;
+    (found.iter().rposition(is_it) == Some(first)).then_some(first)
 }
 
 fn items(

@@ -50,7 +50,7 @@ const ATTRIBUTION_HEADERS: &str = "x-claude-code-";
 /// Headers of InvokeModel that change its answer, or where and how it is processed.
 ///
 /// Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html>
-pub(super) const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 4] = [
     "x-amzn-bedrock-guardrailidentifier",
     "x-amzn-bedrock-guardrailversion",
     "x-amzn-bedrock-performanceconfig-latency",

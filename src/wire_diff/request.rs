@@ -110,11 +110,10 @@ pub(super) fn name_of(operation: Operation) -> &'static str {
     }
 }
 
-/// Whether the gateway answered that it has no token counts, which are optional
-/// (llm-gateway-protocol#optional-endpoints-and-startup-traffic). The row about them says what is lost.
+/// Whether the gateway answered that it has no token counts. The row about them says what is lost.
 fn offers_no_counts(pair: &Pair) -> bool {
-    let status = pair.passage.reply.as_ref().map(|reply| reply.status);
-    pair.passage.operation == Operation::CountTokens && matches!(status, Some(404 | 501))
+    let reply = pair.passage.reply.as_ref();
+    reply.is_some_and(|reply| pair.passage.operation.is_not_offered(reply.status))
 }
 
 fn never_forwarded(pair: &Pair) -> Difference {

@@ -383,31 +383,40 @@ fn results(message: &Message) -> Vec<(usize, &str)> {
         .collect()
 }
 
-/// The index of the message with the last `compaction` block, or 0. What stands before the block is ignored.
+/// Each block, with the index of its message and its index there.
+fn indexed_blocks(messages: &[Message]) -> impl Iterator<Item = ((usize, usize), &Block)> {
+    let messages = messages.iter().enumerate();
+    messages.flat_map(|(index, message)| {
+        let blocks = message.content.iter().enumerate();
+        blocks.map(move |(place, block)| ((index, place), block))
+    })
+}
+
+/// Where the last `compaction` block stands. What stands before it is ignored.
 ///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/compaction
-fn compacted(messages: &[Message]) -> usize {
-    let is_summary = |block: &Block| block.content.kind() == "compaction";
-    let last = messages
-        .iter()
-        .rposition(|message| message.content.iter().any(is_summary));
-    last.unwrap_or_default()
+fn last_summary(messages: &[Message]) -> Option<(usize, usize)> {
+    let summaries = indexed_blocks(messages).filter(|(_, block)| block.content.kind() == "compaction");
+    summaries.map(|(at, _)| at).last()
+}
+
+/// The messages from the one with the last `compaction` block, with their indexes.
+fn kept_messages(messages: &[Message]) -> impl Iterator<Item = (usize, &Message)> {
+    let from = last_summary(messages).map_or(0, |(index, _)| index);
+    messages.iter().enumerate().skip(from)
 }
 
 /// The blocks after the last `compaction` block.
-fn kept_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a Block)> + use<'a> {
-    let blocks: Vec<_> = subject.blocks().collect();
-    let is_summary = |(_, block): &(String, &Block)| block.content.kind() == "compaction";
-    let from = blocks.iter().rposition(is_summary).map_or(0, |at| at + 1);
-    blocks.into_iter().skip(from)
+fn kept_blocks(messages: &[Message]) -> impl Iterator<Item = ((usize, usize), &Block)> {
+    let summary = last_summary(messages);
+    indexed_blocks(messages).filter(move |(at, _)| Some(*at) > summary)
 }
 
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls; Converse:
 /// https://github.com/camel-ai/camel/issues/3954
 fn tool_results_missing(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
-    let kept = messages.iter().enumerate().skip(compacted(messages));
-    let (index, missing) = kept.into_iter().find_map(|(index, message)| {
+    let (index, missing) = kept_messages(messages).find_map(|(index, message)| {
         let answered = messages.get(index + 1).map(results).unwrap_or_default();
         let missing: Vec<&str> = calls(message)
             .into_iter()
@@ -428,7 +437,7 @@ fn tool_results_missing(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
 fn tool_results_surplus(subject: &Subject) -> Option<ErrorReply> {
     let messages = &subject.message()?.messages;
-    for (index, message) in messages.iter().enumerate().skip(compacted(messages)) {
+    for (index, message) in kept_messages(messages) {
         let called = match index.checked_sub(1) {
             Some(previous) => calls(&messages[previous]),
             None => Vec::new(),
@@ -509,10 +518,8 @@ fn server_results_missing(subject: &Subject) -> Option<ErrorReply> {
         .filter_map(|(_, block)| server_result(block))
         .collect();
     let is_owed = |block: &Block| server_call(block).is_some_and(|id| !answered.contains(id));
-    let (index, call) = kept_blocks(subject).find_map(|(place, block)| {
-        let index: usize = place.split('.').nth(1)?.parse().ok()?;
-        (index < last && is_owed(block)).then_some((index, block))
-    })?;
+    let ((index, _), call) =
+        kept_blocks(messages).find(|((index, _), block)| *index < last && is_owed(block))?;
     let Content::Other(call) = &call.content else {
         return None;
     };
@@ -534,17 +541,17 @@ fn server_results_missing(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://github.com/anthropics/claude-code/issues/65726
 fn server_results_surplus(subject: &Subject) -> Option<ErrorReply> {
     let mut called = HashSet::new();
-    let (place, block, id) = kept_blocks(subject).find_map(|(place, block)| {
+    let ((index, place), block, id) = kept_blocks(&subject.message()?.messages).find_map(|(at, block)| {
         called.extend(server_call(block));
         let id = server_result(block).filter(|id| !called.contains(id))?;
-        Some((place, block, id))
+        Some((at, block, id))
     })?;
     if subject.is_count() {
         return None;
     }
     let kind = block.content.kind();
     subject.invalid(format!(
-        "{place}: unexpected `tool_use_id` found in `{kind}` blocks: {id}. Each `{kind}` block must have a corresponding \
+        "messages.{index}.content.{place}: unexpected `tool_use_id` found in `{kind}` blocks: {id}. Each `{kind}` block must have a corresponding \
          `server_tool_use` block before it."
     ))
 }

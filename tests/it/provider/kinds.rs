@@ -313,11 +313,7 @@ async fn a_request_without_a_model_is_no_unknown_model() {
             if let Some(model) = &model {
                 body["model"] = model.clone();
             }
-            let request = gateway
-                .post(path, &body)
-                .header("x-api-key", &gateway.simulator.credentials().anthropic_api_key)
-                .header("anthropic-version", "2023-06-01");
-            let reply = request.send().await.unwrap();
+            let reply = gateway.anthropic(path, &body).send().await.unwrap();
             assert_eq!(reply.status(), StatusCode::BAD_REQUEST, "{words}");
             let error: Value = reply.json().await.unwrap();
             assert_eq!(error["error"]["message"], words);

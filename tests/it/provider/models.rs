@@ -120,10 +120,7 @@ async fn an_unknown_model_is_refused_in_the_providers_shape() {
     let body = prompt(new_key());
     let mut anthropic = body.clone();
     anthropic["model"] = json!("claude-nonexistent-9");
-    let anthropic = gateway
-        .post("/v1/messages", &anthropic)
-        .header("x-api-key", &gateway.simulator.credentials().anthropic_api_key)
-        .header("anthropic-version", "2023-06-01");
+    let anthropic = gateway.anthropic("/v1/messages", &anthropic);
     let reply = anthropic.send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::NOT_FOUND);
     let error: Value = reply.json().await.unwrap();

@@ -290,10 +290,7 @@ async fn a_token_count_equals_the_usage() {
                 let mut body = prompt(key);
                 body["model"] = json!(MODEL);
                 body.as_object_mut().unwrap().remove("max_tokens");
-                gateway
-                    .post("/v1/messages/count_tokens", &body)
-                    .header("x-api-key", &gateway.simulator.credentials().anthropic_api_key)
-                    .header("anthropic-version", "2023-06-01")
+                gateway.anthropic("/v1/messages/count_tokens", &body)
             }
             Route::Azure | Route::BedrockMantle => {
                 let mut request = gateway.ask(route, false, &prompt(key)).build().unwrap();

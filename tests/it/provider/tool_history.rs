@@ -201,7 +201,6 @@ async fn deferred_tools_are_not_cached_and_never_all() {
 #[tokio::test]
 async fn what_stands_before_a_summary_is_ignored() {
     let gateway = Gateway::start().await;
-    let key = &gateway.simulator.credentials().anthropic_api_key;
     let summary = || json!({"type": "compaction", "content": "They greeted each other."});
     let asked = || user(json!([words()]));
     let open = [
@@ -231,10 +230,8 @@ async fn what_stands_before_a_summary_is_ignored() {
             "tools": [{"name": "Bash", "input_schema": {"type": "object"}}],
             "context_management": {"edits": [{"type": "compact_20260112"}]},
         });
-        let request = gateway.post("/v1/messages", &body).header("x-api-key", key);
-        let request = request
-            .header("anthropic-version", "2023-06-01")
-            .header("anthropic-beta", "compact-2026-01-12");
+        let request = gateway.anthropic("/v1/messages", &body);
+        let request = request.header("anthropic-beta", "compact-2026-01-12");
         let reply = request.send().await.unwrap();
         // No rule refuses it.
         assert_has(
@@ -247,7 +244,6 @@ async fn what_stands_before_a_summary_is_ignored() {
 #[tokio::test]
 async fn token_counts_accept_any_history() {
     let gateway = Gateway::start().await;
-    let key = &gateway.simulator.credentials().anthropic_api_key;
     let asked = || user(json!([words()]));
     let deferred = json!({"name": "far", "input_schema": {"type": "object"}, "defer_loading": true});
     for (messages, tools) in [
@@ -262,14 +258,8 @@ async fn token_counts_accept_any_history() {
         (json!([asked()]), json!([deferred])),
     ] {
         let body = json!({"model": MODEL, "messages": messages, "tools": tools});
-        let request = gateway
-            .post("/v1/messages/count_tokens", &body)
-            .header("x-api-key", key);
-        let reply = request
-            .header("anthropic-version", "2023-06-01")
-            .send()
-            .await
-            .unwrap();
+        let request = gateway.anthropic("/v1/messages/count_tokens", &body);
+        let reply = request.send().await.unwrap();
         assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
     }
     let turns =

@@ -91,6 +91,13 @@ impl Gateway {
         self.client.get(format!("{}{path}", self.simulator.base_url()))
     }
 
+    /// A request in the form of Anthropic's API.
+    pub fn anthropic(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.post(path, body)
+            .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
+            .header("anthropic-version", "2023-06-01")
+    }
+
     pub fn signed(&self, path: &str, body: &Value) -> RequestBuilder {
         self.signed_at(Utc::now(), path, body)
     }
@@ -156,9 +163,7 @@ impl Gateway {
             Route::Anthropic => {
                 body["model"] = json!(spelling);
                 body["stream"] = json!(stream);
-                self.post("/v1/messages", &body)
-                    .header("x-api-key", &self.simulator.credentials().anthropic_api_key)
-                    .header("anthropic-version", "2023-06-01")
+                self.anthropic("/v1/messages", &body)
             }
             Route::BedrockInvoke => {
                 version("bedrock-2023-05-31");
