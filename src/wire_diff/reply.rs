@@ -1,9 +1,9 @@
 //! Differences between a provider's reply and the reply that Claude Code received.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::broken::{ERROR, THE_ANSWER};
 use super::conversation::within_block;
@@ -290,7 +290,15 @@ fn no_message(given: &ProviderReply, back: &GatewayReply) -> Option<Difference> 
     }
     let sent = format!("a message in {} events", given.events.len());
     let came = match back.events.as_slice() {
-        [body] if !back.stream => format!("no message: {}", clipped(&body.data.to_string())),
+        [body] if !back.stream => match body.data.get("content") {
+            Some(content) if !content.is_array() => {
+                format!(
+                    "a message whose `content` is no list: {}",
+                    clipped(&content.to_string())
+                )
+            }
+            _ => format!("no message: {}", clipped(&body.data.to_string())),
+        },
         events => format!("{} events without a message", events.len()),
     };
     Some(Difference::of(Part::Event, THE_ANSWER, sent, came).with_fate(Fate::Dropped))
@@ -438,19 +446,28 @@ fn outline(
         within.extend(same.iter().flat_map(|(_, new)| compare(*index, block, new)));
         same.is_none()
     });
-    let lost: BTreeSet<&String> = rest.iter().map(|(_, (kind, _))| kind).collect();
-    let added: BTreeSet<&String> = gained.iter().map(|(kind, _)| kind).collect();
-    let outline =
-        |path: String, fate| Difference::of(Part::Block, path, before.clone(), after.clone()).with_fate(fate);
-    let (kinds, fate) = match (lost.is_empty(), added.is_empty()) {
-        (true, true) => return [vec![outline("content".to_owned(), Fate::Moved)], within].concat(),
-        (true, false) => (added, Fate::Added),
-        (false, true) => (lost, Fate::Dropped),
-        (false, false) => (lost, Fate::Changed),
+    if rest.is_empty() && gained.is_empty() {
+        let moved = Difference::of(Part::Block, "content", before, after).with_fate(Fate::Moved);
+        return [vec![moved], within].concat();
+    }
+    let lost: Vec<_> = rest.into_iter().map(|(_, block)| block.clone()).collect();
+    // A block that another one replaced is shown with its type.
+    let whole = |(kind, content): &(String, Value)| {
+        let mut fields = Map::from_iter([("type".to_owned(), json!(kind))]);
+        fields.extend(content.as_object().cloned().unwrap_or_default());
+        Value::Object(fields)
     };
-    let outlines = kinds
-        .iter()
-        .map(|kind| outline(format!("content ({kind})"), fate));
+    let named = if lost.is_empty() { &gained } else { &lost };
+    let mut kinds = HashSet::new();
+    let first_of_kind = named.iter().filter(|(kind, _)| kinds.insert(kind));
+    let outlines = first_of_kind.map(|block| {
+        let (before, after) = match (lost.is_empty(), gained.first()) {
+            (true, _) => (Value::Null, block.1.clone()),
+            (false, None) => (block.1.clone(), Value::Null),
+            (false, Some(new)) => (whole(block), whole(new)),
+        };
+        Difference::of(Part::Block, format!("content ({})", block.0), before, after)
+    });
     outlines.chain(within).collect()
 }
 

@@ -57,8 +57,27 @@ fn walk(part: Part, path: &str, before: &Value, after: &Value, found: &mut Vec<D
                 walk(part, &format!("{path}[{index}]"), old, new, found);
             }
         }
-        _ => found.push(Difference::of(part, path, before.clone(), after.clone())),
+        _ => match (objects_missing(before, after), objects_missing(after, before)) {
+            (Some(lost), _) => found.extend(lost.into_iter().map(|(index, item)| {
+                Difference::of(part, &format!("{path}[{index}]"), item.clone(), Value::Null)
+            })),
+            (_, Some(added)) => found.extend(added.into_iter().map(|(index, item)| {
+                Difference::of(part, &format!("{path}[{index}]"), Value::Null, item.clone())
+            })),
+            _ => found.push(Difference::of(part, path, before.clone(), after.clone())),
+        },
     }
+}
+
+/// The objects of the list `whole` that its part `rest` lacks, with their indexes. `None` if `rest` is empty or no part of it.
+fn objects_missing<'a>(whole: &'a Value, rest: &Value) -> Option<Vec<(usize, &'a Value)>> {
+    let mut rest = rest.as_array().filter(|rest| !rest.is_empty())?.iter().peekable();
+    let items = whole.as_array()?.iter().enumerate();
+    let missing: Vec<_> = items
+        .filter(|(_, item)| rest.next_if_eq(item).is_none())
+        .collect();
+    let are_objects = missing.iter().all(|(_, item)| item.is_object());
+    (rest.peek().is_none() && are_objects).then_some(missing)
 }
 
 #[cfg(test)]
@@ -76,5 +95,28 @@ mod tests {
         assert_eq!(paths, ["b.c[1]", "gone", "new"]);
         assert_eq!(found[1].after, None);
         assert_eq!(found[2].before, None);
+    }
+
+    #[test]
+    fn an_object_that_a_list_lost_or_got_is_named() {
+        let (text, image, file) = (json!({"text": "x"}), json!({"image": 1}), json!({"file": 2}));
+        let all = json!([text, image, file]);
+        let paths = |before: &Value, after: &Value| -> Vec<String> {
+            let found = of_value(Part::Block, "content", before, after).into_iter();
+            found.map(|one| format!("{:?} {}", one.fate, one.path)).collect()
+        };
+        assert_eq!(paths(&all, &json!([text, file])), ["Dropped content[1]"]);
+        assert_eq!(
+            paths(&json!([image]), &all),
+            ["Added content[0]", "Added content[2]"]
+        );
+        // Nothing is left, other objects came, or the items are texts.
+        for (before, after) in [
+            (&all, &json!([])),
+            (&all, &json!([file, text])),
+            (&json!(["a", "b"]), &json!(["a"])),
+        ] {
+            assert_eq!(paths(before, after), ["Changed content"]);
+        }
     }
 }

@@ -411,49 +411,61 @@ fn a_lost_block_has_its_kind() {
         let other = Wire::of(&[(body(), came)]);
         let lines = wire
             .comes_back(|events| *events = other.exchanges[0].reply.events.clone())
-            .changes()
-            .into_iter()
-            .filter(|line| line.contains("block `"));
-        lines
-            .map(|line| {
-                line.trim_start_matches("reply 1: block ")
-                    .split(": ")
-                    .next()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect::<Vec<_>>()
+            .changes();
+        let blocks = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("reply 1: block "));
+        blocks.map(str::to_owned).collect::<Vec<_>>()
     };
     let (one, two) = (text("one"), text("two"));
     let all = [&thinking, &redacted, &one];
     assert_eq!(
         came(&all, &[&thinking, &one]),
-        ["`content (redacted_thinking)` dropped"]
+        [r#"`content (redacted_thinking)` dropped: {"data":"x"}"#]
     );
     assert_eq!(
         came(&all, &[&thinking, &one, &two]),
-        ["`content (redacted_thinking)` changed"]
+        [
+            r#"`content (redacted_thinking)` changed: {"type":"redacted_thinking","data":"x"} → {"type":"text","text":"two"}"#
+        ]
     );
     assert_eq!(
         came(&all, &[]),
         [
-            "`content (redacted_thinking)` dropped",
-            "`content (text)` dropped",
-            "`content (thinking)` dropped",
+            r#"`content (thinking)` dropped: {"thinking":"hm","signature":"s"}"#,
+            r#"`content (redacted_thinking)` dropped: {"data":"x"}"#,
+            r#"`content (text)` dropped: {"text":"one"}"#,
         ]
     );
     assert_eq!(
         came(&all, &[&thinking, &two]),
         [
-            "`content (redacted_thinking)` dropped",
-            "`content[2] (text).text` changed",
+            r#"`content (redacted_thinking)` dropped: {"data":"x"}"#,
+            r#"`content[2] (text).text` changed: "one" → "two""#,
         ]
     );
     assert_eq!(
         came(&[&one, &call], &[&one, &two, &call]),
-        ["`content (text)` added"]
+        [r#"`content (text)` added: {"text":"two"}"#]
     );
-    assert_eq!(came(&[&one, &call], &[&call, &one]), ["`content` moved"]);
+    assert_eq!(
+        came(&[&one, &call], &[&call, &one]),
+        [r#"`content` moved: ["text","tool_use"] → ["tool_use","text"]"#]
+    );
+}
+
+#[test]
+fn an_answer_whose_content_is_no_list_says_so() {
+    let mut wire = Wire::of(&[(body(), json!([{"type": "text", "text": "pong"}]))]);
+    let reply = wire.sent[0].reply.as_mut().unwrap();
+    reply.stream = false;
+    reply.events = vec![SentEvent {
+        at_ms: 0,
+        data: json!({"type": "message", "content": "pong"}),
+    }];
+    let changes = wire.changes();
+    let wanted = "reply 1: the answer is lost: a message whose `content` is no list: \"pong\"";
+    assert!(changes.contains(&wanted.to_owned()), "{changes:#?}");
 }
 
 /// A single ping at the start says nothing.
