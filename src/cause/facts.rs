@@ -143,6 +143,9 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
     let sent = last.reply.status;
     match &last.matched {
         Matched::Rejected { rule } => {
+            if let Some(other) = another_model(judgement, &asked) {
+                return other;
+            }
             // Claude Code may have sent it again.
             let same = asked
                 .iter()
@@ -423,6 +426,13 @@ fn refused_directly(evidence: &Evidence) -> Option<Diagnosis> {
     transient.next()
 }
 
+/// The gateway asked another model. What one model takes, another one refuses. A model that the provider does not have is refused
+/// for its name.
+fn another_model(judgement: &Evaluation, asked: &[&ProviderExchange]) -> Option<Diagnosis> {
+    let is_unknown = |exchange: &&ProviderExchange| is_refused(&exchange.matched);
+    (judgement.asks_for_another_model() && !asked.iter().any(is_unknown)).then(traces::other_model)
+}
+
 /// What both sides of a run with an answer prove about the gateway.
 fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis> {
     let asked = asked(evidence);
@@ -435,10 +445,8 @@ fn proven_fault(evidence: &Evidence, judgement: &Evaluation) -> Option<Diagnosis
     if asked.is_empty() && error.is_some() {
         return Some(nothing_arrived(evidence, error));
     }
-    // What one model takes, another one refuses. A model that the provider does not have is refused for its name.
-    let is_unknown = |exchange: &&ProviderExchange| is_refused(&exchange.matched);
-    if judgement.asks_for_another_model() && !asked.iter().any(is_unknown) {
-        return Some(traces::other_model());
+    if let Some(other) = another_model(judgement, &asked) {
+        return Some(other);
     }
     let refused = asked.iter().find_map(|exchange| match &exchange.matched {
         Matched::Rejected { rule } => {

@@ -90,7 +90,9 @@ pub(super) fn refused_as_sent(
         return None;
     }
     let diff = judgement.diff.as_ref()?;
-    let is_changed = diff.changes.iter().any(|change| {
+    // What the gateway is known to change may be refused too.
+    let whole = judgement.whole_diff.as_ref().unwrap_or(diff);
+    let is_changed = whole.changes.iter().any(|change| {
         change.direction == Direction::Request
             && (change.exchange == Some(exchange.number) || change.exchange.is_none())
     });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, Utc};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,6 +57,9 @@ pub struct PriceForm {
     pub long_prompt_factor: Option<f64>,
 }
 
+/// The least price in US dollars for a million tokens. A lower one is rather the price of one token.
+const LEAST: f64 = 0.001;
+
 /// A prompt of more tokens has another price, where a model has two.
 const LONG_PROMPT: u64 = 100_000;
 
@@ -87,9 +90,15 @@ impl Prices {
         let form = PricesForm::deserialize(node.to_json())
             .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
         let mut reader = Reader::new(&node);
-        if NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
-            let error = reader.at(&KeyPath::of("as_of"), format!("`{}` is no day", form.as_of));
-            reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
+        // Somewhere it may be tomorrow already.
+        let tomorrow = Utc::now().date_naive() + Days::new(1);
+        let wrong = match NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d") {
+            Ok(day) => (day > tomorrow).then_some("is in the future"),
+            Err(_) => Some("is no day"),
+        };
+        if let Some(wrong) = wrong {
+            let error = reader.at(&KeyPath::of("as_of"), format!("`{}` {wrong}", form.as_of));
+            reader.report(error.allowed("the day on which the prices were read, such as `2026-11-27`"));
         }
         for (name, price) in &form.models {
             let path = KeyPath::of("models").then(name);
@@ -103,9 +112,31 @@ impl Prices {
                 ("cache_read", price.cache_read),
                 ("output", price.output),
             ];
-            for (part, _) in parts.into_iter().filter(|(_, dollars)| *dollars <= 0.0) {
-                let error = reader.at(&path.then(part), format!("`{part}` of `{name}` costs nothing"));
-                reader.report(error.allowed("a price over 0"));
+            for (part, dollars) in parts.into_iter().filter(|(_, dollars)| *dollars < LEAST) {
+                let error = reader.at(
+                    &path.then(part),
+                    format!("`{part}` of `{name}` costs {dollars}, almost nothing"),
+                );
+                reader.report(error.allowed(format!("US dollars for a million tokens, at least {LEAST}")));
+            }
+            let input = price.input;
+            for (part, is_wrong, allowed) in [
+                (
+                    "cache_write",
+                    price.cache_write < input,
+                    "at least the price of `input`",
+                ),
+                (
+                    "cache_read",
+                    price.cache_read > input,
+                    "at most the price of `input`",
+                ),
+                ("output", price.output < input, "at least the price of `input`"),
+            ] {
+                if is_wrong {
+                    let text = format!("`{part}` of `{name}` does not fit to `input`, which costs {input}");
+                    reader.report(reader.at(&path.then(part), text).allowed(allowed));
+                }
             }
         }
         for (name, factor) in &form.factors {
@@ -212,8 +243,25 @@ mod tests {
             ),
             ("as_of: today", "as_of: '2026-11-27'", "as_of"),
             ("'2026-99-99'", "'2026-11-27'", "`2026-99-99` is no day"),
+            ("'2999-01-01'", "'2026-11-27'", "`2999-01-01` is in the future"),
+            ("input: 0.000001,", "input: 1,", "almost nothing"),
+            (
+                "cache_read: 10,",
+                "cache_read: 0.1,",
+                "`cache_read` of `m` does not fit",
+            ),
+            (
+                "cache_write: 0.5,",
+                "cache_write: 1.25,",
+                "`cache_write` of `m` does not fit",
+            ),
+            ("output: 0.5,", "output: 5,", "`output` of `m` does not fit"),
             ("  mm: {", "  m: {", "there is no model `mm`"),
-            ("output: 0,", "output: 5,", "`output` of `m` costs nothing"),
+            (
+                "output: 0,",
+                "output: 5,",
+                "`output` of `m` costs 0, almost nothing",
+            ),
             ("inputs: 1,", "input: 1,", "input"),
         ] {
             let wrong = if wrong == "-1" { "input: -1," } else { wrong };

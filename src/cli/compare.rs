@@ -15,7 +15,7 @@ use crate::env::{self, Environment};
 use crate::findings::GatewayDescription;
 use crate::gateway::WantedGateway;
 use crate::matrix::compare::GatewayComparison;
-use crate::process::{self, ProcessTag, RunId};
+use crate::process::{self, ProcessTag, RunId, Watchdog};
 use crate::report::Paint;
 use crate::results::Results;
 use crate::run::{ensure_known, launch};
@@ -79,6 +79,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.output.ensure_writable()?;
     ensure_once("gateway", &arguments.gateways)?;
     ensure_once("configuration", &arguments.config)?;
+    ensure!(
+        arguments.gateways.is_empty() || arguments.gateways.len() * arguments.config.len() > 1,
+        "`{}` has nothing to be compared with: name another gateway, or two of `--config`",
+        arguments.gateways[0]
+    );
     let mut runs = Vec::new();
     for file in &arguments.from {
         let results = files::read(file, Results::parse)?;
@@ -158,8 +163,10 @@ async fn run_gateway(
     // Results of an earlier run must not count as those of a run that wrote none.
     let _ = std::fs::remove_file(&file);
     status!("running {name}");
-    let tag = ProcessTag::run(RunId::mint());
-    let launch = launch::of_own_run(tag)?
+    let run = RunId::mint();
+    // It ends the run if a signal ends this process.
+    let _watchdog = Watchdog::start(run)?;
+    let launch = launch::of_own_run(ProcessTag::run(run))?
         .arguments(["--gateway", &gateway.to_string(), "--config", config, "--quiet"])
         .arguments(&arguments.flags)
         .environment(environment.variables().clone())

@@ -1,7 +1,7 @@
 //! Removes private values from recordings: credentials, account ids, ARNs, mail addresses and names of projects.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{CassetteHead, Recording};
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
-use crate::wire::secrets::Secrets;
+use crate::wire::secrets::{self, Secrets};
 
 /// What stands for a private value.
 const REDACTED: &str = "redacted";
@@ -31,10 +31,13 @@ pub struct PrivateValues {
 impl PrivateValues {
     pub fn new(values: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let values = values.into_iter();
-        let values: Vec<String> = values
+        let values: BTreeSet<String> = values
             .filter(|value| value.as_ref().chars().count() >= SHORTEST)
-            .map(|value| regex::escape(value.as_ref()))
+            .flat_map(|value| secrets::forms(value.as_ref()))
+            .map(|form| regex::escape(&form))
             .collect();
+        // Of two forms with the same beginning, the longer one counts.
+        let values: Vec<String> = values.into_iter().rev().collect();
         let pattern = format!("(?i){}", values.join("|"));
         Self {
             values: Regex::new(&pattern).ok().filter(|_| !values.is_empty()),
@@ -98,7 +101,7 @@ fn of_text(text: &str) -> String {
         [
             // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, also as a part of a path
             (r#"(?i)arn%(?:25)*3aaws[^/\s"'\\]*"#, NO_ARN),
-            (r#"(?i)arn:aws[\w-]*:[^\s"'<>,;&?\\]+"#, NO_ARN),
+            (r#"(?i)arn:aws[\w-]*:(?:\\+/|[^\s"'<>,;&?\\])+"#, NO_ARN),
             // https://cloud.google.com/resource-manager/docs/creating-managing-projects
             (
                 r#"(?i)\b(projects(?:/|%2f))[^/\s"'%?&\\`,)]+"#,
@@ -125,8 +128,11 @@ fn of_text(text: &str) -> String {
                 r"(?i)\bbasic\s+(?:[a-z0-9+/]{20,}|[a-z0-9+/]{6,}=)={0,2}",
                 "Basic [redacted]",
             ),
-            // A mail address in a query.
-            (r"(?i)[\w.+-]+%40(?:[\w-]+\.)+[a-z]{2,}\b", "[redacted]"),
+            // A mail address in a query, and one in JSON.
+            (
+                r"(?i)[\w.+-]+(?:%(?:25)*40|\\+u0040)(?:[\w-]+\.)+[a-z]{2,}\b",
+                "[redacted]",
+            ),
             // The device of Claude Code's older `metadata.user_id`.
             (r"\buser_[0-9a-f]{64}", "user_redacted"),
         ]
@@ -134,22 +140,46 @@ fn of_text(text: &str) -> String {
         .map(|(pattern, replacement)| (Regex::new(pattern).expect("a constant expression"), replacement))
         .collect()
     });
-    // In JSON, and in JSON within a text.
-    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"(\\*"([\w.-]+)\\*"\s*:\s*\\*")([^"\\]+)"#;
-        Regex::new(pattern).expect("a constant expression")
-    });
-    let hidden = |found: &Captures<'_>| match is_private_name(&found[2]) {
-        true => format!("{}{REDACTED}", &found[1]),
-        false => found[0].to_owned(),
-    };
-    let named = NAMED.replace_all(text, hidden);
     let clean = PRIVATE
         .iter()
-        .fold(named.into_owned(), |text, (pattern, replacement)| {
+        .fold(without_named(text), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
     redaction::of_named_values(&redaction::of_text(&without_accounts(&clean)))
+}
+
+/// `text` without the values of private names, in JSON and in JSON within a text.
+fn without_named(text: &str) -> String {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r#"\\*"([\w.-]+)\\*"\s*:\s*(\\*)""#;
+        Regex::new(pattern).expect("a constant expression")
+    });
+    let (mut clean, mut rest) = (String::new(), text);
+    while let Some(found) = NAMED.captures(rest) {
+        let begin = found.get_match().end();
+        clean += &rest[..begin];
+        let value = &rest[begin..];
+        let end = closing_quote(value, found[2].len());
+        let is_hidden = end > 0 && is_private_name(&found[1]);
+        clean += if is_hidden { REDACTED } else { &value[..end] };
+        rest = &value[end..];
+    }
+    clean + rest
+}
+
+/// Where the text `value` ends, if its opening quote has `depth` backslashes. Its own quotes and backslashes have more of them.
+fn closing_quote(value: &str, depth: usize) -> usize {
+    let slashes = |end: usize| {
+        value[..end]
+            .bytes()
+            .rev()
+            .take_while(|byte| *byte == b'\\')
+            .count()
+    };
+    let mut quotes = value.match_indices('"').map(|(at, _)| (at, slashes(at)));
+    let is_closing = |slashes: usize| slashes < depth || slashes % (2 * (depth + 1)) == depth;
+    let closing = quotes.find(|(_, slashes)| is_closing(*slashes));
+    closing.map_or(value.len(), |(at, slashes)| at - slashes.min(depth))
 }
 
 /// `text` without numbers of exactly twelve digits, whatever stands around them, also in three groups of four digits:
@@ -421,6 +451,43 @@ mod tests {
                 "project_ids": ["redacted", 0], "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
             })
         );
+    }
+
+    /// Each text ends within quotes, in which other quotes may stand.
+    #[test]
+    fn a_private_value_is_removed_to_its_end() {
+        for (text, clean) in [
+            (
+                r#"{"password":"a\"CANARY\\","x":"y"}"#,
+                r#"{"password":"redacted","x":"y"}"#,
+            ),
+            (
+                r#"{\"password\": \"a\\\"CANARY\", \"x\": \"y\"}"#,
+                r#"{\"password\": \"redacted\", \"x\": \"y\"}"#,
+            ),
+            (r#"{"password":"","x":"a\"b"}"#, r#"{"password":"","x":"a\"b"}"#),
+            (r#"{"tenant_id":"never ends"#, r#"{"tenant_id":"redacted"#),
+        ] {
+            assert_eq!(without_named(text), clean);
+        }
+        assert_eq!(
+            of_text(r"arn:aws:bedrock:us-east-1:1:profile\/CANARY x"),
+            "arn-redacted x"
+        );
+        assert_eq!(
+            of_text(r"by a\u0040shop.example, b%2540shop.example"),
+            "by [redacted], [redacted]"
+        );
+    }
+
+    #[test]
+    fn a_name_of_the_run_is_removed_in_each_encoding() {
+        let values = PrivateValues::new(["canary-project"]);
+        let encoded = STANDARD.encode(r#"{"project":"canary-project"}"#);
+        for text in ["canary-project", "CANARY-PROJECT", "canary%2Dproject", &encoded] {
+            let clean = values.removed(text, &[]);
+            assert!(clean.contains(REDACTED), "{text}: {clean}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Context as _;
+
 use super::{CatalogueGateway, LITELLM};
 use crate::catalogue::Configuration;
 use crate::toolchain::ToolVersion;
@@ -111,12 +113,16 @@ impl FromStr for WantedGateway {
 
 /// Fails if `overrides` is given for a gateway whose packages it cannot replace.
 pub fn ensure_override_fits(overrides: Option<&Path>, gateway: &WantedGateway) -> anyhow::Result<()> {
+    let Some(file) = overrides else {
+        return Ok(());
+    };
     anyhow::ensure!(
-        overrides.is_none() || gateway.name == LITELLM,
+        gateway.name == LITELLM,
         "`--override` replaces packages of `{LITELLM}` alone, not of `{}`: remove it",
         gateway.name
     );
-    Ok(())
+    let read = std::fs::File::open(file).map(drop);
+    read.with_context(|| format!("cannot read the file of `--override`, `{}`", file.display()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt as _, stream};
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -480,16 +481,16 @@ fn has_simulated_id(headers: &HeaderMap) -> bool {
     ids.any(reply_id::is_of_simulator)
 }
 
-/// The seconds of `retry-after`; a date is not used by the providers of the matrix.
+/// The time of `retry-after`: seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get("retry-after")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse::<f64>()
-        .ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+    let value = headers.get("retry-after")?.to_str().ok()?.trim();
+    match value.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            let until = DateTime::parse_from_rfc2822(value).ok()?;
+            (until.to_utc() - Utc::now()).to_std().ok()
+        }
+    }
 }
 
 fn framing(headers: &HeaderMap) -> Option<Framing> {

@@ -154,6 +154,7 @@ impl MatrixRun {
             note_unknown_gateway(project, name, progress.as_ref())?;
         }
         let known = selected.gateway.known.clone();
+        shared::ensure_one_process(&selected.limits(&options), &environment)?;
         let run = shared::nextest_run(&environment);
         let shared = run
             .map(|run| SharedResults::of(&environment, &project.root, run))

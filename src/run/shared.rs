@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
+use super::selected::is_live;
+use crate::cells::limits::Limits;
 use crate::env::{self, Environment};
 use crate::files::atomic_write;
 use crate::results::Results;
@@ -19,6 +21,17 @@ pub(super) fn nextest_run(environment: &Environment) -> Option<&str> {
     let is_per_test = environment.get(env::NEXTEST_EXECUTION_MODE) == Some("process-per-test");
     environment.get(env::NEXTEST_RUN_ID).filter(|_| is_per_test)
 }
+
+/// Fails if a live run has limits and a process for each trial: each process would keep them by itself.
+pub(super) fn ensure_one_process(limits: &Limits, environment: &Environment) -> anyhow::Result<()> {
+    ensure!(
+        limits.0.is_empty() || !is_live(environment) || nextest_run(environment).is_none(),
+        "the processes of nextest share no limit, and this live run has one for `{}`: use `cargo test --test compat`",
+        limits.0[0].name
+    );
+    Ok(())
+}
+
 #[derive(Debug)]
 pub(super) struct SharedResults {
     state: StateDir,

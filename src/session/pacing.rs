@@ -24,7 +24,7 @@ use crate::relay::{RequestHold, RequestPermit};
 use crate::session::slowdowns::{SharedSlowdown, Slowdown, Slowdowns, now_ms};
 use crate::wire::error_reply::SLOW_DOWN;
 
-/// The requests of a lane that may be under way at first, and at most.
+/// The requests of a lane that may be under way at first, and at most. The parts of a run share them.
 const AT_FIRST: f64 = 4.0;
 const AT_MOST: f64 = 32.0;
 
@@ -66,6 +66,7 @@ struct Lane {
 
 struct Window {
     allowed: f64,
+    at_most: f64,
     under_way: usize,
     /// Until when a provider asked to wait.
     blocked_until: Option<Instant>,
@@ -200,6 +201,7 @@ fn limiter(
 impl Lane {
     fn new(limit: Limit, shares: u32, shared: SharedSlowdown) -> Self {
         let requests = limit.requests_per_minute;
+        let share = |all: f64| (all / f64::from(shares)).max(1.0);
         Self {
             requests: requests.map(|limit| limiter(limit, shares, |_| NonZeroU32::MIN).0),
             // A single request may need the tokens of a minute.
@@ -207,7 +209,8 @@ impl Lane {
                 .tokens_per_minute
                 .map(|limit| limiter(limit, shares, |all| all)),
             window: Mutex::new(Window {
-                allowed: AT_FIRST,
+                allowed: share(AT_FIRST),
+                at_most: share(AT_MOST),
                 under_way: 0,
                 blocked_until: None,
                 cut_at: None,
@@ -350,7 +353,7 @@ impl RequestPermit for LanePermit {
                 blocked_until_ms: wait.map_or(0, |wait| now_ms + ms(wait)),
             });
         } else if status < 400 {
-            window.allowed = (window.allowed + 1.0 / window.allowed).min(AT_MOST);
+            window.allowed = (window.allowed + 1.0 / window.allowed).min(window.at_most);
         }
         drop(window);
         self.lane.changed.notify_waiters();
@@ -468,7 +471,7 @@ mod tests {
     async fn the_runs_of_a_machine_slow_down_together() {
         let cache = tempfile::tempdir().unwrap();
         let lane = |gateway: &str, tier: &str| {
-            let pacing = Pacing::new(Limits::default(), 2, Slowdowns::at(cache.path(), gateway));
+            let pacing = Pacing::new(Limits::default(), 1, Slowdowns::at(cache.path(), gateway));
             pacing.lane(&ProviderId::new("anthropic"), &TierId::new(tier))
         };
         let allowed = |lane: &Lane| lane.window.lock().allowed;
@@ -558,5 +561,19 @@ mod tests {
         let enough = Pacing::new(Limits(vec!["any=40".parse().unwrap()]), 40, alone());
         assert!(enough.too_small().is_empty());
         assert!(pacing.reports().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_parts_of_a_run_share_the_requests_under_way() {
+        for (parts, at_first, at_most) in [(1, 4.0, 32.0), (2, 2.0, 16.0), (40, 1.0, 1.0)] {
+            let pacing = Pacing::new(Limits::default(), parts, alone());
+            let lane = pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"));
+            let allowed = || lane.window.lock().allowed;
+            assert_eq!(allowed(), at_first);
+            for _ in 0..600 {
+                lane.enter(1).await.replied(200, None);
+            }
+            assert_eq!(allowed(), at_most);
+        }
     }
 }

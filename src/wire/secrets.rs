@@ -197,7 +197,7 @@ fn add_named_parts(value: &Value, parts: &mut BTreeSet<String>) {
 }
 
 /// The forms in which a text may contain `secret`.
-fn forms(secret: &str) -> BTreeSet<String> {
+pub fn forms(secret: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::from([secret.to_owned()]);
     let mut escaped = secret.to_owned();
     for _ in 0..JSON_DEPTH {

@@ -36,7 +36,30 @@ pub(super) fn differences(sent: Prompt<'_>, arrived: Prompt<'_>) -> Vec<Differen
     found.extend(unknown::of_messages(sent.body, arrived.body));
     found.extend(tools(&sent.message.tools, &arrived.message.tools));
     moved_breakpoint(&mut found);
+    found.extend(added_without_content(sent.message, arrived.message));
     found
+}
+
+/// A message without content that Claude Code did not send. It has no block, so [`blocks`] does not see it.
+fn added_without_content(sent: &MessageRequest, arrived: &MessageRequest) -> Option<Difference> {
+    let count = |request: &MessageRequest| {
+        request
+            .messages
+            .iter()
+            .filter(|one| one.content.is_empty())
+            .count()
+    };
+    let last = arrived.messages.iter().rposition(|one| one.content.is_empty())?;
+    let role = &arrived.messages[last].role;
+    let label = format!("messages[{last}] {role} (without content)");
+    (count(arrived) > count(sent)).then(|| {
+        Difference::of(
+            Part::Block,
+            label,
+            Value::Null,
+            json!({"role": role, "content": []}),
+        )
+    })
 }
 
 /// Joins a lost breakpoint and an added one with the same lifetime.

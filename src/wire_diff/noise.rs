@@ -258,7 +258,7 @@ pub const RULES: &[NoiseRule] = &[
         name: "words_of_a_cloud",
         clause: "protocol#errors",
         reason: "a cloud's error may name accounts and projects, so a gateway may answer in words of its own; status and type stay, and \
-                 the words by which Claude Code knows that it must summarize the conversation",
+                 the words by which Claude Code knows that a request is too large",
         direction: Direction::Reply,
         routes: RESOLD,
         is_noise: |change| {
@@ -272,7 +272,9 @@ pub const RULES: &[NoiseRule] = &[
                 .unwrap_or_default();
             change.what.part == Part::Error
                 && (is_of_body || path == reply::MESSAGE_OF_STREAM_ERROR)
-                && !words.to_lowercase().contains("too long")
+                && !["too long", "request size"]
+                    .iter()
+                    .any(|known| words.to_lowercase().contains(known))
         },
     },
     NoiseRule {

@@ -350,7 +350,15 @@ fn fields_of_converse(body: &Value) -> Value {
                     fields.insert(name_of_inference(name).to_owned(), value.clone());
                 }
             }
-            "additionalModelRequestFields" => fields.extend(value.as_object().cloned().unwrap_or_default()),
+            "additionalModelRequestFields" => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    merge(&mut fields, name, value);
+                }
+            }
+            "outputConfig" => {
+                let format = json!({"format": format_of_converse(&value["textFormat"])});
+                merge(&mut fields, "output_config", &format);
+            }
             "toolConfig" => {
                 if let Some(choice) = value.get("toolChoice") {
                     fields.insert("tool_choice".to_owned(), tool_choice(choice));
@@ -362,6 +370,32 @@ fn fields_of_converse(body: &Value) -> Value {
         }
     }
     fields.into()
+}
+
+/// Writes a field, or adds the keys of `value` to those of the object that is there.
+fn merge(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+    match (
+        fields.get_mut(name).and_then(Value::as_object_mut),
+        value.as_object(),
+    ) {
+        (Some(there), Some(more)) => there.extend(more.clone()),
+        _ => {
+            fields.insert(name.to_owned(), value.clone());
+        }
+    }
+}
+
+/// Converse has the schema of an answer as a text, with a name that the Messages API lacks
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_JsonSchemaDefinition.html>).
+fn format_of_converse(format: &Value) -> Value {
+    let schema = format
+        .pointer("/structure/jsonSchema/schema")
+        .and_then(Value::as_str);
+    let schema: Option<Value> = schema.and_then(|schema| serde_json::from_str(schema).ok());
+    schema.map_or_else(
+        || format.clone(),
+        |schema| json!({"type": format["type"], "schema": schema}),
+    )
 }
 
 fn name_of_inference(name: &str) -> &str {

@@ -150,6 +150,18 @@ async fn a_gateway_that_no_trial_can_reach_fails_the_comparison() {
         .compat(&["compare", "litellm@9.9.9", "--", "--exact", TRIAL])
         .await;
     one.exits(1);
+    one.err_has("`litellm@9.9.9` has nothing to be compared with: name another gateway");
+    let one = small
+        .compat(&[
+            "compare",
+            "litellm@9.9.9",
+            "litellm@1.0.0",
+            "--",
+            "--exact",
+            TRIAL,
+        ])
+        .await;
+    one.exits(1);
     one.err_has("error: no trial of litellm@9.9.9 could be judged");
     let words = one.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_has(&words, "litellm@9.9.9: ! ");

@@ -6,7 +6,7 @@ use super::types::TYPES;
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::model::Generation;
+use crate::wire::model::{Generation, find};
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
@@ -46,7 +46,9 @@ fn compaction(subject: &Subject) -> Option<ErrorReply> {
 
 /// Source: https://github.com/anthropics/claude-code/issues/33180; newer models accept it there
 fn eager_input_streaming(subject: &Subject) -> Option<ErrorReply> {
-    if subject.route() != Route::BedrockInvoke || subject.is_since(Generation::Five) {
+    // A model that the table lacks is newer than the table.
+    let takes_it = subject.is_since(Generation::Five) || find(subject.model()).is_none();
+    if subject.route() != Route::BedrockInvoke || takes_it {
         return None;
     }
     let tools = &subject.message()?.tools;

@@ -38,10 +38,12 @@ const WITHOUT_BUDGET: [&str; 9] = [
 ];
 
 /// The models that always think.
-const ALWAYS_THINKING: [&str; 4] = [
+const ALWAYS_THINKING: [&str; 6] = [
     "claude-fable-5",
     "claude-fable-5-1",
+    "claude-fable-5-2",
     "claude-mythos-5",
+    "claude-mythos-5-2",
     "claude-opus-5-5",
 ];
 
@@ -53,6 +55,7 @@ const ALWAYS_THINKING: [&str; 4] = [
 /// https://github.com/anomalyco/opencode/issues/22863, https://github.com/pensarai/apex/pull/890,
 /// https://github.com/Kilo-Org/kilocode/issues/10732 (Opus 4.8), https://github.com/sausheong/harness/pull/2 (5),
 /// https://platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5 (Opus 5.5, Fable 5.1),
+/// https://platform.claude.com/docs/en/models/fable-5-2/whats-new-fable-5-2 (Fable 5.2, Mythos 5.2),
 /// https://platform.claude.com/docs/en/models/fable-5/migration-guide (Fable 5, Mythos 5),
 /// https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5,
 /// https://github.com/NousResearch/hermes-agent/pull/90948 (Fable 5)

@@ -225,13 +225,18 @@ fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
 /// The Claude API and Google Cloud no longer accept the older tool for these models. Bedrock still does.
 ///
 /// Source: https://platform.claude.com/docs/en/models/opus-5-5/migration-guide,
-/// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide
+/// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide,
+/// https://platform.claude.com/docs/en/models/fable-5-2/whats-new-fable-5-2
 fn tool_types(subject: &Subject) -> Option<ErrorReply> {
     const GONE: &str = "computer_20251124";
     let model = subject.model();
-    if !subject.is_on(&[Route::Anthropic, Route::VertexAi])
-        || !["claude-opus-5-5", "claude-sonnet-5-5"].contains(&model)
-    {
+    let models = [
+        "claude-opus-5-5",
+        "claude-sonnet-5-5",
+        "claude-fable-5-2",
+        "claude-mythos-5-2",
+    ];
+    if !subject.is_on(&[Route::Anthropic, Route::VertexAi]) || !models.contains(&model) {
         return None;
     }
     let tools = &subject.message()?.tools;

@@ -33,7 +33,13 @@ fn each_trial_of_the_project_runs_or_says_why_not() {
     for trial in &trials {
         match project.plan(None, trial) {
             Planned::Run(_) => {}
-            Planned::NotApplicable(reason) => assert!(reason.ends_with('.'), "{trial}: {reason}"),
+            Planned::NotApplicable(reason) => {
+                assert!(reason.ends_with('.'), "{trial}: {reason}");
+                assert!(
+                    reason.contains("(https://") || reason.contains(": https://"),
+                    "{trial}: no source: {reason}"
+                );
+            }
             Planned::Broken(faults) => panic!("{trial}: {faults:#?}"),
         }
     }

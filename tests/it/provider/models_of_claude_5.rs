@@ -81,6 +81,12 @@ async fn models_refuse_what_their_pages_say() {
             Some(("thinking_type", no_off)),
         ),
         (
+            "claude-fable-5-2",
+            &WITH_SYSTEM,
+            off,
+            Some(("thinking_type", no_off)),
+        ),
+        (
             "claude-sonnet-5-5",
             &Route::ALL,
             off,

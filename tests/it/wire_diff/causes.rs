@@ -178,7 +178,7 @@ fn a_request_of_the_harness_is_not_sent_by_claude() {
 
 #[test]
 fn a_refused_request_that_did_not_change_has_the_cause_cli() {
-    let rule = || compat_matrix::wire::exchange::Matched::Rejected {
+    let rule = || Matched::Rejected {
         rule: "beta_fields".into(),
     };
     let run = |changed: bool| {
@@ -204,7 +204,13 @@ fn another_model_comes_before_all_that_follows_from_it() {
             body["model"] = json!("claude-other");
         })
     };
-    another_model_heads(wire());
+    let answered = || nothing().answered(text_message("a b c")).ended("a b c");
+    another_model_heads(wire(), answered(), "model");
+    let mut refusal = wire();
+    let rule = "thinking_type".to_owned();
+    let no = refused(400, Matched::Rejected { rule });
+    (refusal.exchanges[0].matched, refusal.exchanges[0].reply) = (no.matched, no.reply);
+    another_model_heads(refusal, nothing().ended_with_error(Some(400), "no"), "run");
     let mut wire = wire();
     let Wire {
         mut sent,
@@ -216,7 +222,7 @@ fn another_model_comes_before_all_that_follows_from_it() {
     wire.sent.append(&mut sent);
     wire.exchanges.append(&mut exchanges);
     // The token count went to a path that the provider does not have.
-    another_model_heads(wire);
+    another_model_heads(wire, answered(), "model");
 }
 
 #[test]
@@ -228,10 +234,9 @@ fn a_refusal_before_the_simulator_comes_before_another_model() {
     assert_eq!(failure.cause, Cause::Config, "{}", failure.why);
 }
 
-fn another_model_heads(wire: Wire) {
-    let answered = nothing().answered(text_message("a b c")).ended("a b c");
-    let failure = failure_with_model(wire, answered);
-    assert_eq!(failure.mismatches[0].expectation, "model");
+fn another_model_heads(wire: Wire, evidence: Evidence, first: &str) {
+    let failure = failure_with_model(wire, evidence);
+    assert_eq!(failure.mismatches[0].expectation, first);
     assert_eq!((failure.cause, failure.headline), (Cause::Gateway, None));
     assert_eq!(
         failure.why,

@@ -239,6 +239,23 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
         (
             "words_of_a_cloud",
             replied(change(
+                VertexAi,
+                Error,
+                "the message of error 400",
+                some("The request is refused."),
+                some("b"),
+            )),
+            replied(change(
+                VertexAi,
+                Error,
+                "the message of error 400",
+                some("The request size (1 bytes) exceeds 30.000MB limit."),
+                some("b"),
+            )),
+        ),
+        (
+            "words_of_a_cloud",
+            replied(change(
                 Azure,
                 Error,
                 "the message of error 529",

@@ -460,6 +460,47 @@ fn a_converse_request_is_compared_by_its_meaning() {
 }
 
 #[test]
+fn the_format_of_an_answer_has_its_own_form_on_converse() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let mut body = json!({"max_tokens": 100, "messages": [{"role": "user", "content": "x"}]});
+    body["output_config"] = json!({"effort": "low", "format": {"type": "json_schema", "schema": schema}});
+    let changes = |schema: &Value| {
+        let mut wire = Wire::of(&[(body.clone(), json!([{"type": "text", "text": "a"}]))]);
+        let text_format = json!({"type": "json_schema", "structure": {"jsonSchema": {"name": "n", "schema": schema.to_string()}}});
+        let arrived = json!({
+            "messages": [{"role": "user", "content": [{"text": "x"}]}],
+            "inferenceConfig": {"maxTokens": 100},
+            "additionalModelRequestFields": {"output_config": {"effort": "low"}},
+            "outputConfig": {"textFormat": text_format},
+        });
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(Route::BedrockConverse);
+        exchange.message = converse::read(&arrived, "m");
+        exchange.request.body = Body::Json(arrived);
+        let fields = wire.changes().into_iter();
+        fields
+            .filter(|line| line.contains("field `output"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&schema), [""; 0]);
+    assert_eq!(
+        changes(&json!({"type": "object", "properties": {"a": {"type": "number"}}})),
+        ["request 1: field `output_config.format.schema.properties.a.type` changed: \"string\" → \"number\""]
+    );
+}
+
+#[test]
+fn a_message_without_content_that_was_added_is_seen() {
+    let wire = Wire::one().arrives(|body| {
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({"role": "assistant", "content": []}));
+    });
+    let changes = wire.changes();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert!(changes[0].starts_with("request 1: block `messages[3] assistant (without content)` added"));
+}
+
+#[test]
 fn repeated_and_swallowed_requests_are_differences() {
     let mut repeated = Wire::one();
     let mut again = repeated.exchanges[0].clone();
