@@ -79,11 +79,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.output.ensure_writable()?;
     ensure_once("gateway", &arguments.gateways)?;
     ensure_once("configuration", &arguments.config)?;
-    ensure!(
-        arguments.gateways.is_empty() || arguments.gateways.len() * arguments.config.len() > 1,
-        "`{}` has nothing to be compared with: name another gateway, or two of `--config`",
-        arguments.gateways[0]
-    );
     let mut runs = Vec::new();
     for file in &arguments.from {
         let results = files::read(file, Results::parse)?;
@@ -105,6 +100,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 known.map_err(|why| anyhow!("`--config {config}` of `{gateway}`: {why}"))?;
             }
         }
+        ensure!(
+            arguments.gateways.len() * arguments.config.len() > 1,
+            "`{}` has nothing to be compared with: name another gateway, or two of `--config`",
+            arguments.gateways[0]
+        );
         let runtime = tokio::runtime::Runtime::new()?;
         for gateway in &arguments.gateways {
             for config in &arguments.config {

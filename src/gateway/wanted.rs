@@ -122,7 +122,12 @@ pub fn ensure_override_fits(overrides: Option<&Path>, gateway: &WantedGateway) -
         gateway.name
     );
     let read = std::fs::File::open(file).map(drop);
-    read.with_context(|| format!("cannot read the file of `--override`, `{}`", file.display()))
+    read.with_context(|| {
+        format!(
+            "cannot read the requirements of `--override` in `{}`",
+            file.display()
+        )
+    })
 }
 
 #[cfg(test)]
