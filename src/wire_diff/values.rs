@@ -59,10 +59,10 @@ fn walk(part: Part, path: &str, before: &Value, after: &Value, found: &mut Vec<D
         }
         _ => match (objects_missing(before, after), objects_missing(after, before)) {
             (Some(lost), _) => found.extend(lost.into_iter().map(|(index, item)| {
-                Difference::of(part, &format!("{path}[{index}]"), item.clone(), Value::Null)
+                Difference::of(part, format!("{path}[{index}]"), item.clone(), Value::Null)
             })),
             (_, Some(added)) => found.extend(added.into_iter().map(|(index, item)| {
-                Difference::of(part, &format!("{path}[{index}]"), Value::Null, item.clone())
+                Difference::of(part, format!("{path}[{index}]"), Value::Null, item.clone())
             })),
             _ => found.push(Difference::of(part, path, before.clone(), after.clone())),
         },
