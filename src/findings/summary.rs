@@ -255,6 +255,9 @@ pub fn loses(direction: Direction, part: Part, path: &str, fate: Fate) -> &'stat
         }
         (Part::Event, _) => "The events of the reply do not arrive as the provider sent them.",
         (Part::Block, _) if direction == Reply => "Claude Code gets another reply than the model gave.",
+        (Part::Block, _) if path.starts_with("system") && path.contains("(attribution)") => {
+            "Nothing in Claude Code. The provider does not see which version of Claude Code asks."
+        }
         (Part::Block, _) if path.starts_with("system") => {
             "The model gets other instructions than Claude Code gave it."
         }
@@ -516,6 +519,7 @@ mod tests {
                 "another conversation",
             ),
             ("request block system[*] (text) changed", "other instructions"),
+            ("request block system[*] (attribution) dropped", "which version"),
             ("request breakpoint system[*] (text) dropped", "caches less"),
             ("request breakpoint system[*] (text) added", "did not ask for"),
             (

@@ -21,6 +21,21 @@ pub struct Model {
     pub cached_from_tokens: u64,
     /// The levels of `output_config.effort`. Empty for a model without the parameter.
     pub efforts: &'static [&'static str],
+    /// What the model refuses although the API has it.
+    pub refuses: &'static [Refused],
+}
+
+/// A part of the API that some models refuse. The simulator's rules name the sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// `thinking` of the type `enabled`, with a budget.
+    Budget,
+    /// `thinking` of the type `disabled`.
+    NoThinking,
+    /// `tool_choice` of the types `any` and `tool`.
+    ForcedTool,
+    /// The tool `computer_20251124`.
+    OlderComputerUse,
 }
 
 /// A model without `output_config.effort`.
@@ -62,6 +77,7 @@ const GEOGRAPHIES: [&str; 7] = ["us", "eu", "apac", "jp", "au", "us-gov", "globa
 #[rustfmt::skip]
 pub const MODELS: [Model; 29] = {
     use Generation::{Five, Four, FourEight, FourFive, FourSeven, FourSix, Three};
+    use Refused::{Budget, ForcedTool, NoThinking, OlderComputerUse};
     [
         model("claude-3-haiku", "20240307", "claude-3-haiku-20240307-v1:0", Three, [4_096, 200_000, 2048], NO_EFFORT),
         model("claude-3-sonnet", "20240229", "claude-3-sonnet-20240229-v1:0", Three, [4_096, 200_000, 1024], NO_EFFORT),
@@ -79,19 +95,30 @@ pub const MODELS: [Model; 29] = {
         model("claude-sonnet-4-6", "", "claude-sonnet-4-6", FourSix, [128_000, 1_000_000, 1024], WITH_MAX),
         model("claude-opus-4-6", "20260205", "claude-opus-4-6-v1", FourSix, [128_000, 1_000_000, 4096], WITH_MAX),
         model("claude-mythos-preview", "", "claude-mythos-preview", FourSeven, [128_000, 1_000_000, 512], WITH_MAX),
-        model("claude-opus-4-7", "20260416", "claude-opus-4-7", FourSeven, [128_000, 1_000_000, 2048], ANY_EFFORT),
-        model("claude-opus-4-8", "", "claude-opus-4-8", FourEight, [128_000, 1_000_000, 1024], ANY_EFFORT),
-        model("claude-sonnet-5", "", "claude-sonnet-5", Five, [128_000, 1_000_000, 1024], ANY_EFFORT),
-        model("claude-opus-5", "", "claude-opus-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-fable-5", "", "claude-fable-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-mythos-5", "", "claude-mythos-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-fable-5-1", "", "claude-fable-5-1", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-opus-4-7", "20260416", "claude-opus-4-7", FourSeven, [128_000, 1_000_000, 2048], ANY_EFFORT)
+            .refusing(&[Budget]),
+        model("claude-opus-4-8", "", "claude-opus-4-8", FourEight, [128_000, 1_000_000, 1024], ANY_EFFORT)
+            .refusing(&[Budget]),
+        model("claude-sonnet-5", "", "claude-sonnet-5", Five, [128_000, 1_000_000, 1024], ANY_EFFORT)
+            .refusing(&[Budget]),
+        model("claude-opus-5", "", "claude-opus-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget]),
+        model("claude-fable-5", "", "claude-fable-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget, NoThinking]),
+        model("claude-mythos-5", "", "claude-mythos-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget, NoThinking]),
+        model("claude-fable-5-1", "", "claude-fable-5-1", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget, NoThinking, ForcedTool]),
         model("claude-mythos-5-1", "", "claude-mythos-5-1", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
         model("claude-haiku-5-5", "", "claude-haiku-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-sonnet-5-5", "", "claude-sonnet-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-opus-5-5", "", "claude-opus-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-fable-5-2", "", "claude-fable-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
-        model("claude-mythos-5-2", "", "claude-mythos-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT),
+        model("claude-sonnet-5-5", "", "claude-sonnet-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget, ForcedTool, OlderComputerUse]),
+        model("claude-opus-5-5", "", "claude-opus-5-5", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[Budget, NoThinking, ForcedTool, OlderComputerUse]),
+        model("claude-fable-5-2", "", "claude-fable-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[NoThinking, OlderComputerUse]),
+        model("claude-mythos-5-2", "", "claude-mythos-5-2", Five, [128_000, 1_000_000, 512], ANY_EFFORT)
+            .refusing(&[NoThinking, OlderComputerUse]),
     ]
 };
 
@@ -113,6 +140,14 @@ const fn model(
         context_window: limits[1],
         cached_from_tokens: limits[2],
         efforts,
+        refuses: &[],
+    }
+}
+
+impl Model {
+    const fn refusing(mut self, refuses: &'static [Refused]) -> Self {
+        self.refuses = refuses;
+        self
     }
 }
 

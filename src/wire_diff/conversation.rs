@@ -8,7 +8,9 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 use super::pairing::Pair;
 use super::{Difference, Fate, Part, unknown, values};
 use crate::wire::converse::LONGEST_NAME as LONGEST_NAME_ON_CONVERSE;
-use crate::wire::message::{Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint};
+use crate::wire::message::{
+    BILLING_LINE, Block, CacheBreakpoint, Content, MessageRequest, Tool, without_breakpoint,
+};
 use crate::wire::tokens;
 
 /// The role of the system prompt, and of a message with instructions.
@@ -110,8 +112,13 @@ fn items(
 }
 
 fn item<'a>(place: String, role: &str, block: &'a Block, raw: &'a Value) -> Item<'a> {
+    // A name of its own, so that what is known of this block hides nothing of the system prompt's other texts.
+    let kind = match &block.content {
+        Content::Text(text) if role == SYSTEM && text.starts_with(BILLING_LINE) => "attribution",
+        content => content.kind(),
+    };
     Item {
-        label: format!("{place} ({})", block.content.kind()),
+        label: format!("{place} ({kind})"),
         identity: format!("{role} {}", as_json(&block.content)),
         block,
         raw,

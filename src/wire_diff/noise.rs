@@ -6,7 +6,6 @@
 use serde_json::{Value, json};
 
 use super::{Change, Fate, Part, reply};
-use crate::wire::message::BILLING_LINE;
 use crate::wire::{Direction, Operation, Route, betas, converse};
 
 /// A rule that filters a difference as noise.
@@ -192,22 +191,6 @@ pub const RULES: &[NoiseRule] = &[
         direction: Direction::Request,
         routes: CLOUDS,
         is_noise: |change| is_field(change, "tags") && change.what.fate == Fate::Dropped,
-    },
-    NoiseRule {
-        name: "billing_line",
-        clause: "llm-gateway-protocol#system-prompt-attribution-block",
-        reason: "a line of the system prompt in the form of a header, for Anthropic's own accounting; it stands before \
-                 every cache breakpoint and differs from run to run, so gateways remove it for other providers",
-        direction: Direction::Request,
-        routes: RESOLD,
-        is_noise: |change| {
-            let block = change.what.before.as_ref();
-            let text = block.and_then(|block| block["text"].as_str()).unwrap_or_default();
-            change.what.part == Part::Block
-                && change.what.fate == Fate::Dropped
-                && change.what.path.starts_with("system[")
-                && text.starts_with(BILLING_LINE)
-        },
     },
     NoiseRule {
         name: "metadata_on_converse",

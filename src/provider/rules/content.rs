@@ -10,7 +10,7 @@ use super::{Rule, Subject, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content};
-use crate::wire::model::{Generation, find};
+use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image_source, image, document,];
 
@@ -24,7 +24,7 @@ const MOST_PIXELS: u32 = 8000;
 /// Source: https://platform.claude.com/docs/en/api/messages (messages.role); https://github.com/BerriAI/litellm/issues/29698,
 /// https://github.com/BerriAI/litellm/issues/33807 (refused for older models, accepted for Opus 4.8)
 fn roles(subject: &Subject) -> Option<ErrorReply> {
-    let takes_system = subject.is_since(Generation::FourEight) || find(subject.model()).is_none();
+    let takes_system = subject.may_be_since(Generation::FourEight);
     let messages = &subject.message()?.messages;
     for (index, message) in messages.iter().enumerate() {
         match message.role.as_str() {

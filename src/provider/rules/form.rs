@@ -3,7 +3,7 @@
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::exchange::Body;
-use crate::wire::model::{Generation, find};
+use crate::wire::model::Generation;
 use crate::wire::pointer::list;
 use crate::wire::{Operation, Route};
 
@@ -72,9 +72,7 @@ fn anthropic_version(subject: &Subject) -> Option<ErrorReply> {
         Route::VertexAi if !subject.is_count() => "vertex-2023-10-16",
         Route::VertexAi | Route::BedrockConverse => return None,
     };
-    let takes_new = subject.route() == Route::VertexAi
-        || subject.is_since(Generation::FourSeven)
-        || find(subject.model()).is_none();
+    let takes_new = subject.route() == Route::VertexAi || subject.may_be_since(Generation::FourSeven);
     match prompt.get("anthropic_version") {
         Some(version) if version == expected => None,
         Some(version) if version == NEW_VERSION && takes_new => None,

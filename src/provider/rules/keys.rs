@@ -6,7 +6,7 @@ use super::types::TYPES;
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
-use crate::wire::model::{Generation, find};
+use crate::wire::model::Generation;
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
@@ -46,9 +46,7 @@ fn compaction(subject: &Subject) -> Option<ErrorReply> {
 
 /// Source: https://github.com/anthropics/claude-code/issues/33180; newer models accept it there
 fn eager_input_streaming(subject: &Subject) -> Option<ErrorReply> {
-    // A model that the table lacks is newer than the table.
-    let takes_it = subject.is_since(Generation::Five) || find(subject.model()).is_none();
-    if subject.route() != Route::BedrockInvoke || takes_it {
+    if subject.route() != Route::BedrockInvoke || subject.may_be_since(Generation::Five) {
         return None;
     }
     let tools = &subject.message()?.tools;

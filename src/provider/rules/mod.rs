@@ -37,7 +37,7 @@ use super::oauth::AccessTokens;
 use super::signature::Signer;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, MessageRequest};
-use crate::wire::model::{Generation, HOSTED_ON_AZURE, canonical_name, find};
+use crate::wire::model::{Generation, HOSTED_ON_AZURE, Refused, canonical_name, find};
 use crate::wire::{Operation, Route};
 
 /// The signatures of the thinking blocks that a provider sent before each tool call, by the call's id.
@@ -150,6 +150,15 @@ impl<'a> Subject<'a> {
     /// Whether the model is of `generation` or later. A model that the table lacks is of none.
     fn is_since(&self, generation: Generation) -> bool {
         find(self.model()).is_some_and(|model| model.generation >= generation)
+    }
+
+    /// [`Subject::is_since`], or newer than the table of models, which lacks it.
+    fn may_be_since(&self, generation: Generation) -> bool {
+        self.is_since(generation) || find(self.model()).is_none()
+    }
+
+    fn model_refuses(&self, what: Refused) -> bool {
+        find(self.model()).is_some_and(|model| model.refuses.contains(&what))
     }
 
     /// Whether the request is for a Foundry deployment that runs on Azure's own infrastructure.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Rule, Subject};
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Content, Message};
-use crate::wire::model::Generation;
+use crate::wire::model::{Generation, Refused};
 
 pub(super) const RULES: &[Rule] = rules![
     thinking_type,
@@ -23,29 +23,6 @@ const LEAST_BUDGET: u64 = 1024;
 fn thinking<'a>(subject: &Subject<'a>) -> Option<&'a Value> {
     subject.message()?.thinking.as_ref()
 }
-
-/// The models that take no budget of thinking.
-const WITHOUT_BUDGET: [&str; 9] = [
-    "claude-opus-4-7",
-    "claude-opus-4-8",
-    "claude-opus-5",
-    "claude-sonnet-5",
-    "claude-fable-5",
-    "claude-fable-5-1",
-    "claude-mythos-5",
-    "claude-opus-5-5",
-    "claude-sonnet-5-5",
-];
-
-/// The models that always think.
-const ALWAYS_THINKING: [&str; 6] = [
-    "claude-fable-5",
-    "claude-fable-5-1",
-    "claude-fable-5-2",
-    "claude-mythos-5",
-    "claude-mythos-5-2",
-    "claude-opus-5-5",
-];
 
 /// A token count is exempt from the ban on `disabled`: no source says that it is refused there. Some models take no
 /// `between_tools`, but no source says which.
@@ -70,9 +47,9 @@ fn thinking_type(subject: &Subject) -> Option<ErrorReply> {
     };
     match (asked, subject.model()) {
         (Some("adaptive"), _) if lacks_adaptive => subject.invalid("adaptive thinking is not supported on this model"),
-        (Some(kind @ "enabled"), model) if WITHOUT_BUDGET.contains(&model) => unsupported(kind),
+        (Some(kind @ "enabled"), _) if subject.model_refuses(Refused::Budget) => unsupported(kind),
         (Some("disabled"), _) if subject.is_count() => None,
-        (Some(kind @ "disabled"), model) if ALWAYS_THINKING.contains(&model) => unsupported(kind),
+        (Some(kind @ "disabled"), _) if subject.model_refuses(Refused::NoThinking) => unsupported(kind),
         (Some("disabled"), "claude-sonnet-5-5") => subject.invalid(
             "To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"} instead of {\"type\": \
              \"disabled\"}. The model does not think before responding. The short updates it writes between tool calls \

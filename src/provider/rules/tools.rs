@@ -8,6 +8,7 @@ use super::{Rule, Subject, converse, placed};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::message::{Block, Content, Message, Tool};
+use crate::wire::model::Refused;
 
 pub(super) const RULES: &[Rule] = rules![
     tool_names,
@@ -215,8 +216,7 @@ fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
 /// https://github.com/can1357/oh-my-pi/issues/12939 (a request without thinking),
 /// https://github.com/stdapi-ai/stdapi.ai/issues/284 (Bedrock)
 fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
-    let models = ["claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1"];
-    if subject.is_count() || !models.contains(&subject.model()) || !is_forced(subject) {
+    if subject.is_count() || !subject.model_refuses(Refused::ForcedTool) || !is_forced(subject) {
         return None;
     }
     subject.invalid("tool_choice: type \"tool\" and \"any\" are not supported for this model.")
@@ -229,16 +229,11 @@ fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
 /// https://platform.claude.com/docs/en/models/fable-5-2/whats-new-fable-5-2
 fn tool_types(subject: &Subject) -> Option<ErrorReply> {
     const GONE: &str = "computer_20251124";
-    let model = subject.model();
-    let models = [
-        "claude-opus-5-5",
-        "claude-sonnet-5-5",
-        "claude-fable-5-2",
-        "claude-mythos-5-2",
-    ];
-    if !subject.is_on(&[Route::Anthropic, Route::VertexAi]) || !models.contains(&model) {
+    let is_concerned = subject.model_refuses(Refused::OlderComputerUse);
+    if !subject.is_on(&[Route::Anthropic, Route::VertexAi]) || !is_concerned {
         return None;
     }
+    let model = subject.model();
     let tools = &subject.message()?.tools;
     let is_asked_for = tools.iter().any(|tool| tool.definition["type"] == GONE);
     is_asked_for.then(|| subject.invalid(format!("'{model}' does not support tool types: {GONE}.")))?

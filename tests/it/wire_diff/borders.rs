@@ -27,19 +27,28 @@ fn blocks_that_change_places_are_named() {
         list(body, "/system").reverse();
     });
     assert_eq!(reversed.len(), 1, "{reversed:#?}");
-    // A cloud gets no billing line, so the block between the others stays where it was.
+    // The contract asks gateways not to remove the attribution block, on no route. It has a name of its own.
     let lines = ["x-anthropic-billing-header: cc_version=1;", "b", "c"];
-    let without_billing = on(Route::VertexAi, with_system(&lines), |body| {
-        list(body, "/system").remove(0);
-    });
-    assert_eq!(without_billing, [""; 0]);
+    for route in Route::ALL
+        .into_iter()
+        .filter(|route| *route != Route::BedrockConverse)
+    {
+        let without = on(route, with_system(&lines), |body| {
+            list(body, "/system").remove(0);
+        });
+        assert_eq!(without.len(), 1, "{route:?}: {without:#?}");
+        assert!(without[0].contains("system[0] (attribution)"), "{without:#?}");
+    }
     let reversed = on(Route::VertexAi, with_system(&lines), |body| {
         let system = list(body, "/system");
         system.remove(0);
         system.reverse();
     });
-    assert_eq!(reversed.len(), 1, "{reversed:#?}");
-    assert!(reversed[0].contains(" (text)` moved"), "{reversed:#?}");
+    assert_eq!(reversed.len(), 2, "{reversed:#?}");
+    assert!(
+        reversed.iter().any(|line| line.contains(" (text)` moved")),
+        "{reversed:#?}"
+    );
 }
 
 #[test]

@@ -45,7 +45,6 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
     use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
     let long = |letters: usize| Some(json!("a".repeat(letters)));
     let some = |value: &str| Some(json!(value));
-    let billing = |text: &str| Some(json!({"text": text}));
     let rows = [
         (
             "free_header",
@@ -296,40 +295,6 @@ fn each_noise_rule_matches_its_own_change_and_no_similar_one() {
             "request_tags",
             change(BedrockInvoke, Field, "tags", Some(json!({"team": "a"})), None),
             change(Anthropic, Field, "tags", Some(json!({"team": "a"})), None),
-        ),
-        (
-            "billing_line",
-            change(
-                VertexAi,
-                Block,
-                "system[0] (text)",
-                billing("x-anthropic-billing-header: cc_version=1;"),
-                None,
-            ),
-            change(
-                VertexAi,
-                Block,
-                "system[0] (text)",
-                billing("You are Claude"),
-                None,
-            ),
-        ),
-        (
-            "billing_line",
-            change(
-                Azure,
-                Block,
-                "system[0] (text)",
-                billing("x-anthropic-billing-header: cc_version=1;"),
-                None,
-            ),
-            change(
-                Anthropic,
-                Block,
-                "system[0] (text)",
-                billing("x-anthropic-billing-header: cc_version=1;"),
-                None,
-            ),
         ),
         (
             "metadata_on_converse",

@@ -361,9 +361,8 @@ fn the_noise_of_every_route_is_noise_at_an_unknown_path() {
     let arrived_at = |route: Option<Route>| {
         let mut wire = Wire::one();
         wire.exchanges[0].route = route;
-        let billing = json!({"type": "text", "text": "x-anthropic-billing-header: cc_version=1;"});
         if let Body::Json(body) = &mut wire.sent[0].request.body {
-            list(body, "/system").insert(0, billing);
+            body["tags"] = json!({"team": "a"});
         }
         wire.changes().len()
     };
