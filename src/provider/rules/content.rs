@@ -18,6 +18,9 @@ pub(super) const RULES: &[Rule] = rules![roles, empty_content, empty_text, image
 const LARGEST_IMAGE: usize = 5 << 20;
 /// The most pixels of an image's width or height.
 const MOST_PIXELS: u32 = 8000;
+/// The most images of a request whose images may have [`MOST_PIXELS`]; with more, each may have [`MOST_PIXELS_OF_MANY`].
+const FEW_IMAGES: usize = 20;
+const MOST_PIXELS_OF_MANY: u32 = 2000;
 
 /// `system` within a conversation is a role since Opus 4.8. Converse has it too: `ConversationRole` of botocore 1.44.5.
 ///
@@ -102,11 +105,18 @@ fn text_refusal(subject: &Subject, place: &str, block: &Block) -> Option<ErrorRe
     }
 }
 
-/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB, 8000 pixels); wordings:
-/// https://github.com/anthropics/claude-code/issues/20021, https://github.com/anthropics/claude-code/issues/5147
+/// Source: https://platform.claude.com/docs/en/build-with-claude/vision (formats, 5 MB, pixels); wordings:
+/// https://github.com/anthropics/claude-code/issues/20021, https://github.com/anthropics/claude-code/issues/5147,
+/// https://github.com/anthropics/claude-code/issues/52220 (many images)
 fn image(subject: &Subject) -> Option<ErrorReply> {
+    let is_image = |block: &Block| matches!(block.content, Content::Image { .. });
+    let images = media_blocks(subject).filter(|(_, block)| is_image(block)).count();
+    let limit = match images > FEW_IMAGES {
+        true => (MOST_PIXELS_OF_MANY, " for many-image requests"),
+        false => (MOST_PIXELS, ""),
+    };
     media_blocks(subject).find_map(|(place, block)| match &block.content {
-        Content::Image { media_type, data } => subject.invalid(image_fault(&place, media_type, data)?),
+        Content::Image { media_type, data } => subject.invalid(image_fault(&place, media_type, data, limit)?),
         _ => None,
     })
 }
@@ -152,8 +162,8 @@ fn media_blocks<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a 
     })
 }
 
-/// The size is that of the base64 text.
-fn image_fault(place: &str, media_type: &str, data: &str) -> Option<String> {
+/// The size is that of the base64 text. `most_pixels` comes with the words for the requests that it is for.
+fn image_fault(place: &str, media_type: &str, data: &str, (most_pixels, of): (u32, &str)) -> Option<String> {
     if data.len() > LARGEST_IMAGE {
         return Some(format!(
             "{place}.image.source.base64: image exceeds 5 MB maximum: {} bytes > {LARGEST_IMAGE} bytes",
@@ -165,11 +175,11 @@ fn image_fault(place: &str, media_type: &str, data: &str) -> Option<String> {
     };
     let reader = || ImageReader::new(Cursor::new(&bytes)).with_guessed_format().ok();
     if let Some((width, height)) = reader().and_then(|reader| reader.into_dimensions().ok())
-        && width.max(height) > MOST_PIXELS
+        && width.max(height) > most_pixels
     {
         return Some(format!(
-            "{place}.image.source.base64.data: At least one of the image dimensions exceed max allowed size: {MOST_PIXELS} \
-             pixels"
+            "{place}.image.source.base64.data: At least one of the image dimensions exceed max allowed size{of}: \
+             {most_pixels} pixels"
         ));
     }
     let Some(actual) = reader().and_then(decoded_type) else {

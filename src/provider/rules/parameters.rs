@@ -185,10 +185,11 @@ fn trailing_whitespace(subject: &Subject) -> Option<ErrorReply> {
 }
 
 /// Source: https://code.claude.com/docs/en/llm-gateway-protocol (errors),
-/// https://platform.claude.com/docs/en/build-with-claude/context-windows
+/// https://platform.claude.com/docs/en/build-with-claude/context-windows (the two models whose window a beta opened)
 fn context_window(subject: &Subject) -> Option<ErrorReply> {
+    let is_opened = matches!(subject.model(), "claude-sonnet-4" | "claude-sonnet-4-5");
     let window = match find(subject.model())?.context_window {
-        _ if subject.has_beta("context-1m-") => LONG_CONTEXT,
+        _ if is_opened && subject.has_beta("context-1m-") => LONG_CONTEXT,
         window => window,
     };
     // A token is at least a byte.

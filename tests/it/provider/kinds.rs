@@ -7,11 +7,30 @@ use compat_matrix::wire::exchange::Matched;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::rules::{Case, each_is_refused, list, sane};
+use super::rules::{Case, each_is_refused, image, list, refusal, sane, wide_png};
 use crate::support::provider_client::*;
 use crate::support::text::assert_has;
 
 use Route::{Anthropic, BedrockConverse, BedrockInvoke, BedrockMantle, VertexAi};
+
+#[tokio::test]
+async fn many_images_must_be_smaller_than_few() {
+    let gateway = Gateway::start().await;
+    let of_images = |count: usize, width: u32| {
+        let mut body = sane();
+        body["messages"][0]["content"] = vec![image("image/png", &wide_png(width)); count].into();
+        body
+    };
+    for route in Route::ALL {
+        for (count, width) in [(20, 2001), (21, 2000)] {
+            let body = of_images(count, width);
+            assert_eq!(refusal(&gateway, route, &body).await, None, "{route:?} {count}");
+        }
+        let (rule, words) = refusal(&gateway, route, &of_images(21, 2001)).await.unwrap();
+        assert_eq!(rule, "image", "{route:?}");
+        assert_has(&words, "max allowed size for many-image requests: 2000 pixels");
+    }
+}
 
 #[tokio::test]
 async fn a_value_of_another_kind_is_refused() {

@@ -233,6 +233,11 @@ async fn each_model_has_its_own_parameters() {
         let text = "word ".repeat(200_000);
         list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": text}));
     };
+    let long_with_beta: Change = |body| {
+        body["anthropic_beta"] = json!(["context-1m-2025-08-07"]);
+        let text = "word ".repeat(200_000);
+        list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": text}));
+    };
     let hour: Change = |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "ttl": "1h"});
     let adaptive: Change = |body| body["thinking"] = json!({"type": "adaptive"});
     let deprecated = "`temperature` is deprecated for this model.";
@@ -392,6 +397,13 @@ async fn each_model_has_its_own_parameters() {
             Some(("context_window", "Input is too long.")),
         ),
         (SONNET, &Route::ALL, long, None),
+        (
+            HAIKU,
+            &[BedrockInvoke],
+            long_with_beta,
+            Some(("context_window", "Input is too long.")),
+        ),
+        ("claude-sonnet-4-5", &[BedrockInvoke], long_with_beta, None),
     ];
     each_has_its_verdict(cases).await;
 }

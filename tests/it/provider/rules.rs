@@ -17,7 +17,7 @@ use Route::{Anthropic, Azure, BedrockConverse, BedrockInvoke, BedrockMantle, Ver
 pub(super) type Change = fn(&mut Value);
 
 /// Sends `body` for Haiku 4.5 and returns the broken rule and the message.
-async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
+pub(super) async fn refusal(gateway: &Gateway, route: Route, body: &Value) -> Option<(String, String)> {
     refusal_of(gateway, MODEL, route, body).await
 }
 
@@ -78,17 +78,17 @@ pub(super) fn sane() -> Value {
     })
 }
 
-fn image(media_type: &str, data: &str) -> Value {
+pub(super) fn image(media_type: &str, data: &str) -> Value {
     json!({"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}})
 }
 
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
-/// A PNG of 9000 × 1 pixels.
-fn wide_png() -> String {
+/// A PNG of one pixel's height.
+pub(super) fn wide_png(width: u32) -> String {
     let mut png = std::io::Cursor::new(Vec::new());
-    let image = image::DynamicImage::new_luma8(9000, 1);
+    let image = image::DynamicImage::new_luma8(width, 1);
     image.write_to(&mut png, image::ImageFormat::Png).unwrap();
     STANDARD.encode(png.into_inner())
 }
@@ -490,7 +490,7 @@ async fn a_broken_rule_is_refused_with_the_providers_message() {
             &Route::ALL,
             "image",
             "messages.0.content.0.image.source.base64.data: At least one of the image dimensions exceed max allowed size: 8000",
-            |body| body["messages"][0]["content"][0] = image("image/png", &wide_png()),
+            |body| body["messages"][0]["content"][0] = image("image/png", &wide_png(9000)),
         ),
         (&Route::ALL, "image", "Could not process image", |body| {
             body["messages"][0]["content"][0] = image("image/png", "bm90IGFuIGltYWdl")
