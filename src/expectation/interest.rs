@@ -20,6 +20,9 @@ pub struct Interest {
     pub first_turn: usize,
     /// `None` for any.
     pub operation: Option<Operation>,
+    /// Words of which the subject's own changes have one, in their path or what was sent. They come before others of their
+    /// request.
+    pub likely: &'static [&'static str],
 }
 
 /// The parts of a reply that carry an answer.
@@ -47,7 +50,12 @@ impl Interest {
             turn,
             first_turn: 1,
             operation: None,
+            likely: &[],
         }
+    }
+
+    pub(super) fn likely(self, likely: &'static [&'static str]) -> Self {
+        Self { likely, ..self }
     }
 
     fn named(self, name: &str) -> Self {
@@ -142,11 +150,17 @@ impl Interest {
             (
                 is_own,
                 change.sent,
+                !self.likely.iter().any(|word| mentions(change, word)),
                 self.parts.iter().position(|part| *part == change.what.part),
             )
         });
         found
     }
+}
+
+fn mentions(change: &Change, word: &str) -> bool {
+    let sent = change.what.before.as_ref();
+    change.what.path.contains(word) || sent.is_some_and(|sent| sent.to_string().contains(word))
 }
 
 fn is_about(change: &Change, name: &str) -> bool {

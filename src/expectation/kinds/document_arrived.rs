@@ -36,10 +36,8 @@ impl Kind for DocumentArrivedCheck {
     }
 
     fn interests(&self) -> Vec<Interest> {
-        vec![Interest::request(
-            &[Part::Block, Part::Request],
-            self.turn.number(),
-        )]
+        let blocks = Interest::request(&[Part::Block, Part::Request], self.turn.number());
+        vec![blocks.likely(&["(document)", "\"application/pdf\""])]
     }
 }
 

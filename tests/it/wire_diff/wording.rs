@@ -1,9 +1,9 @@
 //! The report of the differences.
 
-use compat_matrix::expectation::kinds::ImageArrivedCheck;
+use compat_matrix::expectation::kinds::{DocumentArrivedCheck, ImageArrivedCheck};
 use compat_matrix::expectation::{Check, Interest, Turn};
 use compat_matrix::wire_diff::compare;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Wire, list};
 
@@ -28,6 +28,31 @@ fn a_report_is_short_and_lists_the_broken_part_first() {
             .count(),
         21
     );
+}
+
+#[test]
+fn a_lost_file_is_explained_by_its_own_change() {
+    let file = |kind: &str, media_type: &str| json!({"type": kind, "source": {"type": "base64", "media_type": media_type, "data": "AA=="}});
+    let files = [file("document", "application/pdf"), file("image", "image/png")];
+    let body = |contents: [Value; 2]| {
+        let result = |content| json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": [content]});
+        json!({"stream": true, "messages": [{"role": "user", "content": contents.map(result)}]})
+    };
+    let wire = Wire::of(&[(body(files), json!([{"type": "text", "text": "a"}]))]);
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let wire = wire.arrives(|arrives| *arrives = body([text("b"), text("c")]));
+    let diff = compare(&wire.sent, &wire.exchanges);
+    let turn = Turn::Every;
+    for (check, lost) in [
+        (Check::ImageArrived(ImageArrivedCheck { turn }), "image/png"),
+        (
+            Check::DocumentArrived(DocumentArrivedCheck { turn }),
+            "application/pdf",
+        ),
+    ] {
+        let lines = diff.lines(Interest::in_order(&check.interests(), &diff));
+        assert!(lines[0].contains(lost), "{lost}: {lines:#?}");
+    }
 }
 
 #[test]
