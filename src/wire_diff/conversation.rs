@@ -1,6 +1,7 @@
 //! Differences in tools, system prompt and messages, and in their cache breakpoints.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
@@ -15,6 +16,12 @@ use crate::wire::tokens;
 
 /// The role of the system prompt, and of a message with instructions.
 const SYSTEM: &str = "system";
+
+/// Stands for a message without content.
+static EMPTY: LazyLock<Block> = LazyLock::new(|| Block {
+    content: Content::Other(json!({"content": []})),
+    cache: None,
+});
 
 struct Item<'a> {
     /// `system[1] (text)`, `messages[2] user block 0 (tool_result)`.
@@ -38,30 +45,7 @@ pub(super) fn differences(sent: Prompt<'_>, arrived: Prompt<'_>) -> Vec<Differen
     found.extend(unknown::of_messages(sent.body, arrived.body));
     found.extend(tools(&sent.message.tools, &arrived.message.tools));
     moved_breakpoint(&mut found);
-    found.extend(added_without_content(sent.message, arrived.message));
     found
-}
-
-/// A message without content that Claude Code did not send. It has no block, so [`blocks`] does not see it.
-fn added_without_content(sent: &MessageRequest, arrived: &MessageRequest) -> Option<Difference> {
-    let count = |request: &MessageRequest| {
-        request
-            .messages
-            .iter()
-            .filter(|one| one.content.is_empty())
-            .count()
-    };
-    let last = arrived.messages.iter().rposition(|one| one.content.is_empty())?;
-    let role = &arrived.messages[last].role;
-    let label = format!("messages[{last}] {role} (without content)");
-    (count(arrived) > count(sent)).then(|| {
-        Difference::of(
-            Part::Block,
-            label,
-            Value::Null,
-            json!({"role": role, "content": []}),
-        )
-    })
 }
 
 /// Joins a lost breakpoint and an added one with the same lifetime.
@@ -98,7 +82,7 @@ fn items(
     });
     let messages = request.messages.iter().enumerate().flat_map(|(index, message)| {
         let role = &message.role;
-        message.content.iter().enumerate().map(move |(place, block)| {
+        let blocks = message.content.iter().enumerate().map(move |(place, block)| {
             let raw = &body["messages"][index]["content"][place];
             item(
                 format!("messages[{index}] {role} block {place}"),
@@ -106,7 +90,15 @@ fn items(
                 block,
                 raw,
             )
-        })
+        });
+        // It may change the effort, and no model gets it as text.
+        let empty = message.content.is_empty().then(|| Item {
+            label: format!("messages[{index}] {role} (without content)"),
+            identity: format!("{role} without content"),
+            block: &EMPTY,
+            raw: &Value::Null,
+        });
+        blocks.chain(empty)
     });
     system.chain(messages).collect()
 }
@@ -416,7 +408,7 @@ fn piece(request: &MessageRequest, place: usize) -> Option<Value> {
     match request.tools.get(place) {
         Some(tool) => Some(named_definition(tool)),
         None => Some(as_json(
-            &items(without_body(request))
+            &items_of_pieces(request)
                 .get(place - request.tools.len())?
                 .block
                 .content,
@@ -442,11 +434,11 @@ fn shares_prefix((first, second): (&MessageRequest, &MessageRequest)) -> bool {
     same.count() == end + 1
 }
 
-fn without_body(message: &MessageRequest) -> Prompt<'_> {
-    Prompt {
-        message,
-        body: &Value::Null,
-    }
+fn items_of_pieces(message: &MessageRequest) -> Vec<Item<'_>> {
+    let body = &Value::Null;
+    let mut items = items(Prompt { message, body });
+    items.retain(|item| !std::ptr::eq(item.block, &*EMPTY));
+    items
 }
 
 /// The pieces are the tools, then the system prompt, then the blocks of messages.
@@ -454,7 +446,7 @@ fn label_of_piece(request: &MessageRequest, place: usize) -> String {
     if let Some(tool) = request.tools.get(place) {
         return format!("tool {}", tool.name);
     }
-    let items = items(without_body(request));
+    let items = items_of_pieces(request);
     let item = items.get(place - request.tools.len());
     item.map_or_else(|| "the end".to_owned(), |item| item.label.clone())
 }

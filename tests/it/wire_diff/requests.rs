@@ -489,7 +489,7 @@ fn the_format_of_an_answer_has_its_own_form_on_converse() {
 }
 
 #[test]
-fn a_message_without_content_that_was_added_is_seen() {
+fn an_added_or_lost_message_without_content_is_seen() {
     let wire = Wire::one().arrives(|body| {
         let messages = body["messages"].as_array_mut().unwrap();
         messages.push(json!({"role": "assistant", "content": []}));
@@ -497,6 +497,14 @@ fn a_message_without_content_that_was_added_is_seen() {
     let changes = wire.changes();
     assert_eq!(changes.len(), 1, "{changes:#?}");
     assert!(changes[0].starts_with("request 1: block `messages[3] assistant (without content)` added"));
+    let mut with_entry = body();
+    let entry = json!({"role": "system", "content": [], "output_config": {"effort": "max"}});
+    list(&mut with_entry, "/messages").push(entry);
+    let wire = Wire::of(&[(with_entry, json!([{"type": "text", "text": "a"}]))]);
+    let lost = wire.arrives(|arrived| drop(list(arrived, "/messages").pop()));
+    let changes = lost.changes();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert!(changes[0].starts_with("request 1: block `messages[3] system (without content)` dropped"));
 }
 
 #[test]
