@@ -236,7 +236,7 @@ impl Arguments {
             let path = selected.project.root.join(GATEWAYS).join(format!("{name}.yaml"));
             let failed = || format!("cannot change `{}`", path.display());
             let text = std::fs::read_to_string(&path).with_context(failed)?;
-            let text = proposal::rewritten(&text, &versions, &proposals);
+            let text = proposal::rewritten(&path, &text, &versions, &proposals)?;
             atomic_write::write(&path, &text).with_context(failed)?;
         }
         Ok(())

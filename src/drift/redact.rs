@@ -130,7 +130,7 @@ fn of_text(text: &str) -> String {
             ),
             // A mail address in a query, and one in JSON.
             (
-                r"(?i)[\w.+-]+(?:%(?:25)*40|\\+u0040)(?:[\w-]+\.)+[a-z]{2,}\b",
+                r"(?i)[\w.+-](?:[\w.+'-]*[\w.+-])?(?:%(?:25)*40|\\+u0040)(?:[\w-]+\.)+[a-z]{2,}\b",
                 "[redacted]",
             ),
             // The device of Claude Code's older `metadata.user_id`.

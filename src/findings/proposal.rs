@@ -1,9 +1,16 @@
 //! Ranges of versions for `gateways/<name>.yaml`, from what was measured.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
 
 use super::known::KnownFindings;
 use super::range::{is_same_release, release};
+use crate::document::diagnostic::{LineColumn, Span};
+use crate::document::node::{Entry, NodeValue};
+use crate::document::render::{Format, render};
+use crate::document::yaml;
 
 /// What a measured version shows of each known finding, by name. A finding that no trial could judge is absent.
 pub type Measured = Vec<(String, BTreeMap<String, bool>)>;
@@ -80,34 +87,69 @@ impl KnownFindings {
     }
 }
 
-/// The text of `gateways/<name>.yaml` with the proposed ranges and the measured versions. A range with gaps stays: its author
-/// splits it.
-pub fn rewritten(text: &str, measured: &[String], proposals: &[RangeProposal]) -> String {
-    let mut finding = "";
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if line.starts_with("measured: [") {
-            lines.push(format!("measured: [{}]", measured.join(", ")));
-            continue;
-        }
-        if let Some(name) = line
-            .strip_prefix("  ")
-            .and_then(|rest| rest.strip_suffix(':'))
-            .filter(|name| !name.starts_with(' '))
-        {
-            finding = name;
-        }
-        let proposal = proposals
-            .iter()
-            .find(|proposal| proposal.finding == finding && proposal.gaps.is_empty());
-        match proposal.and_then(|proposal| proposal.versions.as_ref()) {
-            Some(versions) if line.starts_with("    versions: ") => {
-                lines.push(format!("    versions: '{versions}'"))
-            }
-            _ => lines.push(line.to_owned()),
-        }
+/// The text of the gateway's `file` with the proposed ranges and the measured versions. A range with gaps stays: its author
+/// splits it. Fails, with what to write by hand, where a value is not written on one line.
+pub fn rewritten(
+    file: &Path,
+    text: &str,
+    measured: &[String],
+    proposals: &[RangeProposal],
+) -> anyhow::Result<String> {
+    let root = yaml::parse(file, text.as_bytes())
+        .map_err(|faults| anyhow::anyhow!("{}", render(&faults, Format::Text, false)))?;
+    let mut changes = Vec::new();
+    if let Some(Entry { value: node, .. }) = root.get("measured") {
+        let place = match &node.value {
+            NodeValue::List(versions) => versions.first().zip(versions.last()),
+            _ => None,
+        };
+        changes.push(("measured".to_owned(), place, measured.join(", ")));
     }
-    lines.join("\n") + "\n"
+    for proposal in proposals.iter().filter(|proposal| proposal.gaps.is_empty()) {
+        let Some(versions) = &proposal.versions else {
+            continue;
+        };
+        let path = ["findings", &proposal.finding, "versions"].map(str::to_owned);
+        let place = root.at(&path).map(|node| (node, node));
+        changes.push((path.join("."), place, format!("'{versions}'")));
+    }
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // The last place of a line first, so that the others stay where they are.
+    changes.sort_by_key(|(_, place, _)| place.map(|(first, _)| std::cmp::Reverse(first.span.start)));
+    for (name, place, value) in changes {
+        let place = place.map(|(first, last)| (first.span.start, end_of(&last.span)));
+        let (start, end) = place
+            .filter(|(start, end)| start.line == end.line)
+            .with_context(|| {
+                format!(
+                    "`{name}` of `{}` is not written on one line: write {value} there, or put it on one line",
+                    file.display()
+                )
+            })?;
+        let line = &mut lines[start.line - 1];
+        let letters: Vec<char> = line.chars().collect();
+        let (before, after) = (&letters[..start.column - 1], &letters[end.column - 1..]);
+        *line = before.iter().collect::<String>() + &value + &after.iter().collect::<String>();
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+/// The end of a scalar, without the comment of its line.
+fn end_of(span: &Span) -> LineColumn {
+    let line = span.source.line(span.start.line);
+    let letters: Vec<char> = line.chars().skip(span.start.column - 1).collect();
+    let text: String = match span.start.line == span.end.line {
+        true => letters[..span.end.column - span.start.column].iter().collect(),
+        false => return span.end,
+    };
+    let length = match text.chars().next() {
+        Some(quote @ ('\'' | '"')) => text[1..].find(quote).map_or(text.len(), |at| at + 2),
+        _ => text.split(" #").next().unwrap_or_default().trim_end().len(),
+    };
+    LineColumn {
+        line: span.start.line,
+        column: span.start.column + text[..length].chars().count(),
+    }
 }
 
 #[cfg(test)]
@@ -189,18 +231,34 @@ mod tests {
         assert_eq!(versions(&known), None);
     }
 
-    #[test]
-    fn only_ranges_and_measured_versions_are_rewritten() {
-        let text = "# a comment\nname: X\nmeasured: [1.0.0]\nfindings:\n  x:\n    shows: [a]\n    versions: '=1.0.0'\n  y:\n    versions: '=1.0.0'\n";
-        let proposal = RangeProposal {
-            finding: "x".into(),
+    fn proposal(finding: &str) -> RangeProposal {
+        RangeProposal {
+            finding: finding.to_owned(),
             versions: Some(">=1.0.0, <=1.1.0".into()),
             gaps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_ranges_and_measured_versions_are_rewritten() {
+        let text = "# a comment\nname: X\nmeasured: [1.0.0] # today\nfindings:\n  x: # Bedrock\n    shows: [a]\n    \
+                    versions: '=1.0.0' # by hand\n  y: # another\n    versions: '=1.0.0'\n  \"z\": {versions: \"=1.0.0\"}\n";
+        let rewrite = |text: &str, findings: &[&str]| {
+            let proposals: Vec<RangeProposal> = findings.iter().map(|name| proposal(name)).collect();
+            let file = Path::new("gateways/x.yaml");
+            rewritten(file, text, &["1.0.0".into(), "1.1.0".into()], &proposals)
         };
-        let written = rewritten(text, &["1.0.0".into(), "1.1.0".into()], &[proposal]);
-        let expected =
-            text.replace("[1.0.0]", "[1.0.0, 1.1.0]")
-                .replacen("'=1.0.0'", "'>=1.0.0, <=1.1.0'", 1);
-        assert_eq!(written, expected);
+        let expected = text.replace("[1.0.0]", "[1.0.0, 1.1.0]");
+        let first = expected.replacen("'=1.0.0'", "'>=1.0.0, <=1.1.0'", 1);
+        assert_eq!(rewrite(text, &["x"]).unwrap(), first);
+        let both = first.replace("\"=1.0.0\"", "'>=1.0.0, <=1.1.0'");
+        assert_eq!(rewrite(text, &["x", "z"]).unwrap(), both);
+        let in_lines = text.replace("[1.0.0]", "[1.0.0,\n  1.0.1]");
+        let error = rewrite(&in_lines, &["x"]).unwrap_err().to_string();
+        assert!(
+            error.contains("`measured` of `gateways/x.yaml` is not written on one line"),
+            "{error}"
+        );
+        assert!(rewrite(text, &["absent"]).is_err());
     }
 }

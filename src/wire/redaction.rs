@@ -31,9 +31,19 @@ const NO_CREDENTIALS: [&str; 2] = ["idempotency-key", "sec-websocket-key"];
 
 /// Whether a header, a parameter or a setting of this name holds a credential: by its final word.
 pub fn is_credential_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
-    CREDENTIAL_WORDS.contains(&last) && !NO_CREDENTIALS.contains(&name.as_str())
+    // `sessionToken` too, but not `KEY`.
+    let begins_word =
+        |(at, _): &(usize, char)| name[..*at].ends_with(|before: char| before.is_ascii_lowercase());
+    let capitals = name
+        .char_indices()
+        .filter(|(_, letter)| letter.is_ascii_uppercase());
+    let last_word = capitals.filter(begins_word).last().map_or(0, |(at, _)| at);
+    let last = name[last_word..]
+        .rsplit(['-', '_', '.'])
+        .next()
+        .unwrap_or_default();
+    CREDENTIAL_WORDS.contains(&&*last.to_ascii_lowercase())
+        && !NO_CREDENTIALS.contains(&&*name.to_ascii_lowercase())
 }
 
 /// `query` with the values of the parameters that hold a credential replaced.
@@ -113,7 +123,10 @@ pub fn of_text(text: &str) -> String {
             (r"\bya29\.[\w.-]+", "[redacted]"),
             (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+", "[redacted]"),
             // Not `react@19.1.0`: a top-level domain is alphabetic (RFC 3696, section 2).
-            (r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b", "[redacted]"),
+            (
+                r"[\w.+-](?:[\w.+'-]*[\w.+-])?@(?:[\w-]+\.)+[A-Za-z]{2,}\b",
+                "[redacted]",
+            ),
             (r"/[\w./-]*/compat-\w{6}/[\w./-]*", "[folder of the run]"),
             (r"(?:/home|/Users|/root)(?:/[\w.-]+)+", "[folder]"),
             (r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", NO_SESSION),
@@ -273,8 +286,8 @@ mod tests {
             assert_eq!(of_named_values(line), clean);
         }
         assert_eq!(
-            of_text("react@19.1.0 a@b.org checkout@v4.99"),
-            "react@19.1.0 [redacted] checkout@v4.99"
+            of_text("react@19.1.0 a@b.org checkout@v4.99 'a.o'neil@b.org'"),
+            "react@19.1.0 [redacted] checkout@v4.99 '[redacted]'"
         );
     }
 
