@@ -71,9 +71,14 @@ fn answer_of_another_trial(evidence: &Evidence) -> Option<Diagnosis> {
         let starts = exchange.reply.events.iter().map(|event| &event.data["message"]);
         exchange.reply.message.iter().chain(starts)
     });
-    let own: Vec<&str> = given
-        .filter_map(|message| reply_id::of_simulator(message["id"].as_str()?))
-        .collect();
+    let given = given.filter_map(|message| message["id"].as_str());
+    // An answer to a token count has no other id.
+    let headers = evidence
+        .exchanges
+        .iter()
+        .flat_map(|exchange| &exchange.reply.headers);
+    let given = given.chain(headers.map(|(_, value)| value.as_str()));
+    let own: Vec<&str> = given.filter_map(reply_id::of_simulator).collect();
     let received = evidence.sent.iter().filter_map(|sent| sent.reply.as_ref());
     let answers = received.filter(|reply| reply.status < 400);
     let mut ids = answers.flat_map(|reply| {

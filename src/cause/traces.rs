@@ -179,11 +179,7 @@ fn cannot_match(evidence: &Evidence, judgement: &Evaluation, trace: &Trace) -> O
 
 fn of_trace(evidence: &Evidence, trace: &Trace, diff: &WireDiff) -> Option<Diagnosis> {
     let operation = trace.interest.operation.unwrap_or(Operation::Messages);
-    let is_asked = || {
-        let mut exchanges = evidence.exchanges.iter();
-        exchanges.any(|exchange| exchange.operation == operation)
-    };
-    if trace.interest.is_of_model() && trace.held_before == Some(true) && is_asked() {
+    if trace.interest.is_of_model() && trace.held_before == Some(true) && trace.is_asked {
         return Some(other_model());
     }
     let is_of_gateway = [Operation::ListModels, Operation::Unknown].contains(&operation);

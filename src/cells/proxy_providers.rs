@@ -249,6 +249,14 @@ pub(super) fn outside(
             errors.push(error.hint("remove it from the deployments that simulated runs use"));
         }
     }
+    // A fallback with parameters of its own is a deployment that `model_list` lacks.
+    let fallbacks = params.get("fallbacks").and_then(Value::as_sequence);
+    for (index, fallback) in fallbacks.into_iter().flatten().enumerate() {
+        if let Some(model) = fallback.get("model").and_then(Value::as_str) {
+            let path = path.then("fallbacks").then(index);
+            errors.extend(outside(merged, &path, fallback, model, simulated));
+        }
+    }
     errors
 }
 
@@ -278,6 +286,7 @@ pub(super) fn settings_outside(merged: &Merged<'_>, variables: &SimulatorVariabl
         variables.mantle_base,
         variables.aws_key_id,
         variables.aws_secret_key,
+        variables.aws_session_token,
         variables.vertex_base,
         variables.vertex_credentials,
     ];
@@ -304,7 +313,46 @@ pub(super) fn settings_outside(merged: &Merged<'_>, variables: &SimulatorVariabl
         let error = merged.error(&KeyPath::of(key[0]).then(key[1]), message);
         Diagnostic { span: None, ..error }.hint("remove it: LiteLLM reads `LITELLM_MASTER_KEY`")
     });
-    variables.chain(literal).collect()
+    let defaults = ["router_settings", "default_litellm_params"];
+    let path = KeyPath::of(defaults[0]).then(defaults[1]);
+    let defaults = merged.at(&defaults).into_iter();
+    let defaults = defaults.flat_map(|params| literals(merged, &path, params));
+    let guardrails = merged.at(&["guardrails"]).and_then(Value::as_sequence);
+    let guardrails = guardrails
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .flat_map(|(index, guardrail)| {
+            let path = KeyPath::of("guardrails").then(index).then("litellm_params");
+            let params = guardrail.get("litellm_params");
+            params.map_or_else(Vec::new, |params| literals(merged, &path, params))
+        });
+    let global = merged.at(&["litellm_settings"]).into_iter();
+    let global = global.flat_map(|params| literals(merged, &KeyPath::of("litellm_settings"), params));
+    variables
+        .chain(literal)
+        .chain(defaults)
+        .chain(guardrails)
+        .chain(global)
+        .collect()
+}
+
+/// Addresses and credentials that stand outside a deployment, and that LiteLLM uses beside those of the run.
+fn literals(merged: &Merged<'_>, path: &KeyPath, params: &Value) -> Vec<Diagnostic> {
+    let is_literal = |key: &&&str| match params.get(**key) {
+        Some(Value::String(value)) => !value.starts_with(FROM_ENVIRONMENT),
+        Some(value) => value.is_mapping(),
+        None => false,
+    };
+    let literal = BASES.iter().chain(&KEYS).filter(is_literal);
+    literal
+        .map(|key| {
+            let message = format!("a simulated run would use this `{key}` beside those of the simulator");
+            let error = merged.error(&path.then(key), message);
+            Diagnostic { span: None, ..error }
+                .hint("remove it from the configuration that simulated runs use")
+        })
+        .collect()
 }
 
 /// LiteLLM's providers: `LlmProviders` and `providers.json` of LiteLLM 1.106.2.

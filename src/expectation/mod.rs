@@ -122,4 +122,6 @@ pub struct Trace {
     /// Whether it holds for what went into the gateway: the requests that `claude` sent, or the provider's replies.
     /// `None` where that cannot be judged.
     pub held_before: Option<bool>,
+    /// Whether a request of its kind reached the provider.
+    pub is_asked: bool,
 }

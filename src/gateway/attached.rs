@@ -11,11 +11,11 @@ use crate::http;
 /// The paths where LiteLLM reports its version. 1.106 requires a key for the first; older versions have only the second.
 const VERSION_PATHS: [&str; 2] = ["/health/readiness/details", "/health/readiness"];
 
-/// The longest wait for any answer of a running gateway. Its own pages need no provider.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(4);
+/// The longest wait for any answer of a running gateway. Its own pages need no provider. It and the preflight's end within 10 s.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The longest wait for a version. It and the preflight's end within 10 s.
-const VERSION_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The longest wait for a version, which is asked for at the same time.
+const VERSION_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The address in variable `name` without a `/` at its end. Fails if it is none of a server.
 pub fn checked_address(name: &str, value: &str) -> anyhow::Result<String> {

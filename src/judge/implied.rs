@@ -60,6 +60,7 @@ pub(super) fn traces(name: &str) -> impl Iterator<Item = Trace> {
         expectation: name.to_owned(),
         interest,
         held_before: None,
+        is_asked: true,
     };
     Interest::of_implied(name).into_iter().map(trace)
 }

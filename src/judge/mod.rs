@@ -256,8 +256,13 @@ impl Judge<'_> {
         } else if is_traced {
             let mut held_before = judged.held_before;
             let interests = expectation.check.interests().into_iter();
+            let exchanges = &self.evidence.exchanges;
             self.evaluation.traces.extend(interests.map(|interest| Trace {
                 expectation: expectation.name.clone(),
+                is_asked: {
+                    let operation = interest.operation.unwrap_or(Operation::Messages);
+                    exchanges.iter().any(|exchange| exchange.operation == operation)
+                },
                 interest,
                 held_before: held_before.take(),
             }));
@@ -422,6 +427,7 @@ impl Evaluation {
                 && trace.interest.is_of_model()
                 && trace.held_before == Some(true)
                 && self.never_arrived(trace).is_none()
+                && trace.is_asked
         })
     }
 

@@ -199,8 +199,12 @@ async fn attached(
             env::LITELLM_PROXY_API_KEY
         )
     })?;
-    let (provider, ()) = tokio::try_join!(remote_provider(environment), gateway::ensure_answers(&base_url))?;
-    let version = gateway::version_of(&base_url, &key).await;
+    let version = async { Ok(gateway::version_of(&base_url, &key).await) };
+    let (provider, (), version) = tokio::try_join!(
+        remote_provider(environment),
+        gateway::ensure_answers(&base_url),
+        version
+    )?;
     let gateway = RunningGateway {
         base_url,
         key,

@@ -19,6 +19,7 @@ use crate::ids::TrialKey;
 use crate::outcome::{Cause, Failure, Mismatch};
 use crate::provider::{Provider, as_live, standalone_reply};
 use crate::text;
+use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::model;
 use crate::wire::script::{ReplyBlock, Script};
@@ -27,8 +28,9 @@ use crate::wire::secrets::Secrets;
 /// The most requests at once.
 const AT_ONCE: usize = 12;
 
-/// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds, and [`gateway::ensure_answers`]
+/// waits before.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The waits of a live run before it asks again, if no alias answered. Only an answer shows whether the provider is real.
 const WAITS: [Duration; 3] = [
@@ -115,6 +117,16 @@ pub async fn check(
         .iter()
         .any(|(_, probed)| matches!(probed, Probed::Rehearsed));
     let arrived = provider.is_none() || !exchanges.is_empty();
+    // Without the run's mark, a request may have come from this gateway too: the trials judge that.
+    let is_astray = match provider {
+        Some(provider) if !arrived => {
+            let orphans = provider.orphans().await.unwrap_or_default();
+            orphans
+                .iter()
+                .any(|orphan| orphan.operation == Operation::Messages)
+        }
+        _ => false,
+    };
     // A single slow alias may be a slow model.
     let all_timed_out = (probed.iter()).all(|(_, probed)| matches!(probed, Probed::TimedOut(_)));
     let mut unusable: BTreeMap<_, _> = probed
@@ -123,7 +135,7 @@ pub async fn check(
             let why = wrong_model(&exchanges, &alias).or(match probed {
                 Probed::Unusable(unusable) => Some(unusable),
                 Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
-                Probed::Answered if !arrived => Some(other_provider()),
+                Probed::Answered if !arrived && !is_astray => Some(other_provider()),
                 Probed::Failed(failed) if is_unanswered => Some(unanswered(failed)),
                 Probed::TimedOut(words) if is_unanswered => Some(hangs(words)),
                 Probed::Answered | Probed::Rehearsed | Probed::Failed(_) | Probed::TimedOut(_) => None,
@@ -204,10 +216,16 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
         .json(&body)
         .send()
         .await;
-    let (answer, message) = match sent {
+    let received = match sent {
         Ok(reply) => {
             let status = reply.status();
-            let text = http::text(reply).await.unwrap_or_default();
+            // The head of a reply is no answer yet.
+            http::text(reply).await.map(|text| (status, text))
+        }
+        Err(error) => Err(error),
+    };
+    let (answer, message) = match received {
+        Ok((status, text)) => {
             if status.is_success() {
                 let is_page = text.trim_start().starts_with('<');
                 return match is_standalone(&text) && body["max_tokens"] != 1 {

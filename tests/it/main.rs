@@ -41,6 +41,7 @@ mod histories;
 mod daemon;
 mod trial;
 mod harness;
+mod preflight;
 mod client_formats;
 mod rehearsal;
 mod drift;

@@ -219,6 +219,11 @@ fn the_answer_of_another_trial_is_the_gateway_s_fault() {
         );
         assert!(!is_other || cause == Cause::Gateway);
     }
+    // A token count has no id but that of its header.
+    let mut evidence = with_reply(of_gateway, &other.replace("msg", "req"));
+    let header = ("request-id".to_owned(), other.replace("msg", "req"));
+    evidence.exchanges[0].reply.headers.push(header);
+    assert_ne!(cause_of(&evidence).1, "answer_of_another_trial");
     // The stream broke off, so its id stands in its first event only.
     let mut evidence = with_reply(&own, "");
     evidence.exchanges[0].reply.message = None;

@@ -400,6 +400,29 @@ fn a_simulated_run_names_the_lines_that_leave_it() {
             format!("{}environment_variables:\n  ANTHROPIC_API_BASE: https://a.example\n", with(anthropic)),
             "proxy_config.yaml:5 this replaces the `ANTHROPIC_API_BASE`",
         ),
+        (
+            format!("{}environment_variables:\n  AWS_SESSION_TOKEN: a\n", with(anthropic)),
+            "proxy_config.yaml:5 this replaces the `AWS_SESSION_TOKEN`",
+        ),
+        (
+            format!(
+                "{}router_settings:\n  default_litellm_params:\n    api_base: https://a.example\n    api_key: os.environ/KEY\n",
+                with(anthropic)
+            ),
+            "proxy_config.yaml:6 a simulated run would use this `api_base` beside those of the simulator | remove it",
+        ),
+        (
+            format!("{}litellm_settings:\n  api_base: https://a.example\n", with(anthropic)),
+            "proxy_config.yaml:5 a simulated run would use this `api_base`",
+        ),
+        (
+            format!("{}guardrails:\n  - litellm_params: {{ guardrail: x, api_key: sk-1 }}\n", with(anthropic)),
+            "proxy_config.yaml:5 a simulated run would use this `api_key`",
+        ),
+        (
+            with(&format!("{anthropic}, fallbacks: [{{ model: anthropic/claude-sonnet-4-6, api_key: sk-1 }}]")),
+            "proxy_config.yaml:3 a simulated run would send this `api_key`",
+        ),
         ("include: [sub/more.yaml]\n".to_owned(), "more.yaml:3 a simulated run would send this `api_key`"),
         // Behind a merge key, the line of the anchor counts.
         (

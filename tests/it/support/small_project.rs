@@ -158,6 +158,15 @@ impl Small {
         Results::parse(&self.read("compat-results.json")).unwrap()
     }
 
+    /// The causes of the failed trials, each once.
+    pub fn causes(&self) -> Vec<String> {
+        let results = self.results().results;
+        let causes: BTreeSet<&str> = (results.iter())
+            .filter_map(|entry| Some(entry.cause?.as_str()))
+            .collect();
+        causes.into_iter().map(str::to_owned).collect()
+    }
+
     /// The trials that have a result.
     pub fn finished(&self) -> Vec<String> {
         let results = self.results().results;
