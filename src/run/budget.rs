@@ -71,6 +71,8 @@ struct State {
     reserved: f64,
     under_way: usize,
     left_out: usize,
+    /// The failed trials that got no second attempt.
+    unrepeated: usize,
 }
 
 impl Budget {
@@ -203,6 +205,17 @@ impl Budget {
         true
     }
 
+    /// Whether the budget lasts for another attempt at a trial under way, which may cost as much as the one before.
+    pub(super) fn affords_again(&self, trial: &TrialRecord) -> bool {
+        let mut state = self.state.lock();
+        let cost = self.cost(&trial.provider, trial);
+        let estimate = self.estimates.get(&trial.nodeid).copied().unwrap_or_default();
+        let others = state.spent.usd + state.reserved - self.reservation(&trial.nodeid);
+        let affords = (self.most_usd).is_none_or(|most| others + cost + cost.max(estimate) <= most);
+        state.unrepeated += usize::from(!affords);
+        affords
+    }
+
     /// Counts what a trial cost, and adds it to `recorded`: the cost of this run, of its other processes, and of the run that
     /// it reruns.
     pub(super) fn settle(&self, trial: &TrialRecord, recorded: &mut Spending) {
@@ -247,12 +260,18 @@ impl Budget {
                 state.left_out
             ));
         }
+        if let (Some(most), 1..) = (self.most_usd, state.unrepeated) {
+            lines.push(format!(
+                "the budget of US$ {most:.2} (`--max-cost`) ends here: {} got no second attempt",
+                counted(state.unrepeated, "failed trial")
+            ));
+        }
         lines
     }
 
     fn has_ended(&self) -> bool {
         let state = self.state.lock();
-        state.left_out > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
+        state.left_out + state.unrepeated > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
     }
 
     /// The exit status of a run that would end with `status`: no success if its budget ended it.
@@ -362,6 +381,22 @@ mod tests {
         );
         assert!(reports.contains("1 trials did not start"), "{reports}");
         assert!(budget.has_ended());
+    }
+
+    #[test]
+    fn a_second_attempt_needs_a_budget_too() {
+        let names = names(&["vision::azure::haiku"]);
+        let budget = budget(&names, Some(0.4));
+        assert!(budget.reserve(&names[0], || ()));
+        assert!(budget.affords_again(&record(&names[0], 200_000)));
+        assert!(!budget.affords_again(&record(&names[0], 201_000)));
+        budget.settle(&record(&names[0], 201_000), &mut Spending::default());
+        assert!(budget.has_ended());
+        let reports = budget.reports().join("\n");
+        assert!(
+            reports.contains("1 failed trial got no second attempt"),
+            "{reports}"
+        );
     }
 
     #[test]

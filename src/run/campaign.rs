@@ -239,7 +239,7 @@ impl Campaign<'_> {
                     proxy_config: Some(self.proxy_config),
                     cassette: None,
                 };
-                let record = task.run(self.session).await;
+                let record = task.run(self.session, |_| true).await;
                 FinishedJob {
                     touched: mutation.is_some_and(|mutation| mutation.changes() > 0),
                     record,

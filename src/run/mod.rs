@@ -336,7 +336,9 @@ impl MatrixRun {
             proxy_config: self.configured.as_ref(),
             cassette: self.cassette.as_ref(),
         };
-        let record = self.runtime.block_on(task.run(session));
+        let affords =
+            |record: &TrialRecord| (self.budget.as_ref()).is_none_or(|budget| budget.affords_again(record));
+        let record = self.runtime.block_on(task.run(session, affords));
         let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
         self.finished_with(record, |run, record| {
             if is_rehearsal {

@@ -59,8 +59,8 @@ pub struct TrialTask<'a> {
 
 impl TrialTask<'_> {
     /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error, and if the model may not have
-    /// followed the prompt.
-    pub async fn run(self, session: &Session) -> TrialRecord {
+    /// followed the prompt, if the run `affords` it.
+    pub async fn run(self, session: &Session, affords: impl Fn(&TrialRecord) -> bool) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
         if let Some(reason) = session.lacks(&self.test.flags) {
@@ -88,7 +88,8 @@ impl TrialTask<'_> {
             record.expectations = result.judged;
             record.waited_ms += result.waited_ms;
             record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
-            if session.behind() != Behind::Live || !may_pass_again(&record) {
+            let is_last = number == ATTEMPTS || session.behind() != Behind::Live;
+            if is_last || !may_pass_again(&record) || !affords(&record) {
                 break;
             }
         }
