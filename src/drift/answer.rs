@@ -70,6 +70,9 @@ fn error(reply: &RecordedReply) -> ReplyError {
     }
 }
 
+/// The type of an error that no page has.
+const UNKNOWN: &str = "unknown_error";
+
 /// The error that `event` is: an `error` event, or an exception of Bedrock.
 fn stream_error(route: Route, event: &Value) -> Option<StreamError> {
     const KINDS: [&str; 5] = [
@@ -80,8 +83,14 @@ fn stream_error(route: Route, event: &Value) -> Option<StreamError> {
         "api_error",
     ];
     if event["type"] == "error" {
+        let kind = text(event, "/error/type")?;
         return Some(StreamError {
-            kind: text(event, "/error/type")?.to_owned(),
+            // The simulator must not repeat a type that no page has.
+            kind: KINDS
+                .into_iter()
+                .find(|known| *known == kind)
+                .unwrap_or(UNKNOWN)
+                .to_owned(),
             message: message_of(event).to_owned(),
         });
     }
@@ -90,7 +99,7 @@ fn stream_error(route: Route, event: &Value) -> Option<StreamError> {
         .into_iter()
         .find(|kind| stream_exception(kind, route) == name);
     name.ends_with("Exception").then(|| StreamError {
-        kind: kind.unwrap_or("unknown_error").to_owned(),
+        kind: kind.unwrap_or(UNKNOWN).to_owned(),
         message: message_of(payload).to_owned(),
     })
 }

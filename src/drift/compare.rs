@@ -275,7 +275,7 @@ fn shapes(route: Route, reply: &RecordedReply, answers: &[ProviderExchange]) -> 
     let mut found = Vec::new();
     for (label, fields) in &recorded.parts {
         match simulated.parts.get(label) {
-            Some(own) => differing_fields(label, fields, own, is_whole, &mut found),
+            Some(own) => differing_fields(label, fields, own, &mut found),
             None => found.push(Drift::new(DriftKind::NewEvent, label, "sent", "")),
         }
     }
@@ -287,12 +287,12 @@ fn shapes(route: Route, reply: &RecordedReply, answers: &[ProviderExchange]) -> 
         // A provider sends any number of pings, or none.
         let missing = missing.filter(|label| *label != "ping");
         found.extend(missing.map(|label| Drift::new(DriftKind::MissingEvent, label, "", "sent")));
-        found.extend(order(&recorded, &simulated));
     }
+    found.extend(order(&recorded, &simulated, is_whole));
     found
 }
 
-fn differing_fields(label: &str, recorded: &Fields, own: &Fields, is_whole: bool, found: &mut Vec<Drift>) {
+fn differing_fields(label: &str, recorded: &Fields, own: &Fields, found: &mut Vec<Drift>) {
     let place = |path: &str| match label {
         BODY => path.to_owned(),
         label => format!("{label}: {path}"),
@@ -324,9 +324,6 @@ fn differing_fields(label: &str, recorded: &Fields, own: &Fields, is_whole: bool
         };
         found.push(Drift::new(kind, place(path), words(types), words(known)));
     }
-    if !is_whole {
-        return;
-    }
     for (path, types) in own {
         if !recorded.contains_key(path) && !is_within(path, recorded) && !may_be_empty(path, recorded) {
             found.push(Drift::new(DriftKind::MissingField, place(path), "", words(types)));
@@ -342,14 +339,26 @@ fn may_be_empty(path: &str, others: &Fields) -> bool {
     path.ends_with("[]") || is_null(parent)
 }
 
-fn order(recorded: &ReplyShape, simulated: &ReplyShape) -> Option<Drift> {
+/// The events that end a message.
+const ENDS: [&str; 2] = ["message_stop", "messageStop"];
+
+/// The first event at another place. A reply that is not whole ends early: by a cut, or by an error in place of any event.
+fn order(recorded: &ReplyShape, simulated: &ReplyShape, is_whole: bool) -> Option<Drift> {
     let common = |shape: &ReplyShape, other: &ReplyShape| -> Vec<String> {
         let known = |label: &&String| other.parts.contains_key(*label);
         let mut order: Vec<String> = shape.order.iter().filter(known).cloned().collect();
         order.dedup();
         order
     };
-    let (before, after) = (common(recorded, simulated), common(simulated, recorded));
+    let (mut before, mut after) = (common(recorded, simulated), common(simulated, recorded));
+    if !is_whole {
+        let is_error = |label: &String| label == "error" || label.ends_with("Exception");
+        let has_end = |order: &[String]| order.iter().any(|label| ENDS.contains(&label.as_str()));
+        if before.last().is_some_and(is_error) && !has_end(&before) {
+            before.pop();
+        }
+        after.truncate(before.len());
+    }
     let at = before
         .iter()
         .zip(&after)

@@ -37,8 +37,8 @@ fn position(recording: &mut Recording, kind: &str) -> usize {
         .expect("an event")
 }
 
-/// The route, whether it is a stream, the change, and the fault.
-const FAULTS: [(Route, bool, Change, &str); 16] = [
+/// The route, whether it is a stream, the change, and the fault. A stream that breaks off is compared as far as it came.
+const FAULTS: [(Route, bool, Change, &str); 20] = [
     (
         Route::Anthropic,
         false,
@@ -193,6 +193,46 @@ const FAULTS: [(Route, bool, Change, &str); 16] = [
         },
         "new event: contentBlockDelta[image] [sent | ]",
     ),
+    (
+        Route::Anthropic,
+        true,
+        |recording| {
+            let end = position(recording, "message_delta");
+            reply(recording).events.truncate(end);
+            fail(recording, "brand_new_error");
+        },
+        "other error: error: error.type [\"brand_new_error\" | \"unknown_error\"]",
+    ),
+    (
+        Route::Anthropic,
+        true,
+        |recording| fail(recording, "overloaded_error"),
+        "other order: after message_stop [error | the end]",
+    ),
+    (
+        Route::Anthropic,
+        true,
+        |recording| {
+            let end = position(recording, "message_delta");
+            let reply = reply(recording);
+            reply.cut_off = true;
+            reply.events.truncate(end);
+            reply.events.swap(end - 2, end - 1);
+        },
+        "other order: after content_block_start[text] [content_block_stop | content_block_delta[text_delta]]",
+    ),
+    (
+        Route::Anthropic,
+        true,
+        |recording| {
+            let end = position(recording, "message_delta");
+            reply(recording).events.truncate(end);
+            reply(recording).cut_off = true;
+            let message = event(recording, "message_start")["message"].as_object_mut();
+            message.expect("a message").remove("model");
+        },
+        "missing field: message_start: message.model [ | string]",
+    ),
 ];
 
 /// The first good answer in `cassette` on a route.
@@ -207,6 +247,15 @@ fn index(cassette: &Cassette, route: Route, stream: bool) -> usize {
     recordings
         .position(|placed| is_wanted(&placed.recording))
         .expect("an answer")
+}
+
+/// An `error` event of this type at the end of a stream.
+fn fail(recording: &mut Recording, kind: &str) {
+    let error = json!({"type": "error", "error": {"type": kind, "message": "m"}});
+    reply(recording).events.push(SentEvent {
+        at_ms: 0,
+        data: error,
+    });
 }
 
 #[tokio::test]
