@@ -50,7 +50,7 @@ pub fn provider(provider: &str) -> String {
     format!(
         "# yaml-language-server: $schema=../../schema/cell.schema.json
 # Expectations for `{provider}` in every row. If no feature can exist there, replace the whole file by
-# `not_applicable: <reason for readers of the matrix>`.
+# `not_applicable: <reason for readers of the matrix, with its source>`.
 expect:
 {route}  # Every trial of this column fails until you remove this.
   {WRITE_ME}_{provider}:

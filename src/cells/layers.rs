@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::forms;
+use super::{forms, reason};
 use crate::document::form::FormError;
 use crate::document::{Diagnostic, Entry, Node, NodeValue, Place, yaml};
 use crate::wire::redaction;
@@ -107,9 +107,9 @@ pub(super) fn not_applicable<'a>(layers: &Layers<'a>, own: Option<&'a Node>) -> 
     }
 }
 
-/// Keys beside `not_applicable`, and an empty reason.
+/// Keys beside `not_applicable`, and a reason that is empty or names no source.
 fn contradictions(node: &Node) -> Vec<Diagnostic> {
-    let Some(reason) = node.get(NOT_APPLICABLE) else {
+    let Some(given) = node.get(NOT_APPLICABLE) else {
         return Vec::new();
     };
     let others = node.entries().iter().filter(|entry| entry.key != NOT_APPLICABLE);
@@ -119,14 +119,18 @@ fn contradictions(node: &Node) -> Vec<Diagnostic> {
             Diagnostic::at(&entry.key_span, message)
                 .path(entry.key.clone())
                 .related(
-                    reason.key_span.place(),
+                    given.key_span.place(),
                     "the cell is not applicable, so nothing is run",
                 )
                 .hint("keep one of the two")
         })
         .collect();
-    if matches!(&reason.value.value, NodeValue::Text(text) if text.trim().is_empty() && !text.is_empty()) {
-        diagnostics.push(Diagnostic::at(&reason.value.span, "the reason is empty").path(NOT_APPLICABLE));
+    // An empty text is an error of form.
+    if let NodeValue::Text(text) = &given.value.value
+        && !text.is_empty()
+    {
+        let at = |message: &str| Diagnostic::at(&given.value.span, message).path(NOT_APPLICABLE);
+        diagnostics.extend(reason::fault(text, at));
     }
     diagnostics
 }

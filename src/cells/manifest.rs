@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::forms;
 use super::limits::{ANY, Limit, Limits, NamedLimit};
 use super::raw::{FeatureForm, LimitForm, ManifestForm, MatrixForm, TierForm};
+use super::{forms, reason};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
 use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
@@ -295,9 +295,8 @@ fn check_lacking(reader: &mut Reader<'_>, form: &ManifestForm) {
         for (provider, reason) in &tier.not_on {
             let path = KeyPath::of("tiers").then(index).then("not_on").then(provider);
             is_known(reader, &path, "provider", provider, &form.providers);
-            if reason.trim().is_empty() {
-                reader.error(&path, "the reason is empty");
-            }
+            let error = reason::fault(reason, |message| reader.at(&path, message));
+            reader.diagnostics.extend(error);
         }
     }
 }

@@ -117,7 +117,7 @@ pub struct TierForm {
     #[serde(default)]
     #[schemars(extend("examples" = ["v0"]))]
     pub set: Option<String>,
-    /// The providers that do not offer the model, each with the reason, for readers of the matrix.
+    /// The providers that do not offer the model, each with the reason and its source, for readers of the matrix.
     #[serde(default)]
     pub not_on: IndexMap<String, String>,
 }
@@ -130,13 +130,14 @@ pub struct TierForm {
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "compat-matrix cell")]
 pub struct CellForm {
-    /// Why the feature cannot exist on this provider, for readers of the matrix. Such a file has no other key. In
-    /// `cells/_providers/<provider>.yaml` it is for the whole column, except for features with a file for this provider.
-    #[schemars(length(min = 1), extend("examples" = ["Amazon Bedrock does not offer web search."]))]
+    /// Why the feature cannot exist on this provider, for readers of the matrix, with its source: an address, or a page of
+    /// `docs/`. Such a file has no other key. In `cells/_providers/<provider>.yaml` it is for the whole column, except for
+    /// features with a file for this provider.
+    #[schemars(length(min = 1), extend("examples" = ["Amazon Bedrock has no web search (https://code.claude.com/docs/en/feature-availability)."]))]
     pub not_applicable: Option<String>,
-    /// The tiers, or sets of tiers, that lack the feature, each with the reason, for readers of the matrix. Their trials do
-    /// not run.
-    #[schemars(extend("minProperties" = 1, "examples" = [{"haiku": "Claude Haiku 4.5 has no effort levels."}]))]
+    /// The tiers, or sets of tiers, that lack the feature, each with the reason and its source, for readers of the matrix.
+    /// Their trials do not run.
+    #[schemars(extend("minProperties" = 1, "examples" = [{"haiku": "Claude Haiku 4.5 has no effort levels (https://platform.claude.com/docs/en/build-with-claude/effort)."}]))]
     pub not_on: Option<IndexMap<String, String>>,
     /// What the cell shows, in a sentence.
     pub description: Option<String>,

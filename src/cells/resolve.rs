@@ -14,7 +14,7 @@ use super::cell::{Cell, CellBody, Test};
 use super::layers::{self, Damaged, Layers, OwnFile};
 use super::manifest::Manifest;
 use super::raw::{CellForm, PromptBlockForm, PromptForm, ScriptForm};
-use super::{forms, reserved};
+use super::{forms, reason, reserved};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
@@ -295,10 +295,8 @@ impl Resolver<'_> {
                 let error = error.allowed(listed(known.iter().copied()));
                 self.reader.report(error.did_you_mean(name, known));
             }
-            if reason.trim().is_empty() {
-                let hint = "say why the feature cannot exist on this tier";
-                self.reader.hinted(&path, "the reason is empty", hint);
-            }
+            let error = reason::fault(reason, |message| self.reader.at(&path, message));
+            self.reader.diagnostics.extend(error);
             not_on.extend(called.into_iter().map(|tier| (tier, reason.trim().to_owned())));
         }
         if !self.tiers.is_empty() && not_on.len() == self.tiers.len() {

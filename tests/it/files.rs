@@ -189,7 +189,10 @@ fn a_broken_shared_file_breaks_only_its_feature() {
 fn a_cell_that_is_not_applicable_needs_no_valid_shared_file() {
     let folder = two_features();
     folder.write("cells/first/_shared.yaml", "promt: Say pong\n");
-    folder.write("cells/first/here.yaml", "not_applicable: no such thing here\n");
+    folder.write(
+        "cells/first/here.yaml",
+        "not_applicable: no such thing here (https://example.com)\n",
+    );
     let project = open(&folder);
     let plan = project.plan(None, &"first::here::one".parse().expect("a trial's name"));
     assert!(matches!(plan, Planned::NotApplicable(_)));

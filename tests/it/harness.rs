@@ -71,7 +71,10 @@ async fn not_applicable_trials_are_ignored_and_start_nothing() {
     small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
     let ran = small.run(&["--ignored"]).await;
     ran.exits(0);
-    ran.out_has("not applicable: 4 trials of azure (no Claude there)\n", 1);
+    ran.out_has(
+        "not applicable: 4 trials of azure (no Claude there (https://example.com))\n",
+        1,
+    );
     ran.out_has("... ignored", 0);
     ran.out_has("0 passed; 0 failed; 4 ignored; 0 measured; 4 filtered out", 1);
     ran.err_has("no trial was executed, so the last results were not changed");

@@ -109,7 +109,7 @@ async fn what_makes_a_trial_not_applicable_is_part_of_its_key() {
     let manifest = small.read("manifest.yaml");
     let without = manifest.replacen(
         "model: claude-haiku-4-5",
-        "model: claude-haiku-4-5\n    not_on: {anthropic: The model is gone.}",
+        "model: claude-haiku-4-5\n    not_on: {anthropic: The model is gone (https://example.com).}",
         1,
     );
     assert_ne!(manifest, without, "{manifest}");

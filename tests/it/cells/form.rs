@@ -31,8 +31,17 @@ fn mistakes_of_form_are_explained() {
             &["not_on.haiku", "the reason is empty"],
         ),
         (
+            "a reason for a tier without a source",
+            and("not_on: { haiku: It has none. }\n"),
+            &[
+                "7:18 not_on.haiku",
+                "the reason names no source",
+                "add an https address or a page of `docs/`",
+            ],
+        ),
+        (
             "no tier is left",
-            and("not_on: { v0: It has none., current: It has none. }\n"),
+            and("not_on: { v0: No (docs/a.md)., current: No (docs/a.md). }\n"),
             &["not_on", "no tier is left"],
         ),
         (
@@ -230,6 +239,11 @@ fn mistakes_of_form_are_explained() {
             "not applicable and a test",
             and("not_applicable: because\n"),
             &["1:1 prompt", "`prompt` contradicts `not_applicable`"],
+        ),
+        (
+            "a reason without a source",
+            "not_applicable: \"It is gone: https://…\"\n".to_owned(),
+            &["1:17 not_applicable", "the reason names no source"],
         ),
         (
             "an empty reason",

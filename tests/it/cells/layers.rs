@@ -141,7 +141,7 @@ fn a_cell_file_lifts_not_applicable_of_its_column() {
     let folder = two_features();
     folder.write(
         "cells/_providers/here.yaml",
-        "not_applicable: no such provider here\n",
+        "not_applicable: no such provider here (https://example.com)\n",
     );
     for feature in ["first", "second"] {
         folder.write(&format!("cells/{feature}/_shared.yaml"), GOOD);
@@ -150,7 +150,7 @@ fn a_cell_file_lifts_not_applicable_of_its_column() {
     assert_eq!(test(&folder, "one").timeout_seconds, 7);
     let plan = |name: &str| open(&folder).plan(None, &name.parse().expect("a trial's name"));
     match plan("second::here::one") {
-        Planned::NotApplicable(reason) => assert_eq!(reason, "no such provider here"),
+        Planned::NotApplicable(reason) => assert_eq!(reason, "no such provider here (https://example.com)"),
         other => panic!("{other:?}"),
     }
     assert!(matches!(plan("second::there::one"), Planned::Run(_)));

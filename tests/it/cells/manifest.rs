@@ -12,7 +12,10 @@ fn trials_without_a_model_in_the_proxy_config_are_broken() {
     let folder = two_features();
     folder.write("cells/first/here.yaml", GOOD);
     folder.write("cells/first/there.yaml", GOOD);
-    folder.write("cells/second/there.yaml", "not_applicable: no such thing there\n");
+    folder.write(
+        "cells/second/there.yaml",
+        "not_applicable: no such thing there (https://example.com)\n",
+    );
     let project = open(&folder);
     let faults = project.check(&[]);
     assert_eq!(faults.len(), 2, "{}", summary(&faults));
@@ -29,7 +32,7 @@ fn trials_without_a_model_in_the_proxy_config_are_broken() {
     assert!(matches!(plan("first::there::one"), Planned::Broken(_)));
     assert!(matches!(plan("first::here::one"), Planned::Run(_)));
     assert!(
-        matches!(plan("second::there::one"), Planned::NotApplicable(reason) if reason == "no such thing there")
+        matches!(plan("second::there::one"), Planned::NotApplicable(reason) if reason == "no such thing there (https://example.com)")
     );
 }
 
@@ -127,6 +130,10 @@ fn sets_and_parts_name_what_the_manifest_has() {
         &with(one, "model: model-one, not_on: { here: ' ' } }"),
         "manifest.yaml:7 the reason is empty",
     );
+    has(
+        &with(one, "model: model-one, not_on: { here: Why. } }"),
+        "manifest.yaml:7 the reason names no source",
+    );
     let parts = "matrices:\n  small: { features: [frist], providers: [there], tiers: v0 }\naliases:";
     let faults = with("aliases:", parts);
     has(
@@ -143,12 +150,12 @@ fn a_model_that_a_provider_lacks_is_not_applicable_there() {
     folder.write("cells/first/there.yaml", GOOD);
     let manifest = folder.read("manifest.yaml");
     let one = "model: model-one }";
-    let not_there = "model: model-one, not_on: { there: It has only the other. } }";
+    let not_there = "model: model-one, not_on: { there: Only the other (https://example.com). } }";
     folder.write("manifest.yaml", &manifest.replace(one, not_there));
     let project = open(&folder);
     let plan = |name: &str| project.plan(None, &name.parse().expect("a trial's name"));
     assert!(
-        matches!(plan("first::there::one"), Planned::NotApplicable(reason) if reason == "It has only the other.")
+        matches!(plan("first::there::one"), Planned::NotApplicable(reason) if reason == "Only the other (https://example.com).")
     );
     assert!(matches!(plan("first::there::two"), Planned::Run(_)));
     assert!(matches!(plan("first::here::one"), Planned::Run(_)));

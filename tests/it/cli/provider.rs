@@ -291,7 +291,10 @@ fn a_wrong_cell_script_or_folder_is_named() {
     let script = folder.path("script.yaml");
     let root = env!("CARGO_MANIFEST_DIR");
     let project = copy_of_this_project();
-    project.write("cells/tool_use/azure.yaml", "not_applicable: no Claude there\n");
+    project.write(
+        "cells/tool_use/azure.yaml",
+        "not_applicable: no Claude there (https://example.com)\n",
+    );
     let other = project.root().to_str().unwrap();
     let cases: [(&[&str], &str); 4] = [
         (

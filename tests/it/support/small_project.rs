@@ -22,6 +22,8 @@ pub const MANIFEST: &str = "schema_version: \"1\"\nproviders: [anthropic, azure]
          name: Words\ntiers:\n  - id: haiku\n    name: Haiku\n    model: claude-haiku-4-5\n  - id: opus\n    name: Opus\n    \
          model: claude-opus-4-7\naliases:\n  anthropic: \"{model}\"\n  azure: \"{model}-azure\"\n";
 
+const NO_AZURE: &str = "not_applicable: no Claude there (https://example.com)\n";
+
 /// The feature `text` passes and `words` fails; the provider `azure` is not applicable.
 const FILES: [(&str, &str); 8] = [
     ("manifest.yaml", MANIFEST),
@@ -38,7 +40,7 @@ const FILES: [(&str, &str); 8] = [
         "cells/text/anthropic.yaml",
         "expect:\n  asked_once:\n    requests: { count: 1 }\n",
     ),
-    ("cells/text/azure.yaml", "not_applicable: no Claude there\n"),
+    ("cells/text/azure.yaml", NO_AZURE),
     (
         "cells/words/_shared.yaml",
         "prompt: ping\nreplies:\n  - content:\n      - text: pong\nexpect:\n  reply:\n    text: { equals: other }\n",
@@ -47,7 +49,7 @@ const FILES: [(&str, &str); 8] = [
         "cells/words/anthropic.yaml",
         "expect:\n  asked_once:\n    requests: { count: 1 }\n",
     ),
-    ("cells/words/azure.yaml", "not_applicable: no Claude there\n"),
+    ("cells/words/azure.yaml", NO_AZURE),
 ];
 
 /// A project in a temporary folder, and the environment of the harness.
