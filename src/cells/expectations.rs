@@ -101,7 +101,14 @@ impl Resolver<'_> {
             let message = format!("nothing is expected on the {tiers}, so it could never fail");
             self.reader.report(self.of_expect(&message));
         }
-        if !unjudged.is_empty() {
+        let files = || self.own.into_iter().chain(self.feature);
+        if !unjudged.is_empty() && !files().any(|file| file.get("expect").is_some()) {
+            let error =
+                self.missing("the cell has no `expect` of its own, so a live run could judge nothing");
+            let error = error.allowed(format!("`expect`, {WHERE}")).path("expect");
+            self.reader
+                .report(error.hint("add an expectation about the output of Claude Code, such as `text`"));
+        } else if !unjudged.is_empty() {
             let tiers = tiers_in_words(&unjudged);
             let message = format!("nothing could be judged in a live run of the {tiers}");
             let error = self.of_expect(&message);

@@ -98,7 +98,8 @@ impl Prices {
             let path = KeyPath::of("models").then(name);
             if !models.contains(&name.as_str()) && model::find(name).is_none() {
                 let error = reader.at_key(&path, format!("there is no model `{name}`"));
-                reader.report(error.allowed(listed(models.iter().copied())));
+                let error = error.allowed(listed(models.iter().copied()));
+                reader.report(error.did_you_mean(name, models.iter().copied()));
             }
             let parts = [
                 ("input", price.input),
@@ -249,7 +250,7 @@ mod tests {
                 "`cache_write` of `m` does not fit",
             ),
             ("output: 0.5,", "output: 5,", "`output` of `m` does not fit"),
-            ("  mm: {", "  m: {", "there is no model `mm`"),
+            ("  mm: {", "  m: {", "did you mean `m`?"),
             (
                 "output: 0,",
                 "output: 5,",

@@ -542,6 +542,21 @@ fn a_missing_shared_file_is_one_fault() {
 }
 
 #[test]
+fn a_row_without_expect_is_told_so() {
+    let folder = two_features();
+    folder.write(
+        "cells/_shared.yaml",
+        "expect:\n  once:\n    requests: { count: 1 }\n",
+    );
+    let (first, _) = WHOLE.split_once("expect:").unwrap();
+    folder.write("cells/first/_shared.yaml", first);
+    folder.write("cells/second/_shared.yaml", WHOLE);
+    let text = checked(&folder);
+    let told = "error: the cell has no `expect` of its own, so a live run could judge nothing\n --> cells/first/_shared.yaml:1:1";
+    assert_eq!(text.matches(told).count(), 1, "{text}");
+}
+
+#[test]
 fn equal_faults_are_capped() {
     let folder = two_features();
     let mut text = WHOLE.to_owned();
