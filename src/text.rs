@@ -47,6 +47,24 @@ pub fn is_slip_of(name: &str, known: &str) -> bool {
     strsim::damerau_levenshtein(name, known) <= 2
 }
 
+/// The name among `known` that `name` is a slip of; `None` if it is one of them. One letter is wrong, or two of eight or more. A name
+/// with other digits is another name: a newer version, or another limit.
+pub fn slip_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    let most = match name.chars().count() {
+        ..4 => return None,
+        4..8 => 1,
+        _ => 2,
+    };
+    let is_slip =
+        |other: &&str| strsim::damerau_levenshtein(name, other) <= most && digits(name) == digits(other);
+    match known.contains(&name) {
+        true => None,
+        false => known.into_iter().find(is_slip),
+    }
+}
+
 /// ` (did you mean …?)` with the name among `known` that is similar to `name`; empty if none is.
 pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     closest(name, known).map_or_else(String::new, |close| format!(" (did you mean `{close}`?)"))
@@ -193,6 +211,21 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_no_other_name() {
+        let known = ["Read", "ENABLE_PROMPT_CACHING_1H"];
+        for (name, meant) in [
+            ("Reda", Some("Read")),
+            ("Red", None),
+            ("Read", None),
+            ("Rate", None),
+            ("ENABLE_PROMT_CACHNG_1H", Some("ENABLE_PROMPT_CACHING_1H")),
+            ("ENABLE_PROMPT_CACHING_5M", None),
+        ] {
+            assert_eq!(slip_of(name, known), meant, "{name}");
+        }
+    }
 
     #[test]
     fn many_names_are_cut_to_three() {

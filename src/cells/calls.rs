@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::raw::{PromptBlockForm, ReplyForm};
+use super::raw::{McpToolForm, PromptBlockForm, ReplyForm};
 use super::replies::STRUCTURED_OUTPUT;
 use super::reserved;
 use super::resolve::Resolver;
 use crate::document::KeyPath;
-use crate::text::{closest, is_slip_of, listed, quotable};
+use crate::text::{closest, listed, quotable, slip_of};
 use crate::wire::script::{Asker, PLACEHOLDERS, placeholders_in};
 
 /// The tools that Claude Code may offer (its `init` events, version 2.1.327), with those that only some flags or modes offer.
@@ -155,14 +155,7 @@ impl Resolver<'_> {
             );
             return self.reader.report(error.hint(hint));
         }
-        let servers = self.form.mcp_servers.iter().flatten();
-        let own: Vec<String> = servers
-            .flat_map(|(server, tools)| {
-                tools
-                    .iter()
-                    .map(move |tool| format!("mcp__{server}__{}", tool.name))
-            })
-            .collect();
+        let own = self.own_tools();
         let known = || own.iter().map(String::as_str).chain(CLAUDE_TOOLS);
         let has_flag = |wanted: &str| flags.iter().any(|flag| flag.starts_with(wanted));
         if name == STRUCTURED_OUTPUT && !has_flag("--json-schema") {
@@ -193,19 +186,29 @@ impl Resolver<'_> {
         });
     }
 
-    /// Reports a mistyped tool in the flag `--tools`.
-    pub(super) fn tools_of_flag_exist(&mut self) {
+    /// Reports a mistyped tool in a flag about tools. A newer Claude Code may have others.
+    pub(super) fn tools_of_flags_exist(&mut self) {
         let flags = self.form.flags.as_deref().unwrap_or_default();
-        for name in reserved::tools_of_flag(flags) {
-            // A newer Claude Code may have a tool with a name that is only somewhat similar.
-            let is_like = |tool: &&str| is_slip_of(name, tool);
-            let is_known = name == "default" || CLAUDE_TOOLS.contains(&name);
-            if !is_known && CLAUDE_TOOLS.iter().any(is_like) {
+        let own = self.own_tools();
+        for (index, name) in reserved::tools_of_flags(flags) {
+            let known = CLAUDE_TOOLS.into_iter().chain(own.iter().map(String::as_str));
+            if let Some(meant) = slip_of(name, known) {
                 let message = format!("Claude Code has no tool `{}`", quotable(name));
-                let error = self.reader.at(&KeyPath::of("flags"), message);
-                self.reader.report(error.did_you_mean(name, CLAUDE_TOOLS));
+                let path = KeyPath::of("flags").then(index);
+                self.reader
+                    .hinted(&path, message, format!("did you mean `{meant}`?"));
             }
         }
+    }
+
+    /// The tools of the cell's own servers, as Claude Code calls them.
+    fn own_tools(&self) -> Vec<String> {
+        let servers = self.form.mcp_servers.iter().flatten();
+        let named = |(server, tools): (&String, &Vec<McpToolForm>)| -> Vec<String> {
+            let names = tools.iter().map(|tool| format!("mcp__{server}__{}", tool.name));
+            names.collect()
+        };
+        servers.flat_map(named).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use super::{forms, reason};
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
 use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
-use crate::text::{as_name, closest, is_name, listed};
+use crate::text::{as_name, closest, is_name, listed, slip_of};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -238,6 +238,10 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
         }
         are_distinct(&mut reader, &texts, Some(why));
     }
+    let sets = form.tiers.iter().map(|tier| &tier.set);
+    are_dissimilar(&mut reader, "tiers", "set", sets);
+    let categories = form.features.iter().map(|row| &row.category);
+    are_dissimilar(&mut reader, "features", "category", categories);
     check_rows(&mut reader, &form.features);
     check_aliases(&mut reader, form);
     check_lacking(&mut reader, form);
@@ -286,6 +290,32 @@ fn are_distinct(reader: &mut Reader<'_>, texts: &Texts<'_>, why: Option<&str>) {
             error.hint = why.map(str::to_owned);
             reader.report(error.related(place, "the first one is here"));
         }
+    }
+}
+
+/// No text of the key `key` is named almost like a more frequent one: each is a group of its own.
+fn are_dissimilar<'a>(
+    reader: &mut Reader<'_>,
+    list: &str,
+    key: &str,
+    texts: impl Iterator<Item = &'a Option<String>>,
+) {
+    let texts: Vec<Option<&str>> = texts.map(Option::as_deref).collect();
+    let count = |name: &str| texts.iter().filter(|text| **text == Some(name)).count();
+    for (index, text) in texts.iter().enumerate() {
+        let Some(text) = text else { continue };
+        let earlier = || texts[..index].contains(&Some(text));
+        let others = texts.iter().enumerate().filter_map(|(at, other)| {
+            let is_main = |other: &str| (count(other), index) > (count(text), at);
+            other.filter(|other| is_main(other) && slip_of(text, [*other]).is_some())
+        });
+        let Some(near) = others.into_iter().next().filter(|_| !earlier()) else {
+            continue;
+        };
+        let path = KeyPath::of(list).then(index).then(key);
+        let message = format!("the {key} `{text}` is named almost like `{near}`");
+        let hint = format!("write `{near}`, or choose a less similar name");
+        reader.hinted(&path, message, hint);
     }
 }
 

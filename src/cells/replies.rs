@@ -9,6 +9,7 @@ use crate::text::{counted, is_slip_of, listed, quotable};
 use crate::wire::Usage;
 use crate::wire::answer::content_deltas;
 use crate::wire::error_reply::ERROR_TYPES;
+use crate::wire::header_names;
 use crate::wire::message::STOP_REASONS;
 use crate::wire::script::{
     DeltaSplit, Interrupt, PLACEHOLDERS, Pace, Prompt, Reply, ReplyBlock, ReplyError, ReplyMessage, Script,
@@ -286,6 +287,9 @@ impl Resolver<'_> {
                     .reader
                     .at_key(&path, format!("the simulator itself sets `{name}`"));
                 self.reader.report(error.hint("remove it"));
+            } else {
+                self.reader
+                    .misspelt(&path, "header", name, header_names::misspelt(name));
             }
             if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
                 self.reader.hinted(

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::RegexSet;
 
 use super::replies::STRUCTURED_OUTPUT;
-use crate::text::{closest, listed};
+use crate::text::{closest, listed, slip_of};
 
 /// How many values a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +154,38 @@ pub fn removing_flag(words: &[String], tool: &str) -> Option<usize> {
 
 /// The names that the flag `--tools` has.
 pub fn tools_of_flag(words: &[String]) -> impl Iterator<Item = &str> {
-    let used = used_flags(words).filter(|used| used.flag.is_some_and(|flag| flag.names == "--tools"));
-    let values = used.flat_map(|used| used.inline.into_iter().chain(used.words));
-    let names = values.flat_map(|value| value.split([',', ' ']));
-    names.filter(|name| !name.is_empty())
+    named_tools(words, &["--tools"]).map(|(_, name)| name)
+}
+
+/// The tools that the flags about tools name, each with its entry: of `Bash(git log:*)`, `Bash`.
+pub fn tools_of_flags(words: &[String]) -> impl Iterator<Item = (usize, &str)> {
+    const FLAGS: [&str; 3] = [
+        "--tools",
+        "--allowed-tools/--allowedTools",
+        "--disallowed-tools/--disallowedTools",
+    ];
+    named_tools(words, &FLAGS)
+}
+
+fn named_tools<'a>(words: &'a [String], flags: &[&'static str]) -> impl Iterator<Item = (usize, &'a str)> {
+    let flags = flags.to_vec();
+    let used =
+        used_flags(words).filter(move |used| used.flag.is_some_and(|flag| flags.contains(&flag.names)));
+    let values = used.flat_map(|used| {
+        let first = used.index;
+        let words = used.words.into_iter().filter(move |_| used.inline.is_none());
+        let words = words.enumerate().map(move |(at, word)| (first + 1 + at, word));
+        used.inline.map(|value| (first, value)).into_iter().chain(words)
+    });
+    values.flat_map(|(index, value)| {
+        // What is in parentheses is a rule of the tool.
+        let parts = value.split_inclusive(')');
+        let parts = parts.map(|part| part.split_once('(').map_or(part, |(tool, _)| tool));
+        let names = parts.flat_map(|part| part.split([',', ' ']));
+        names
+            .filter(|name| !name.is_empty())
+            .map(move |name| (index, name))
+    })
 }
 
 fn used_flags(words: &[String]) -> impl Iterator<Item = UsedFlag<'_>> {
@@ -366,7 +394,14 @@ impl<'a> UsedFlag<'a> {
 
     fn unknown(&self) -> FlagError {
         let name = self.name;
-        let hint = match closest(name, Flag::all().flat_map(Flag::names)) {
+        let close = closest(name, Flag::all().flat_map(Flag::names));
+        let main = |close: &str| {
+            Flag::all()
+                .find(|flag| flag.names().any(|name| name == close))?
+                .names()
+                .next()
+        };
+        let hint = match close.and_then(main) {
             _ if name.contains(' ') => ONE_WORD.to_owned(),
             Some(close) => format!("did you mean `{close}`?"),
             None => {
@@ -408,6 +443,25 @@ const VARIABLES: [(&str, &str); 5] = [
 
 /// An exception: this one skips a request to Anthropic, not to the gateway (<https://code.claude.com/docs/en/fast-mode>).
 const FREE_VARIABLE: &str = "CLAUDE_CODE_SKIP_FAST_MODE_ORG_CHECK";
+
+/// The variable with further betas.
+pub const BETAS: &str = "ANTHROPIC_BETAS";
+
+/// Variables of Claude Code that a cell may set (<https://code.claude.com/docs/en/env-vars>).
+const KNOWN_VARIABLES: &str = "ANTHROPIC_BETAS ANTHROPIC_CUSTOM_HEADERS BASH_DEFAULT_TIMEOUT_MS BASH_MAX_OUTPUT_LENGTH \
+    BASH_MAX_TIMEOUT_MS CLAUDE_AUTOCOMPACT_PCT_OVERRIDE CLAUDE_CODE_AUTO_COMPACT_WINDOW CLAUDE_CODE_DISABLE_1M_CONTEXT \
+    CLAUDE_CODE_DISABLE_ADAPTIVE_THINKING CLAUDE_CODE_DISABLE_BACKGROUND_TASKS CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS \
+    CLAUDE_CODE_DISABLE_FAST_MODE CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK CLAUDE_CODE_EFFORT_LEVEL \
+    CLAUDE_CODE_ENABLE_FINE_GRAINED_TOOL_STREAMING CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY CLAUDE_CODE_EXTRA_BODY \
+    CLAUDE_CODE_GATEWAY_HINT_HEADERS CLAUDE_CODE_GATEWAY_MODEL_DISCOVERY_TIMEOUT_MS CLAUDE_CODE_MAX_CONTEXT_TOKENS \
+    CLAUDE_CODE_MAX_OUTPUT_TOKENS CLAUDE_CODE_SKIP_FAST_MODE_ORG_CHECK DISABLE_AUTO_COMPACT DISABLE_COMPACT \
+    DISABLE_INTERLEAVED_THINKING DISABLE_PROMPT_CACHING ENABLE_PROMPT_CACHING_1H ENABLE_TOOL_SEARCH MAX_MCP_OUTPUT_TOKENS \
+    MAX_THINKING_TOKENS MCP_TIMEOUT MCP_TOOL_TIMEOUT";
+
+/// The variable of Claude Code that `name` is a slip of.
+pub fn misspelt_variable(name: &str) -> Option<&'static str> {
+    slip_of(name, KNOWN_VARIABLES.split_whitespace())
+}
 
 /// The reason why a cell may not set the variable `name`; `None` if it may.
 pub fn variable_refusal(name: &str) -> Option<&'static str> {

@@ -18,9 +18,10 @@ use super::{forms, reason, reserved};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
-use crate::text::listed;
+use crate::text::{listed, slip_of};
 use crate::wire::refusal_rules::REFUSAL_RULES;
 use crate::wire::script::Script;
+use crate::wire::{betas, body_fields};
 
 /// Seconds that a trial may take if its cell does not say.
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
@@ -278,7 +279,22 @@ impl Resolver<'_> {
         let messages = body.get("messages").and_then(Value::as_array);
         if messages.is_none_or(Vec::is_empty) {
             let hint = format!("it is the body of `{of}`");
-            self.reader.hinted(path, "the request has no `messages`", hint);
+            match messages {
+                Some(_) => self
+                    .reader
+                    .hinted(&path.then("messages"), "the list is empty", hint),
+                None => self.reader.hinted(path, "the request has no `messages`", hint),
+            }
+        }
+        for (index, message) in messages.into_iter().flatten().enumerate() {
+            if let Some(role) = message["role"].as_str()
+                && let Some(meant) = slip_of(role, body_fields::ROLES)
+            {
+                let path = path.then("messages").then(index).then("role");
+                let message = format!("no message has the role `{role}`");
+                self.reader
+                    .hinted(&path, message, format!("did you mean `{meant}`?"));
+            }
         }
         Value::Object(body)
     }
@@ -329,7 +345,7 @@ impl Resolver<'_> {
 
     fn flags(&mut self) -> Vec<String> {
         let flags = self.form.flags.clone().unwrap_or_default();
-        self.tools_of_flag_exist();
+        self.tools_of_flags_exist();
         for found in reserved::flag_errors(&flags) {
             let path = KeyPath::of("flags").then(found.index);
             let mut error = self.reader.at(&path, found.message).hint(found.hint);
@@ -341,7 +357,7 @@ impl Resolver<'_> {
 
     fn env(&mut self) -> BTreeMap<String, String> {
         let env = self.form.env.clone().unwrap_or_default();
-        for name in env.keys() {
+        for (name, value) in &env {
             let path = KeyPath::of("env").then(name);
             let usable = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
                 && name
@@ -352,10 +368,24 @@ impl Resolver<'_> {
                 let error = self.reader.at_key(&path, message);
                 self.reader
                     .report(error.allowed("letters, digits and `_`, no digit first"));
+            } else if let meant @ Some(_) = reserved::misspelt_variable(name) {
+                self.reader
+                    .misspelt(&path, "variable of Claude Code", name, meant);
             } else if let Some(reason) = reserved::variable_refusal(name) {
                 let message = format!("a cell may not set `{name}`: {reason}");
                 let error = self.reader.at_key(&path, message);
                 self.reader.report(error.hint("remove it"));
+            }
+            for beta in value
+                .split(',')
+                .map(str::trim)
+                .filter(|_| name == reserved::BETAS)
+            {
+                if let Some(meant) = betas::misspelt(beta) {
+                    let message = format!("`{beta}` looks like a misspelt beta");
+                    self.reader
+                        .hinted(&path, message, format!("did you mean `{meant}`?"));
+                }
             }
         }
         env

@@ -89,6 +89,14 @@ impl<'a> Reader<'a> {
         self.report(self.at(path, message).hint(hint));
     }
 
+    /// Reports `name`, the last key of `path`, if it is a slip of `meant`. `what` is its kind.
+    pub fn misspelt(&mut self, path: &KeyPath, what: &str, name: &str, meant: Option<&str>) {
+        if let Some(meant) = meant {
+            let error = self.at_key(path, format!("`{name}` looks like a misspelt {what}"));
+            self.report(error.hint(format!("did you mean `{meant}`?")));
+        }
+    }
+
     /// Parses the JSONPath `text`, which is the value at `path`.
     pub fn query(&mut self, path: &KeyPath, text: &str) -> Option<Query> {
         let span = self.node.span_at(&path.0).clone();

@@ -10,6 +10,7 @@ use super::provider_side::Turn;
 use crate::document::{Diagnostic, KeyPath, Query, Reader};
 use crate::ids::{ProviderId, TierId, TierNames};
 use crate::text::{clipped, listed, quotable};
+use crate::wire::header_names;
 use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script, Workspace};
 
 /// The message for an expectation that could never fail.
@@ -232,7 +233,11 @@ impl<'a> Checker<'a> {
                     format!("`{name}` is a JSONPath, and headers go by their names"),
                     header,
                 ),
-                None if name.bytes().all(is_lower) => continue,
+                None if name.bytes().all(is_lower) => {
+                    self.reader
+                        .misspelt(&path, "header", name, header_names::misspelt(name));
+                    continue;
+                }
                 None => (
                     format!("`{name}` is not a header's name in lower case"),
                     name.trim(),

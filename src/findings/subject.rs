@@ -10,8 +10,8 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::FeatureId;
-use crate::text::listed;
-use crate::wire::{Direction, Operation};
+use crate::text::{listed, slip_of};
+use crate::wire::{Direction, Operation, betas, body_fields};
 use crate::wire_diff::{self, Change, Fate, Part, STATUS};
 
 /// What a finding is about, without the numbers that differ from trial to trial.
@@ -268,7 +268,14 @@ impl SubjectPattern {
             return Ok(());
         };
         let Some(names) = wire_diff::names(*direction, *part, *fate) else {
-            return Ok(());
+            return misspelt(*part, path, *fate).map_or(Ok(()), |(name, meant)| {
+                let what = word(part);
+                Err(SubjectError {
+                    message: format!("`{name}` looks like a misspelt {what}"),
+                    allowed: format!("the name of a {what}, as requests have it"),
+                    word: Some((name.to_owned(), vec![meant])),
+                })
+            });
         };
         let matches = |name: &str| {
             self.matches(&Subject::Change {
@@ -299,6 +306,20 @@ impl SubjectPattern {
                 word: Some((path.clone(), names.to_vec())),
             },
         })
+    }
+}
+
+/// The word of a change's name that is a slip of a known beta or field, and that name. A gateway may add anything.
+fn misspelt(part: Part, path: &str, fate: Fate) -> Option<(&str, &'static str)> {
+    match part {
+        _ if fate == Fate::Added => None,
+        Part::Beta => Some((path, betas::misspelt(path)?)),
+        Part::Field => {
+            let path = path.strip_prefix("count_tokens.").unwrap_or(path);
+            let field = path.split(['.', '[']).next().unwrap_or(path);
+            Some((field, slip_of(field, body_fields::of_any_route())?))
+        }
+        _ => None,
     }
 }
 

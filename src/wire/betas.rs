@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Route;
+use crate::text::slip_of;
 
 /// The flags that Bedrock and Vertex AI accept. They are from the page of the model on Bedrock
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>)
@@ -46,6 +47,8 @@ const MANTLE: [&str; 4] = [
     "tool-examples-2025-10-29",
     "web-search-2025-03-05",
 ];
+/// Claude Code sends these to Anthropic's API only.
+const ANTHROPICS_OWN: [&str; 2] = ["fast-mode-2026-02-01", "oauth-2025-04-20"];
 /// What Microsoft Foundry lacks of Anthropic's API: the advisor tool, fallbacks and fast mode
 /// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
 const NOT_ON_AZURE: [&str; 2] = ["advisor-tool-", "fast-mode-"];
@@ -76,6 +79,20 @@ pub fn is_accepted(route: Route, beta: &str) -> bool {
     [&COMMON[..], &WITHOUT_EFFECT, own]
         .iter()
         .any(|list| list.contains(&beta))
+}
+
+/// The known beta that `beta` is a slip of.
+pub fn misspelt(beta: &str) -> Option<&'static str> {
+    let renamed = RENAMED.into_iter().flat_map(|(name, own)| [name, own]);
+    let lists: [&[&'static str]; 6] = [
+        &COMMON,
+        &BEDROCK,
+        &VERTEX,
+        &MANTLE,
+        &WITHOUT_EFFECT,
+        &ANTHROPICS_OWN,
+    ];
+    slip_of(beta, lists.into_iter().flatten().copied().chain(renamed))
 }
 
 /// The name of the rule by which a provider refuses a beta.
@@ -124,6 +141,14 @@ pub const FINE_PIECES: (&str, &str) = ("fine-grained-tool-streaming-2025-05-14",
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beta_of_another_date_is_not_misspelt() {
+        assert_eq!(misspelt("efort-2025-11-24"), Some("effort-2025-11-24"));
+        assert_eq!(misspelt("effort-2025-1124"), Some("effort-2025-11-24"));
+        assert_eq!(misspelt("effort-2025-11-24"), None);
+        assert_eq!(misspelt("effort-2025-12-24"), None);
+    }
 
     #[test]
     fn each_route_has_its_own_betas() {

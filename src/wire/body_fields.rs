@@ -68,6 +68,8 @@ const MANTLE: [&str; 6] = [
     "anthropic_version",
     "user_profile_id",
 ];
+/// Who speaks in a message.
+pub const ROLES: [&str; 3] = ["user", "assistant", "system"];
 /// Fields that Microsoft Foundry never has:
 /// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
 const NOT_ON_AZURE: [&str; 1] = ["fallbacks"];

@@ -10,6 +10,7 @@ pub mod target;
 pub mod model;
 pub mod betas;
 pub mod body_fields;
+pub mod header_names;
 pub mod json;
 pub mod encoding;
 pub mod tokens;

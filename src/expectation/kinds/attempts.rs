@@ -33,6 +33,7 @@ impl Kind for AttemptsCheck {
     const LOSES: &str = "The gateway gives a request up, or repeats it without the user's knowledge.";
 
     fn resolve(form: &AttemptsForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.turn(path, form.turn);
         Some(Self {
             turn: form.turn,
             count: form.count.resolve(checker, &path.then("count")),

@@ -38,6 +38,11 @@ impl Kind for BetaCheck {
                 "make an expectation of each beta",
             );
         }
+        if let Some(meant) = betas::misspelt(&form.name) {
+            let message = format!("`{}` looks like a misspelt beta", form.name);
+            let hint = format!("did you mean `{meant}`?");
+            checker.reader.hinted(&path.then("name"), message, hint);
+        }
         Some(form.clone())
     }
 

@@ -38,6 +38,7 @@ impl Kind for ReplyHeadCheck {
     const LOSES: &str = "Claude Code gets a reply whose status or headers tell it the wrong thing.";
 
     fn resolve(form: &ReplyHeadForm, checker: &mut Checker<'_>, path: &KeyPath) -> Option<Self> {
+        checker.turn(path, form.turn);
         if form.status.is_none() && form.headers.is_empty() {
             checker.no_condition(path, ["status", "headers"]);
         }

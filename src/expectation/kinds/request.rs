@@ -1,6 +1,9 @@
 //! `request`: a request that reached the provider.
 
+use std::sync::LazyLock;
+
 use indexmap::IndexMap;
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +16,7 @@ use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
 use crate::findings::Level;
-use crate::text::listed;
+use crate::text::{listed, slip_of};
 use crate::wire::body_fields;
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::target::prompt;
@@ -354,9 +357,22 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
     checker.reader.hinted(&path.then("route"), message, hint);
 }
 
-/// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives.
+/// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives. Also a misspelt role.
 fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
+    static ROLE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\brole\s*==\s*'(\w+)'").expect("a constant expression"));
     for (text, matcher) in &form.body {
+        for role in ROLE.captures_iter(text).map(|found| found.extract::<1>().1[0]) {
+            if let Some(meant) = slip_of(role, body_fields::ROLES) {
+                let error = checker.reader.at_key(
+                    &path.then("body").then(text),
+                    format!("no message has the role `{role}`"),
+                );
+                checker
+                    .reader
+                    .report(error.hint(format!("did you mean `{meant}`?")));
+            }
+        }
         let Some(head) = text.strip_prefix("$.") else {
             continue;
         };

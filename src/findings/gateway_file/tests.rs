@@ -55,6 +55,14 @@ fn each_mistake_has_its_place_and_a_way_out() {
         ),
         ((shows, "[request bet x dropped]"), "| did you mean `beta`?"),
         ((shows, "[request beta x droped]"), "| did you mean `dropped`?"),
+        (
+            (shows, "[request beta efort-2025-11-24 dropped]"),
+            "| did you mean `effort-2025-11-24`?",
+        ),
+        (
+            (shows, "[request field count_tokens.thinkng dropped]"),
+            "| did you mean `thinking`?",
+        ),
         ((shows, "[expectaton a]"), "| did you mean `expectation`?"),
         (
             (shows, "[nonsense, request beta x dropped]"),

@@ -1,6 +1,6 @@
 //! Diagnostics of expectations that could never hold, never fail or never be judged.
 
-use crate::support::cell::{and, assert_found, with};
+use crate::support::cell::{GOOD, and, assert_found, with};
 
 #[test]
 fn mistakes_in_expectations_are_explained() {
@@ -33,6 +33,21 @@ fn mistakes_in_expectations_are_explained() {
                 "4:1 expect",
                 "nothing could be judged in a live run of the tiers `haiku`, `sonnet`, `opus`",
             ],
+        ),
+        (
+            "no expectation of its own",
+            GOOD.split("expect:").next().unwrap_or_default().to_owned(),
+            &["1:1", "the cell expects nothing, so it could never fail"],
+        ),
+        (
+            "a direct request without a message",
+            and("direct: { messages: [] }\n"),
+            &["7:11 direct.messages", "the list is empty"],
+        ),
+        (
+            "a flag in another case",
+            and("flags: [--allowedtools, Read]\n"),
+            &["no flag `--allowedtools`", "did you mean `--allowed-tools`?"],
         ),
         (
             "a reply head without a condition",

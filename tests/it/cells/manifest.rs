@@ -101,6 +101,28 @@ fn the_texts_of_a_row_are_checked() {
 }
 
 #[test]
+fn similar_groups_are_a_slip() {
+    let folder = two_features();
+    let manifest = folder.read("manifest.yaml");
+    let manifest = manifest
+        .replace("name: First", "name: First, category: Tool")
+        .replace("name: Second", "name: Second, category: Tools")
+        .replace("model: model-one", "model: model-one, set: current")
+        .replace("model: model-two", "model: model-two, set: curent");
+    folder.write("manifest.yaml", &manifest);
+    let faults = Project::open(folder.root()).expect_err("faults");
+    assert_eq!(faults.len(), 2, "{}", summary(&faults));
+    has(
+        &faults,
+        "manifest.yaml:5 the category `Tools` is named almost like `Tool` | write `Tool`, or choose a less similar name",
+    );
+    has(
+        &faults,
+        "manifest.yaml:8 the set `curent` is named almost like `current`",
+    );
+}
+
+#[test]
 fn sets_and_parts_name_what_the_manifest_has() {
     let folder = two_features();
     let manifest = folder.read("manifest.yaml");

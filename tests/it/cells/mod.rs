@@ -4,6 +4,7 @@ mod expectations;
 mod form;
 mod layers;
 mod manifest;
+mod misspelt;
 mod mistakes;
 mod proxy_config;
 mod replies;
