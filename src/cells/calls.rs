@@ -137,6 +137,9 @@ impl Resolver<'_> {
     /// Reports a tool that the request cannot offer: one that a flag removes, one of another MCP server, or one that neither Claude
     /// Code nor the flag `--tools` of the cell has.
     pub(super) fn is_offered(&mut self, path: &KeyPath, name: &str) {
+        if self.damaged.has_key("flags") || self.damaged.has_key("mcp_servers") {
+            return;
+        }
         let flags = self.form.flags.as_deref().unwrap_or_default();
         if let Some(index) = reserved::removing_flag(flags, name) {
             let flag = KeyPath::of("flags").then(index);

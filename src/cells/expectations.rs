@@ -31,7 +31,7 @@ impl Resolver<'_> {
             expectations.extend(resolved);
             self.reader.diagnostics.extend(diagnostics);
         }
-        if !self.damaged.has_key("expect") && all_resolved {
+        if !self.damaged.has_key("expect") && !self.damaged.has_key("not_on") && all_resolved {
             self.every_tier_is_judged(&expectations, context);
             self.direct_is_judged(&expectations);
         }

@@ -10,24 +10,27 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{forms, reason};
-use crate::document::form::FormError;
+use crate::document::form::{FormError, FormErrorKind};
 use crate::document::{Diagnostic, Entry, Node, NodeValue, Place, yaml};
 use crate::wire::redaction;
 
 const NOT_APPLICABLE: &str = "not_applicable";
 
-/// A file of the first three layers, correct in form.
+/// A file of the first three layers.
 #[derive(Clone, Debug)]
 pub struct Layer {
     node: Node,
+    form: Vec<FormError>,
+    /// All errors that need no other file.
+    pub errors: Vec<Diagnostic>,
 }
 
 impl Layer {
     /// Reads a `_shared.yaml` from its bytes.
     pub fn shared(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let mut diagnostics = forms::SHARED.diagnostics(&node);
-        for diagnostic in &mut diagnostics {
+        let mut form = forms::SHARED.check(&node);
+        for FormError { diagnostic, .. } in &mut form {
             if diagnostic.path == NOT_APPLICABLE {
                 "`not_applicable` cannot be shared".clone_into(&mut diagnostic.message);
                 diagnostic.hint = Some(
@@ -36,23 +39,21 @@ impl Layer {
                 );
             }
         }
-        Self::checked(node, diagnostics)
+        Ok(Self::checked(node, form))
     }
 
     /// Reads a `_providers/<provider>.yaml` from its bytes.
     pub fn provider(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let mut diagnostics = forms::CELL.diagnostics(&node);
-        diagnostics.extend(contradictions(&node));
-        Self::checked(node, diagnostics)
+        let form = forms::CELL.check(&node);
+        Ok(Self::checked(node, form))
     }
 
-    fn checked(node: Node, mut diagnostics: Vec<Diagnostic>) -> Result<Self, Vec<Diagnostic>> {
-        diagnostics.extend(credentials(&node));
-        match diagnostics.is_empty() {
-            true => Ok(Self { node }),
-            false => Err(diagnostics),
-        }
+    fn checked(node: Node, form: Vec<FormError>) -> Self {
+        let of_form = form.iter().map(|found| found.diagnostic.clone());
+        let of_meaning = credentials(&node).into_iter().chain(contradictions(&node));
+        let errors = of_form.chain(of_meaning).collect();
+        Self { node, form, errors }
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -70,11 +71,20 @@ pub struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     /// The files, the nearest to the cell first.
+    fn files(self) -> impl Iterator<Item = &'a Layer> {
+        [self.feature, self.provider, self.project].into_iter().flatten()
+    }
+
     pub(super) fn nodes(self) -> impl Iterator<Item = &'a Node> {
-        [self.feature, self.provider, self.project]
-            .into_iter()
-            .flatten()
-            .map(Layer::node)
+        self.files().map(Layer::node)
+    }
+
+    pub(super) fn form_errors(self) -> impl Iterator<Item = &'a FormError> {
+        self.files().flat_map(|layer| &layer.form)
+    }
+
+    pub(super) fn errors(self) -> impl Iterator<Item = &'a Diagnostic> {
+        self.files().flat_map(|layer| &layer.errors)
     }
 }
 
@@ -233,6 +243,10 @@ pub struct Origin {
 
 /// The keys of a cell, merged from its layers and the bytes of its own file, each with its origin.
 pub fn origins(layers: &Layers<'_>, own: Option<(&Path, &[u8])>) -> Result<Vec<Origin>, Vec<Diagnostic>> {
+    let errors: Vec<Diagnostic> = layers.errors().cloned().collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let own = own.map(|(file, bytes)| yaml::parse(file, bytes)).transpose()?;
     let node = match not_applicable(layers, own.as_ref()) {
         Some(_) => own.or_else(|| Some(layers.provider?.node.clone())),
@@ -260,52 +274,52 @@ fn origins_below(entry: &Entry, key: &str, depth: usize, origins: &mut Vec<Origi
     }
 }
 
-/// The keys and names that were removed from a tree because of an error of form. Their absence is no second error.
+/// The keys that were removed from a tree because of an error of form. Their absence is no second error.
 #[derive(Debug, Default)]
 pub(super) struct Damaged {
     keys: Vec<String>,
-    names: Vec<String>,
 }
 
 impl Damaged {
     /// Removes every value with an error of form from `node`.
-    pub(super) fn remove(node: &mut Node, form: &[FormError]) -> Self {
+    pub(super) fn remove<'a>(node: &mut Node, form: impl IntoIterator<Item = &'a FormError>) -> Self {
         let mut damaged = Self::default();
         for found in form {
-            let [key, rest @ ..] = &found.path[..] else {
-                continue;
-            };
-            // The other variables may have errors of their own.
-            let depth = if key == "env" { 1 } else { depth_of(key) };
-            if key != "env" || rest.is_empty() {
-                damaged.keys.push(key.clone());
-            }
-            if depth > 0 && rest.len() >= depth {
-                damaged.names.push(rest[depth - 1].clone());
-                remove(node, &found.path[..=depth]);
-            } else {
-                remove(node, &found.path[..1]);
+            damaged.remove_value(node, found);
+        }
+        // An expectation without its misspelt key may still have an error.
+        if damaged.has_key("expect") {
+            for found in forms::CELL.check(node) {
+                damaged.remove_value(node, &found);
             }
         }
         damaged
     }
 
+    fn remove_value(&mut self, node: &mut Node, found: &FormError) {
+        let [key, rest @ ..] = &found.path[..] else {
+            return;
+        };
+        // The other variables may have errors of their own.
+        let depth = if key == "env" { 1 } else { depth_of(key) };
+        if key != "env" || rest.is_empty() {
+            self.keys.push(key.clone());
+        }
+        let is_unknown = matches!(found.kind, FormErrorKind::UnknownKey { .. });
+        // An unknown key may stand for one of the cell, or be one in the wrong place.
+        if let FormErrorKind::UnknownKey { meant } = &found.kind {
+            self.keys.extend(found.path.last().cloned());
+            self.keys.extend(meant.clone());
+        }
+        node.remove(match depth {
+            // The other keys of an expectation may have errors of their own.
+            1 if key == "expect" && is_unknown && rest.len() == 2 => &found.path,
+            1 if !rest.is_empty() => &found.path[..2],
+            _ => &found.path[..1],
+        });
+    }
+
     pub(super) fn has_key(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known == key)
-    }
-}
-
-fn remove(node: &mut Node, path: &[String]) {
-    let NodeValue::Map(entries) = &mut node.value else {
-        return;
-    };
-    match path {
-        [key] => entries.retain(|entry| entry.key != *key),
-        [key, rest @ ..] => {
-            if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
-                remove(&mut entry.value, rest);
-            }
-        }
-        [] => {}
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::limits::{ANY, Limit, Limits, NamedLimit};
 use super::raw::{FeatureForm, LimitForm, ManifestForm, MatrixForm, TierForm};
 use super::{forms, reason};
+use crate::document::form::FormError;
 use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
 use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
@@ -97,18 +98,33 @@ impl Manifest {
 
     /// Reads the manifest from the bytes of `file`.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let form_errors = forms::MANIFEST.diagnostics(&node);
-        if !form_errors.is_empty() {
-            return Err(form_errors);
+        match Self::read(file, bytes) {
+            (Some(manifest), errors) if errors.is_empty() => Ok(manifest),
+            (_, errors) => Err(errors),
         }
-        let form = ManifestForm::deserialize(node.to_json())
-            .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
-        let errors = check(&form, &node);
-        match errors.is_empty() {
-            true => Ok(Self::resolve(form, &node)),
-            false => Err(errors),
-        }
+    }
+
+    /// All errors in the bytes of `file`, and the manifest, if no error concerns what cells depend on.
+    pub fn read(file: &Path, bytes: &[u8]) -> (Option<Self>, Vec<Diagnostic>) {
+        let node = match yaml::parse(file, bytes) {
+            Ok(node) => node,
+            Err(errors) => return (None, errors),
+        };
+        let removed = |error: &FormError| match &error.path[..] {
+            // Only the key of a row, so that the row exists.
+            [list, _, _] if list == "features" => Some(3),
+            _ => error.entry_of(&["limits", "matrices"]),
+        };
+        let (mut errors, node) = forms::MANIFEST.check_and_repair(&node, removed);
+        let Some(node) = node else { return (None, errors) };
+        let form = match ManifestForm::deserialize(node.to_json()) {
+            Ok(form) => form,
+            Err(error) => return (None, vec![Diagnostic::of_file(file, error.to_string())]),
+        };
+        let (of_names, of_texts) = check(&form, &node);
+        let is_usable = of_names.is_empty();
+        errors.extend(of_names.into_iter().chain(of_texts));
+        (is_usable.then(|| Self::resolve(form, &node)), errors)
     }
 
     fn resolve(form: ManifestForm, node: &Node) -> Self {
@@ -198,8 +214,8 @@ impl Manifest {
 /// Texts of the manifest, each with its path.
 type Texts<'a> = Vec<(KeyPath, &'a str)>;
 
-/// The errors in the values of a manifest that is correct in form.
-fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
+/// The errors in the values of a manifest that is correct in form: in what cells depend on, and in the rest.
+fn check(form: &ManifestForm, node: &Node) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
     fn texts<'a, T>(list: &str, key: &str, items: &'a [T], text: fn(&T) -> &String) -> Texts<'a> {
         let path = |index| KeyPath::of(list).then(index).then(key);
         let items = items.iter().enumerate();
@@ -240,15 +256,16 @@ fn check(form: &ManifestForm, node: &Node) -> Vec<Diagnostic> {
     }
     let sets = form.tiers.iter().map(|tier| &tier.set);
     are_dissimilar(&mut reader, "tiers", "set", sets);
-    let categories = form.features.iter().map(|row| &row.category);
-    are_dissimilar(&mut reader, "features", "category", categories);
-    check_rows(&mut reader, &form.features);
     check_aliases(&mut reader, form);
     check_lacking(&mut reader, form);
     check_sets(&mut reader, form);
-    check_parts(&mut reader, form);
-    check_limits(&mut reader, form);
-    reader.diagnostics
+    let mut rest = Reader::new(node);
+    let categories = form.features.iter().map(|row| &row.category);
+    are_dissimilar(&mut rest, "features", "category", categories);
+    check_rows(&mut rest, &form.features);
+    check_parts(&mut rest, form);
+    check_limits(&mut rest, form);
+    (reader.diagnostics, rest.diagnostics)
 }
 
 /// The texts about a row for readers: none is empty, the clause and the address exist in form.

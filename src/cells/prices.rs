@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::document::form::FormError;
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::ProviderId;
 use crate::text::listed;
@@ -83,13 +84,15 @@ impl Prices {
         models: &[&str],
     ) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let form_errors = FORM.diagnostics(&node);
-        if !form_errors.is_empty() {
+        let entry_of = |error: &FormError| error.entry_of(&["models", "factors"]);
+        let (form_errors, node) = FORM.check_and_repair(&node, entry_of);
+        let Some(node) = node else {
             return Err(form_errors);
-        }
+        };
         let form = PricesForm::deserialize(node.to_json())
             .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
         let mut reader = Reader::new(&node);
+        reader.diagnostics = form_errors;
         if NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
             let error = reader.at(&KeyPath::of("as_of"), format!("`{}` is no day", form.as_of));
             reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
@@ -220,6 +223,18 @@ mod tests {
         };
         assert!(cost("anthropic", long) > 0.34);
         assert_eq!(prices.cost(&ProviderId::new("azure"), "other", usage), None);
+    }
+
+    #[test]
+    fn a_wrong_key_hides_no_other_error() {
+        let text = TABLE.replace("factors: {", "  n: { inputs: 1 }\nfactors: { azur: 1,");
+        let errors = parse(&text).unwrap_err();
+        let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+        assert!(messages.contains(&"unknown key `inputs`"), "{messages:?}");
+        assert!(
+            messages.contains(&"the manifest has no provider `azur`"),
+            "{messages:?}"
+        );
     }
 
     #[test]

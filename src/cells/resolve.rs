@@ -30,7 +30,7 @@ pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
 pub(super) const WHERE: &str = "in `_shared.yaml` or in the provider's own file";
 
 /// Reads the cell `id` from its layers and from the bytes of its own file, if it has one. `layers` are the errors of the
-/// layers where one of them has errors.
+/// layers where one of them cannot be read.
 ///
 /// A cell that is not applicable uses no other layer, so it has none of their errors.
 pub fn cell(
@@ -45,6 +45,10 @@ pub fn cell(
     let mut diagnostics = own.as_ref().map_or_else(Vec::new, OwnFile::diagnostics);
     let known_layers = layers.unwrap_or_default();
     if let Some(reason) = layers::not_applicable(&known_layers, own_node) {
+        if own_node.is_none() {
+            let errors = known_layers.provider.into_iter().flat_map(|layer| &layer.errors);
+            diagnostics.extend(errors.cloned());
+        }
         return match &reason.value.value {
             NodeValue::Text(text) if diagnostics.is_empty() => Ok(Cell {
                 id: id.clone(),
@@ -60,8 +64,9 @@ pub fn cell(
     let Some(mut node) = layers::merged(&known_layers, own_node) else {
         return Err(diagnostics);
     };
-    let form_errors = own.as_ref().map_or(&[][..], |own| &own.form);
-    let damaged = Damaged::remove(&mut node, form_errors);
+    diagnostics.extend(known_layers.errors().cloned());
+    let form_errors = own.iter().flat_map(|own| &own.form);
+    let damaged = Damaged::remove(&mut node, form_errors.chain(known_layers.form_errors()));
     let form = match CellForm::deserialize(node.to_json()) {
         Ok(form) => form,
         Err(error) => {
@@ -168,9 +173,8 @@ impl Resolver<'_> {
         let script = self.script();
         let direct = self.direct();
         let count_tokens = self.count_tokens();
-        let broken_input = ["prompt", "prompts", "files", "replies", "direct"]
-            .iter()
-            .any(|key| self.damaged.has_key(key));
+        let inputs = "prompt prompts files replies direct count_tokens flags mcp_servers";
+        let broken_input = inputs.split(' ').any(|key| self.damaged.has_key(key));
         let whole = self.reader.diagnostics.len() == before && !broken_input;
         if whole {
             self.balance(&prompts, &script, direct.is_some());

@@ -54,14 +54,13 @@ impl ValueEnum for Format {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let root = arguments.root.find()?;
     let paths = relative(&root, &arguments.paths)?;
-    let (errors, notes, cells) = match Project::open(&root) {
-        Ok(project) => {
-            let mut errors = project.check(&paths);
-            errors.extend(mutant_files::check(&project, &paths));
-            (errors, project.notes(&paths), project.selected(&paths).len())
-        }
-        Err(errors) => (errors, Vec::new(), 0),
-    };
+    let (project, mut errors) = Project::open_to_check(&root);
+    let (mut notes, mut cells) = (Vec::new(), 0);
+    if let Some(project) = project {
+        errors.extend(project.check(&paths));
+        errors.extend(mutant_files::check(&project, &paths));
+        (notes, cells) = (project.notes(&paths), project.selected(&paths).len());
+    }
     for path in paths.iter().filter(|path| !is_checked(path)) {
         status!(
             "`{}` is not checked: only `{MANIFEST}`, `{PROXY_CONFIG}`, `{CELLS}/`, `{GATEWAYS}/` and `{MUTANTS}/` are",

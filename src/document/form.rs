@@ -67,6 +67,27 @@ impl Form {
         errors
     }
 
+    /// Every error of form in `node`, and what is left to judge without the wrong values: `None` if too little. `removed` says how
+    /// many steps of an error's path lead to a value that can be missing without an error that follows.
+    pub fn check_and_repair(
+        &self,
+        node: &Node,
+        removed: impl Fn(&FormError) -> Option<usize>,
+    ) -> (Vec<Diagnostic>, Option<Node>) {
+        let errors = self.check(node);
+        let mut rest = node.clone();
+        let mut is_usable = true;
+        for error in &errors {
+            match removed(error) {
+                Some(steps) => rest.remove(&error.path[..steps]),
+                None => is_usable = false,
+            }
+        }
+        is_usable = is_usable && (errors.is_empty() || self.check(&rest).is_empty());
+        let diagnostics = errors.into_iter().map(|found| found.diagnostic);
+        (diagnostics.collect(), is_usable.then_some(rest))
+    }
+
     /// The diagnostics of every error of form in `node`.
     pub fn diagnostics(&self, node: &Node) -> Vec<Diagnostic> {
         self.check(node)
@@ -150,12 +171,19 @@ fn unwrap_nullable(schema: &mut Schema) {
 pub struct FormError {
     /// The path to the value: keys, and list indexes from 0. For an unknown key, the path ends with that key.
     pub path: Vec<String>,
-    pub(super) kind: FormErrorKind,
+    pub kind: FormErrorKind,
     pub diagnostic: Diagnostic,
 }
 
+impl FormError {
+    /// The length of the path to the entry that contains the error, in one of the maps `keys` of the file.
+    pub fn entry_of(&self, keys: &[&str]) -> Option<usize> {
+        (self.path.len() > 1 && keys.contains(&self.path[0].as_str())).then_some(2)
+    }
+}
+
 #[derive(Clone, Debug)]
-pub(super) enum FormErrorKind {
+pub enum FormErrorKind {
     /// A key that the form does not have. `meant` is the most similar one that it has.
     UnknownKey {
         meant: Option<String>,

@@ -91,6 +91,25 @@ impl Node {
         })
     }
 
+    /// Removes the entry of a map that `path` leads to.
+    pub fn remove(&mut self, path: &[String]) {
+        let (Some((key, rest)), value) = (path.split_first(), &mut self.value) else {
+            return;
+        };
+        match value {
+            NodeValue::Map(entries) if rest.is_empty() => entries.retain(|entry| entry.key != *key),
+            NodeValue::Map(entries) => {
+                let found = entries.iter_mut().filter(|entry| entry.key == *key);
+                found.for_each(|entry| entry.value.remove(rest));
+            }
+            NodeValue::List(items) => {
+                let item = key.parse().ok().and_then(|index: usize| items.get_mut(index));
+                item.into_iter().for_each(|item| item.remove(rest));
+            }
+            _ => {}
+        }
+    }
+
     /// The same as JSON, without places.
     pub fn to_json(&self) -> Value {
         match &self.value {

@@ -6,6 +6,7 @@ pub mod cassette_files;
 pub mod evidence_files;
 mod gateway_files;
 mod layout;
+mod merged_errors;
 pub mod mutant_files;
 pub mod project;
 mod reading;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::built_in;
 use super::gateway_files;
 use super::layout::Layout;
+use super::merged_errors::{in_order, without_shared};
 use super::mutant_files::MUTANTS;
 use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
 use crate::catalogue::Configuration;
@@ -27,7 +28,6 @@ use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
-use crate::text::counted;
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -82,17 +82,31 @@ impl Project {
 
     /// Reads the manifest in `root` and lists the cells.
     pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
+        match Self::open_to_check(root) {
+            (Some(project), errors) if errors.is_empty() => Ok(project),
+            (_, errors) => Err(errors),
+        }
+    }
+
+    /// The errors of the manifest in `root`, and the project, if its cells can be judged.
+    pub fn open_to_check(root: &Path) -> (Option<Self>, Vec<Diagnostic>) {
         let file = Path::new(MANIFEST);
-        let manifest = Manifest::parse(file, &read(root, file)?)?;
-        let (layout, layout_errors) = Layout::of(root, &manifest);
-        Ok(Self {
-            root: root.to_owned(),
-            manifest,
-            layout_errors,
-            layout,
-            layers: Mutex::default(),
-            cells: Mutex::default(),
-        })
+        let (manifest, errors) = match read(root, file) {
+            Ok(bytes) => Manifest::read(file, &bytes),
+            Err(errors) => return (None, errors),
+        };
+        let project = manifest.map(|manifest| {
+            let (layout, layout_errors) = Layout::of(root, &manifest);
+            Self {
+                root: root.to_owned(),
+                manifest,
+                layout_errors,
+                layout,
+                layers: Mutex::default(),
+                cells: Mutex::default(),
+            }
+        });
+        (project, errors)
     }
 
     /// Every trial, in the manifest's order.
@@ -378,7 +392,11 @@ impl Project {
         };
         errors.extend(self.layout_errors.iter().cloned());
         for file in self.layer_files() {
-            errors.extend(self.layer(&file).and_then(Result::err).unwrap_or_default());
+            errors.extend(match self.layer(&file) {
+                Some(Ok(layer)) => layer.errors.clone(),
+                Some(Err(errors)) => errors,
+                None => Vec::new(),
+            });
         }
         let (named, rest): (Vec<CellId>, Vec<CellId>) = self
             .cells()
@@ -527,55 +545,6 @@ fn provider_file(provider: &ProviderId) -> PathBuf {
 pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
     let contains = |path: &PathBuf| file.starts_with(path) || path.as_os_str() == ".";
     paths.is_empty() || paths.iter().any(contains)
-}
-
-/// Sorts by file and place, and keeps one of equal errors: every cell of a feature finds an error in its `_shared.yaml`.
-/// `errors`, with one error about a row's missing shared file in place of those about the keys that several of its cells lack.
-fn without_shared(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let shared = |error: &Diagnostic| {
-        let mut related = error.related.iter();
-        related.find_map(|(place, what)| (what == NO_SHARED).then(|| place.file.clone()))
-    };
-    let mut cells: HashMap<PathBuf, HashSet<PathBuf>> = HashMap::new();
-    for error in &errors {
-        if let Some(file) = shared(error) {
-            cells.entry(file).or_default().insert(error.place.file.clone());
-        }
-    }
-    cells.retain(|_, cells| cells.len() > 1);
-    errors.retain(|error| shared(error).is_none_or(|file| !cells.contains_key(&file)));
-    errors.extend(cells.iter().map(|(file, cells)| {
-        let message = format!(
-            "{NO_SHARED}, and {} lack keys that it would share",
-            counted(cells.len(), "cell")
-        );
-        Diagnostic::of_file(file, message)
-            .hint("write it: `prompt`, `replies` and `expect` for all providers")
-    }));
-    errors
-}
-
-fn in_order(mut errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let key = |error: &Diagnostic| {
-        let place = &error.place;
-        (
-            place.file.clone(),
-            place.line,
-            place.column,
-            error.message.clone(),
-        )
-    };
-    errors.sort_by_key(key);
-    errors.dedup_by(|again, first| {
-        let is_same = key(again) == key(first);
-        if is_same {
-            let more = std::mem::take(&mut again.related).into_iter();
-            let new: Vec<_> = more.filter(|place| !first.related.contains(place)).collect();
-            first.related.extend(new);
-        }
-        is_same
-    });
-    errors
 }
 
 /// The error for a project whose files have `errors`.

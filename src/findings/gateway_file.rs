@@ -15,6 +15,7 @@ use crate::catalogue::{
     self, CatalogueEntry, ClientForm, Configuration, Configurations, EntryForm, InstallForm, Lack, Lacks,
     Need, StartForm,
 };
+use crate::document::form::FormError;
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
@@ -134,10 +135,9 @@ impl GatewayDescription {
     /// Reads the bytes of `file`.
     pub fn parse(file: &Path, bytes: &[u8], names: MatrixNames<'_>) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let errors = GATEWAY_FORM.diagnostics(&node);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        let entry_of = |error: &FormError| error.entry_of(&["findings"]);
+        let (errors, node) = GATEWAY_FORM.check_and_repair(&node, entry_of);
+        let Some(node) = node else { return Err(errors) };
         let form = GatewayFile::deserialize(node.to_json())
             .map_err(|error| vec![Diagnostic::at(&node.span, error.to_string())])?;
         let mut resolver = Resolver {
@@ -148,6 +148,7 @@ impl GatewayDescription {
             measured: form.measured.unwrap_or_default(),
             findings: Vec::new(),
         };
+        resolver.reader.diagnostics = errors;
         resolver.check_measured();
         if form.install.is_none() && !form.configurations.is_empty() {
             resolver.reader.hinted(

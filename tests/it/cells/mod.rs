@@ -1,5 +1,6 @@
 //! Cells: the project's own, the schemas, and diagnostics by subject.
 
+mod at_once;
 mod expectations;
 mod form;
 mod layers;
