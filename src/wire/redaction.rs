@@ -37,7 +37,7 @@ pub fn is_credential_name(name: &str) -> bool {
     let capitals = name
         .char_indices()
         .filter(|(_, letter)| letter.is_ascii_uppercase());
-    let last_word = capitals.filter(begins_word).last().map_or(0, |(at, _)| at);
+    let last_word = capitals.rev().find(begins_word).map_or(0, |(at, _)| at);
     let last = name[last_word..]
         .rsplit(['-', '_', '.'])
         .next()
