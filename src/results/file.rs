@@ -175,7 +175,8 @@ pub struct TrialRecord {
     pub cost_usd: f64,
     /// Milliseconds from the first attempt's start to the verdict.
     pub duration_ms: u64,
-    /// Milliseconds that its requests waited for the limits of a live provider; not part of `duration_ms`.
+    /// Milliseconds that its requests, and Claude Code before a repetition, waited for the limits of a live provider; not part of
+    /// `duration_ms`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
     /// When the first attempt began.

@@ -25,6 +25,7 @@ use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
 use crate::session::schedule::{Slot, Ticket};
+use crate::wire::error_reply::SLOW_DOWN;
 use crate::wire::exchange::{HARNESS_AGENT, KEY_OF_COUNT};
 use crate::wire::{self, Usage};
 use crate::wire_diff::Part;
@@ -111,8 +112,8 @@ impl TrialTask<'_> {
             Err(error) => Err(error),
         };
         let mut result = result.unwrap_or_else(|error| AttemptResult::broken(&error));
-        result.attempt.duration_ms = millis(start.elapsed().saturating_sub(waits.total()));
-        result.waited_ms = millis(waits.total());
+        result.waited_ms += millis(waits.total());
+        result.attempt.duration_ms = millis(start.elapsed()).saturating_sub(result.waited_ms);
         result
     }
 
@@ -128,7 +129,13 @@ impl TrialTask<'_> {
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let (outcome, findings) = concluded(failure, evaluation.findings);
-        let retries = evidence.transcript.api_retries().into_iter();
+        let retries = evidence.transcript.api_retries();
+        // A live provider's limits make Claude Code itself wait too.
+        let slowed = retries.iter().filter(|retry| {
+            evidence.behind == Behind::Live && retry.status.is_some_and(|status| SLOW_DOWN.contains(&status))
+        });
+        let waited_ms = slowed.map(|retry| retry.delay_ms).sum();
+        let retries = retries.into_iter();
         Ok(AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
@@ -151,7 +158,7 @@ impl TrialTask<'_> {
                 .into_iter()
                 .sum(),
             cost_usd: evidence.transcript.total_cost_usd(),
-            waited_ms: 0,
+            waited_ms,
         })
     }
 
@@ -450,7 +457,7 @@ struct AttemptResult {
     has_evidence: bool,
     usage: Usage,
     cost_usd: f64,
-    /// What its requests waited for limits; not part of the attempt's duration.
+    /// What its requests, and Claude Code before a repetition, waited for limits; not part of the attempt's duration.
     waited_ms: u64,
 }
 
