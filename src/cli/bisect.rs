@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::print::{TextOrJson, output, status};
+use super::print::{TextOrJson, output, output_json, status};
 use super::project::{FAILED, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::commands;
@@ -226,7 +226,7 @@ impl Search<'_> {
                 "changed_packages": changes.packages,
                 "changed_files": changes.files,
             });
-            output!("{}", serde_json::to_string_pretty(&document)?);
+            output_json(&document)?;
             return Ok(());
         }
         let tool = self.arguments.versions.tool_name();

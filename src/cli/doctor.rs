@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::print::{TextOrJson, output, output_wrapped};
+use super::print::{TextOrJson, output_json, output_wrapped};
 use crate::env::Environment;
 use crate::isolation::IsolationLevel;
 use crate::process::CageLayers;
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let level = layers.level();
     match arguments.format {
         TextOrJson::Text => output_wrapped(&text(&layers)),
-        TextOrJson::Json => output!("{}", serde_json::to_string_pretty(&json(&layers))?),
+        TextOrJson::Json => output_json(&json(&layers))?,
     }
     Ok(ExitCode::from(u8::from(level < arguments.require)))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::print::{TextOrJson, output, output_wrapped};
+use super::print::{TextOrJson, output_json, output_wrapped};
 use super::project::{InvalidFiles, RootFlag};
 use crate::catalogue::{Install, OwnTool};
 use crate::env::Environment;
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         )?);
     }
     if arguments.format == TextOrJson::Json {
-        output!("{}", serde_json::to_string_pretty(&listed)?);
+        output_json(&listed)?;
         return Ok(ExitCode::SUCCESS);
     }
     for gateway in &listed {

@@ -8,7 +8,7 @@ use crate::text::number_from_one;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::print::{output, status};
+use super::print::{output, output_json, status};
 use super::project::{FAILED, InvalidFiles, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::files::atomic_write;
@@ -141,7 +141,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let table = VersionHistory::new(tool, arguments.tool.other_tool_name(), configuration, &records);
     match arguments.format {
         HistoryFormat::Text => output!("{}", table.to_text()),
-        HistoryFormat::Json => output!("{}", serde_json::to_string_pretty(&table)?),
+        HistoryFormat::Json => output_json(&table)?,
         HistoryFormat::Markdown => output!("{}", table.to_markdown()),
     }
     if let Some(how) = arguments.propose {

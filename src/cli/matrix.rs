@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::files::{self, Output};
 use super::git::git;
-use super::print::status;
+use super::print::{status, status_painted};
 use super::project::RootFlag;
 use crate::matrix::builder::{BuildError, Stamp, build};
 use crate::matrix::details::DETAILS;
@@ -237,7 +237,7 @@ fn run_build(mut arguments: Build) -> anyhow::Result<ExitCode> {
     }
     if matches!(arguments.output, Output::File(_)) {
         let grid = terminal::of_run(&manifest, &results, files::width_of_talk(), Paint::Ansi);
-        status!("{}", grid.trim_end());
+        status_painted(grid.trim_end());
         if !results.is_whole() {
             let (finished, trials) = (results.results.len(), results.run.trials);
             status!(

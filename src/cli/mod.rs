@@ -101,6 +101,9 @@ fn command() -> clap::Command {
     Compat::command()
 }
 
+/// The exit status for a wrong command line.
+const USAGE: u8 = 2;
+
 /// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
     let hidden = crate::process::run_hidden_mode_if_asked();
@@ -115,7 +118,20 @@ pub fn main() -> ExitCode {
             false => CalledAs::Program,
         },
     );
-    let result = match Compat::parse().command {
+    let arguments = match Compat::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            // It repeats a wrong argument.
+            print::status_line(format_args!("{}", error.render().to_string().trim_end()));
+            return ExitCode::from(USAGE);
+        }
+        Err(help) => {
+            // It fails only if the reader closed the pipe.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let result = match arguments.command {
         Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Cause(arguments) => cause::run(arguments),
         Command::Check(arguments) => check::run(arguments),

@@ -1,6 +1,6 @@
 //! `compat mutants`: runs the matrix with seeded gateway bugs, and reports which cells caught them.
 
-use super::print::{TextOrJson, output, status};
+use super::print::{TextOrJson, output, output_json, status};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ use crate::run::campaign::{Campaign, CampaignListener, CampaignResult, NotClean}
 use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
 use crate::session::{Session, SessionOptions, WantedIsolation};
+use crate::text::printable;
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///
@@ -117,8 +118,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(result) => {
             let vacuous = is_whole.then_some(&result.vacuous);
             match arguments.format {
-                TextOrJson::Text => Output::Standard.write(&text(&result, vacuous, seconds))?,
-                TextOrJson::Json => output!("{:#}", json_of(&result, vacuous, seconds)),
+                TextOrJson::Text => Output::Standard.write(&printable(&text(&result, vacuous, seconds)))?,
+                TextOrJson::Json => output_json(&json_of(&result, vacuous, seconds))?,
             }
             Ok(match result.mutants.iter().all(|scored| scored.passed) {
                 true => ExitCode::SUCCESS,

@@ -7,7 +7,10 @@ use std::io::{ErrorKind, Result, Write, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
+
 use crate::progress;
+use crate::text::printable;
 
 /// The formats of a command's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,8 +21,19 @@ pub enum TextOrJson {
     Json,
 }
 
+/// Prints a line for a reader: a text of a file, of the command line or of the network must not control the terminal.
 pub(super) fn output_line(line: Arguments<'_>) {
-    if let Err(error) = write_line(anstream::stdout(), line) {
+    output_exact(&printable(&line.to_string()));
+}
+
+/// Prints `value` as JSON on standard output.
+pub(super) fn output_json(value: &impl Serialize) -> serde_json::Result<()> {
+    output_exact(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+fn output_exact(text: &str) {
+    if let Err(error) = write_line(anstream::stdout(), format_args!("{text}")) {
         status_line(format_args!("error: writing to standard output: {error}"));
         FAILED.store(true, Ordering::Relaxed);
     }
@@ -41,7 +55,12 @@ pub(super) fn status_of_output(code: ExitCode) -> ExitCode {
 
 /// Prints `text` on standard output, with its lines wrapped at the width of a terminal.
 pub(super) fn output_wrapped(text: &str) {
-    output_line(format_args!("{}", progress::fitted(text, &stdout())));
+    output_painted(&printable(text));
+}
+
+/// [`output_wrapped`] for a text with colours, whose parts are [`printable`].
+pub(super) fn output_painted(text: &str) {
+    output_exact(&progress::fitted(text, &stdout()));
 }
 
 /// Prints `line` on standard output, for a command whose exit status says what the line says.
@@ -50,11 +69,15 @@ pub(super) fn try_output_line(line: Arguments<'_>) -> Result<()> {
 }
 
 pub(super) fn status_line(line: Arguments<'_>) {
+    status_painted(&printable(&line.to_string()));
+}
+
+/// [`status_line`] for a text with colours, whose parts are [`printable`].
+pub(super) fn status_painted(text: &str) {
     // There is no other place to report an error of standard error.
-    let line = line.to_string();
     let _ = write_line(
         anstream::stderr(),
-        format_args!("{}", progress::fitted(&line, &stderr())),
+        format_args!("{}", progress::fitted(text, &stderr())),
     );
 }
 

@@ -1,6 +1,7 @@
 //! `compat show`: shows a recorded trial.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -9,13 +10,14 @@ use serde_json::json;
 
 use super::evidence::{self, RecordedTrial, RunFlag};
 use super::files::Output;
-use super::print::{output, output_wrapped};
+use super::print::{output_json, output_painted};
 use super::project::RootFlag;
 use crate::commands;
 use crate::replay::messages::{self, Reach};
 use crate::replay::timeline;
 use crate::report::{self, Paint};
 use crate::results::{TrialRecord, TrialResult};
+use crate::text::printable;
 use crate::wire::Route;
 use crate::{env, wire_diff};
 
@@ -70,16 +72,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else if arguments.raw {
         let text = messages::raw(&recorded.evidence, arguments.turn);
         ensure!(!text.is_empty(), nothing_recorded(&recorded, arguments.turn));
-        Output::Standard.write(&text)?;
+        Output::Standard.write(&match std::io::stdout().is_terminal() {
+            true => printable(&text),
+            false => text,
+        })?;
     } else if arguments.json {
         let steps = timeline::steps(&recorded.evidence);
         let folder = recorded.folder.display().to_string();
-        output!(
-            "{:#}",
-            json!({ "trial": recorded.name, "evidence": folder, "steps": steps })
-        );
+        output_json(&json!({ "trial": recorded.name, "evidence": folder, "steps": steps }))?;
     } else {
-        output_wrapped(timeline_of(&recorded).trim_end());
+        output_painted(timeline_of(&recorded).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -165,10 +167,13 @@ fn nothing_recorded(recorded: &RecordedTrial, turn: Option<usize>) -> String {
 /// The trial's steps, the changes by the gateway and the report of its failure.
 pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
     let mut out = heading(recorded);
-    out.push_str(&timeline::text(&timeline::steps(&recorded.evidence)));
+    out.push_str(&printable(&timeline::text(&timeline::steps(&recorded.evidence))));
     if let Some(diff) = wire_diff::of_trial(&recorded.evidence) {
         out.push_str("\nchanges by the gateway\n");
-        for line in diff.text().lines().take_while(|line| !line.is_empty()) {
+        for line in printable(&diff.text())
+            .lines()
+            .take_while(|line| !line.is_empty())
+        {
             let _ = writeln!(out, "  {line}");
         }
     }
@@ -176,7 +181,7 @@ pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
         let findings = report::findings(&failure, Some(&recorded.folder), Paint::Ansi);
         let _ = write!(out, "\n{findings}");
         if let Some(next) = &failure.next {
-            let _ = writeln!(out, "hint: {next}");
+            let _ = writeln!(out, "hint: {}", printable(next));
         }
     }
     out.push_str("\nmore: `--raw` shows the HTTP messages, `--curl` repeats a request");
@@ -185,7 +190,7 @@ pub(super) fn timeline_of(recorded: &RecordedTrial) -> String {
             .result
             .as_ref()
             .map_or("", |result| result.flags.as_str());
-        let again = commands::run_alone(flags, name);
+        let again = printable(&commands::run_alone(flags, name));
         let _ = write!(out, "; `{again}` runs it again");
     }
     out + "\n"
@@ -200,5 +205,6 @@ fn heading(recorded: &RecordedTrial) -> String {
         Some(TrialResult::Fail { .. }) => "FAIL  ",
         Some(TrialResult::NotApplicable { .. }) => "not applicable  ",
     };
-    format!("{name}{status}{}\n\n", recorded.folder.display())
+    let folder = recorded.folder.display().to_string();
+    format!("{name}{status}{}\n\n", printable(&folder))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use reqwest::{Method, Request, Url};
 
 use super::files;
-use super::print::{TextOrJson, output, output_wrapped};
+use super::print::{TextOrJson, output_json, output_wrapped};
 use crate::http::{Client, RetryPolicy, parse_url};
 use crate::matrix::Matrix;
 use crate::publish::freshness::Freshness;
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let freshness = Freshness::of(&matrix, arguments.max_age, now);
     match arguments.format {
         TextOrJson::Text => output_wrapped(&freshness.to_line()),
-        TextOrJson::Json => output!("{}", serde_json::to_string_pretty(&freshness)?),
+        TextOrJson::Json => output_json(&freshness)?,
     }
     Ok(match freshness.fresh {
         true => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use futures_util::future::OptionFuture;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::print::{TextOrJson, output, output_wrapped, status};
+use super::print::{TextOrJson, output, output_json, output_wrapped, status};
 use super::project::{self, RootFlag};
 use crate::digest::Sha512;
 use crate::env::Environment;
@@ -206,7 +206,7 @@ fn show(installer: &Installer, lock: &Lock, format: TextOrJson) -> anyhow::Resul
     }
     if format == TextOrJson::Json {
         let document = serde_json::json!({ "cache": installer.cache.root(), "tools": rows });
-        output!("{}", serde_json::to_string_pretty(&document)?);
+        output_json(&document)?;
         return Ok(());
     }
     for row in &rows {

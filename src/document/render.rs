@@ -119,9 +119,10 @@ fn details(diagnostic: &Diagnostic) -> impl Iterator<Item = String> {
 }
 
 fn written_place(place: &Place) -> String {
+    let file = visible(&place.file.display().to_string());
     match place.line {
-        0 => place.file.display().to_string(),
-        line => format!("{}:{line}:{}", place.file.display(), place.column),
+        0 => file,
+        line => format!("{file}:{line}:{}", place.column),
     }
 }
 

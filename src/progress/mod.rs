@@ -11,6 +11,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use crate::report::wrap;
+use crate::text::printable;
 
 /// Gets reports of progress; `label` names a piece of work.
 pub trait ProgressSink: Send + Sync {
@@ -87,7 +88,7 @@ struct Bars {
 impl ProgressSink for Bars {
     fn note(&self, line: &str) {
         // This fails only if the terminal was closed.
-        let _ = self.all.println(line);
+        let _ = self.all.println(printable(line));
     }
 
     fn begin(&self, label: &str) {
@@ -151,7 +152,7 @@ pub fn fitted<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a, str> {
 
 /// Prints `text` for a reader on standard error.
 pub fn say(text: &str) {
-    anstream::eprintln!("{}", fitted(text, &io::stderr()));
+    anstream::eprintln!("{}", fitted(&printable(text), &io::stderr()));
 }
 
 /// The pause between two pictures of a spinner.
@@ -186,7 +187,7 @@ struct Running {
 impl ProgressSink for Lines {
     fn note(&self, line: &str) {
         // A closed standard error is no reason to stop the work.
-        let _ = writeln!(anstream::stderr(), "{line}");
+        let _ = writeln!(anstream::stderr(), "{}", printable(line));
     }
 
     fn begin(&self, label: &str) {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::ProgressSink;
 use crate::ids::{ProviderId, TrialName};
 use crate::report::wrap;
-use crate::text::counted;
+use crate::text::{counted, printable};
 
 /// The whole report of a trial that another trial's report explains begins like this.
 pub const SAME_AS: &str = "the same as in ";
@@ -28,7 +28,7 @@ impl NotApplicable {
     pub fn add(&self, name: &TrialName, reason: &str) {
         let mut columns = self.0.lock();
         let column = columns.entry(name.cell.provider.clone()).or_default();
-        column.push((name.clone(), reason.to_owned()));
+        column.push((name.clone(), printable(reason).replace('\n', " ")));
     }
 
     fn contains(&self, name: &str) -> bool {

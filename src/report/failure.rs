@@ -260,7 +260,8 @@ fn place_of(failure: &Failure, mismatch: &Mismatch, was_run: bool) -> String {
                 0 => String::new(),
                 line => format!(":{line}:{}", place.column),
             };
-            format!("{}{position}  {prefix}{name}", place.file.display())
+            let file = place.file.display();
+            printable(&format!("{file}{position}  {prefix}{name}"))
         }
     }
 }

@@ -58,7 +58,7 @@ use crate::session::daemon::DaemonUse;
 use crate::session::preflight::PreflightReport;
 use crate::session::schedule::Queue;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::text::first_names;
+use crate::text::{first_names, printable};
 use budget::Budget;
 use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
@@ -379,7 +379,9 @@ impl MatrixRun {
                 let text = with_level(text, &record);
                 TrialEnd::Failed(self.once(&record.nodeid, faults::of_trial(&record, &failure), text))
             }
-            (TrialResult::Fail { .. }, _) => TrialEnd::Known(record.known_in_words().unwrap_or_default()),
+            (TrialResult::Fail { .. }, _) => {
+                TrialEnd::Known(printable(&record.known_in_words().unwrap_or_default()))
+            }
             (TrialResult::Pass {}, _) => TrialEnd::Passed,
         };
         self.recorder.add(record, change);

@@ -43,6 +43,7 @@ mod trial;
 mod harness;
 mod preflight;
 mod client_formats;
+mod controls;
 mod rehearsal;
 mod drift;
 mod machine_faults;
