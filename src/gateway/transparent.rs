@@ -79,15 +79,14 @@ impl Transparent {
         let mut body = body
             .map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?
             .to_vec();
-        let key = format!("Bearer {}", self.list.key);
-        let has_key = |name: &str| {
-            parts
-                .headers
-                .get(name)
-                .is_some_and(|value| value.as_bytes() == key.as_bytes())
+        let bearer = format!("Bearer {}", self.list.key);
+        let has = |name: &str, key: &str| {
+            let value = parts.headers.get(name);
+            value.is_some_and(|value| value.as_bytes() == key.as_bytes())
         };
-        let is_own = has_key("authorization");
-        if !is_own && !has_key(OWN_KEY) {
+        // In the API of Microsoft Foundry, Claude Code sends its key as Anthropic's own clients do.
+        let is_own = has("authorization", &bearer) || has("x-api-key", &self.list.key);
+        if !is_own && !has(OWN_KEY, &bearer) {
             let why = "the request has no valid key of this gateway".to_owned();
             return Err((StatusCode::UNAUTHORIZED, why));
         }

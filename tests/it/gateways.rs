@@ -3,15 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use compat_matrix::catalogue::{CatalogueEntry, ClientAuth, Install, KeyHeader, OwnTool};
+use axum::Router;
+use axum::http::HeaderMap;
+use compat_matrix::catalogue::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, OwnTool};
 use compat_matrix::env::{self, Environment};
 use compat_matrix::files::Project;
 use compat_matrix::gateway::{CatalogueGateway, GatewayOptions, InstalledParts};
+use compat_matrix::http;
 use compat_matrix::ids::{CellId, FeatureId, ProviderId};
 use compat_matrix::matrix::compare::GatewayComparison;
 use compat_matrix::process::RunId;
 use compat_matrix::results::{Results, TrialResult};
 
+use crate::support::loopback::serve;
 use crate::support::text::assert_has;
 
 fn project() -> Project {
@@ -84,6 +88,43 @@ async fn a_gateway_that_ends_at_once_shows_its_log() {
     let error = started.err().expect("it ended").to_string();
     assert_has(&error, "ended before it was ready");
     assert_has(&error, "the port is wrong");
+}
+
+#[tokio::test]
+async fn the_transparent_gateway_takes_its_key_in_two_headers() {
+    let shown = |headers: HeaderMap| async move {
+        let of = |name| headers.get(name).map_or("none", |value| value.to_str().unwrap());
+        format!("{} {}", of("x-api-key"), of("authorization"))
+    };
+    let provider = serve(Router::new().fallback(shown)).await;
+    let (folder, environment) = (tempfile::tempdir().unwrap(), Environment::from_process());
+    let options = GatewayOptions {
+        config: Path::new("/nonexistent"),
+        folder: folder.path(),
+        environment: &environment,
+        providers: [
+            (env::ANTHROPIC_API_BASE.into(), provider.into()),
+            (env::ANTHROPIC_API_KEY.into(), "theirs".into()),
+        ]
+        .into(),
+        run: RunId::mint(),
+    };
+    let mut transparent = scripted("");
+    transparent.entry.install = Install::BuiltIn(BuiltIn::Transparent);
+    let gateway = transparent.start(&options, &InstalledParts::default()).await;
+    let gateway = gateway.unwrap();
+    let key = gateway.key.expose();
+    let bearer = format!("Bearer {key}");
+    for (header, value, expected) in [
+        ("authorization", bearer.as_str(), "theirs none"),
+        ("x-api-key", key, "theirs none"),
+        ("x-api-key", "another", "no valid key"),
+    ] {
+        let request = http::client().post(format!("{}/v1/messages", gateway.base_url));
+        let reply = request.header(header, value).send().await.unwrap();
+        assert_has(&reply.text().await.unwrap(), expected);
+    }
+    gateway.stop().await;
 }
 
 #[test]
