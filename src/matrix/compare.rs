@@ -9,7 +9,7 @@ use super::terminal::mark_of_trial;
 use crate::ids::TrialName;
 use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow, wrap};
-use crate::results::{Results, TrialRecord, TrialResult, json};
+use crate::results::{Results, TrialRecord, TrialResult, client_format_in_words, json};
 use crate::text::{counted, listed, one_line};
 
 /// The most characters of an explanation.
@@ -112,10 +112,12 @@ impl GatewayComparison {
             }
         });
         let gateway = |(name, results): &(String, Results)| {
-            let configuration = results.run.gateway.configuration_in_words();
-            match &results.run.gateway.version {
-                Some(version) if !name.contains('@') => format!("{name} {version}{configuration}"),
-                _ => format!("{name}{configuration}"),
+            let run = &results.run;
+            let unusual =
+                run.gateway.configuration_in_words() + &client_format_in_words(run.client_format.as_ref());
+            match &run.gateway.version {
+                Some(version) if !name.contains('@') => format!("{name} {version}{unusual}"),
+                _ => format!("{name}{unusual}"),
             }
         };
         Self {

@@ -18,7 +18,7 @@ use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, TrialVerdict};
 use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
-use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord};
+use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord, client_format_in_words};
 use crate::wire::Usage;
 
 /// The name of the details' file, beside the matrix.
@@ -43,6 +43,9 @@ pub struct Details {
     pub evidence: Behind,
     /// The gateway as the run saw it.
     pub gateway: GatewayRecord,
+    /// The API in which `claude` called the gateway, if it was not the Messages API: `passthrough` or `provider`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_format: Option<String>,
     /// How strongly each `claude` was confined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<IsolationLevel>,
@@ -115,11 +118,11 @@ impl RowDetails {
     }
 }
 
-/// What was tested: `LiteLLM v1.83.0`, or the other gateway that the details name.
+/// What was tested: `LiteLLM v1.83.0`, or the other gateway that the details name, with what is not as usual.
 pub(super) fn gateway_in_words(matrix: &Matrix, details: Option<&Details>) -> String {
     let gateway = details.map(|details| &details.gateway);
     let is_other = |name: &String| name != "litellm";
-    match gateway {
+    let words = match gateway {
         Some(gateway) if gateway.kind == "none" || gateway.name.as_ref().is_some_and(is_other) => {
             gateway.in_words()
         }
@@ -128,7 +131,9 @@ pub(super) fn gateway_in_words(matrix: &Matrix, details: Option<&Details>) -> St
             matrix.litellm_version,
             gateway.map_or_else(String::new, GatewayRecord::configuration_in_words)
         ),
-    }
+    };
+    let format = details.and_then(|details| details.client_format.as_ref());
+    words + &client_format_in_words(format)
 }
 
 /// What a matrix was made of, in one line: `LiteLLM v1.83.0, Claude Code 2.1.326, 2026-11-21T09:00:00Z, live providers`.
@@ -273,6 +278,7 @@ impl Details {
             claude_code_version: stamp.claude_code_version.clone(),
             evidence: results.run.behind,
             gateway: results.run.gateway.clone(),
+            client_format: results.run.client_format.clone(),
             isolation: results.run.isolation,
             started_at: results.run.started_at,
             complete: results.is_whole(),

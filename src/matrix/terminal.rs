@@ -16,7 +16,7 @@ use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow};
 use crate::report::paint::{DIM, HEADING};
 use crate::results::faults;
-use crate::results::{CellStatus, Results, StatusWord, TrialRecord, UNKNOWN_VERSION};
+use crate::results::{CellStatus, Results, StatusWord, TrialRecord, UNKNOWN_VERSION, client_format_in_words};
 use crate::text::{counted, duration_in_words, first_names};
 
 /// Text in at most `width` columns.
@@ -122,6 +122,7 @@ pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, p
     let words = format!(
         "{behind}, {}, Claude Code {}, {}",
         run.gateway.in_words(),
+        client_format_in_words(run.client_format.as_ref()),
         run.claude_code_version.as_deref().unwrap_or(UNKNOWN_VERSION),
         duration_in_words(run.duration().as_secs())
     );

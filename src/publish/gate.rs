@@ -21,7 +21,7 @@ use crate::matrix::{Details, ManifestView, Matrix, schema};
 use crate::outcome::Cause;
 use crate::results::stale::stale;
 use crate::results::{CellStatus, Results, TrialRecord};
-use crate::text::counted;
+use crate::text::{self, counted};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -47,6 +47,10 @@ pub struct GateDecision {
 pub enum Refusal {
     /// The run used a provider simulator.
     Simulated,
+    /// Claude Code called the gateway in another API than the Messages API, which the matrix has no place to say.
+    ClientFormat {
+        format: String,
+    },
     Filtered {
         selected: usize,
         /// The trials that a live run can have.
@@ -182,6 +186,8 @@ fn of_run(results: &Results, trials: usize, scripted: usize) -> Vec<Refusal> {
     if run.behind == Behind::Simulated {
         refusals.push(Refusal::Simulated);
     }
+    let format = run.client_format.iter().cloned();
+    refusals.extend(format.map(|format| Refusal::ClientFormat { format }));
     let possible = trials - scripted;
     if run.selected < possible || run.trials != trials {
         refusals.push(Refusal::Filtered {
@@ -290,14 +296,20 @@ impl fmt::Display for Refusal {
             Self::Simulated => {
                 f.write_str("the run used a provider simulator: only a live run tests the providers")
             }
+            Self::ClientFormat { format } => write!(
+                f,
+                "Claude Code called the gateway in another API (`--client-format {format}`): run without this flag"
+            ),
             Self::Filtered { selected, possible } => write!(
                 f,
-                "the run selected {selected} of the {possible} trials that a live run can have: run all of them"
+                "the run selected {selected} of the {} that a live run can have: run all of them",
+                text::counted(*possible, "trial")
             ),
             Self::Incomplete { finished, selected } => {
                 write!(
                     f,
-                    "the run is incomplete: {finished} of {selected} trials finished"
+                    "the run is incomplete: {finished} of {} finished",
+                    text::counted(*selected, "trial")
                 )
             }
             Self::Session { what } => write!(f, "the session could not start: {what}"),

@@ -275,6 +275,11 @@ impl Results {
     }
 }
 
+/// ` (client format NAME)`; empty for the Messages API.
+pub fn client_format_in_words(format: Option<&String>) -> String {
+    format.map_or_else(String::new, |name| format!(" (client format {name})"))
+}
+
 impl GatewayRecord {
     /// The name of its configuration.
     pub fn configuration_name(&self) -> &str {

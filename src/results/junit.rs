@@ -68,6 +68,9 @@ fn run_properties(run: &RunRecord) -> Vec<Property> {
     if let Some(spent) = &run.spent {
         properties.push(Property::new("spent_usd", format!("{:.6}", spent.usd)));
     }
+    if let Some(format) = &run.client_format {
+        properties.push(Property::new("client_format", format.as_str()));
+    }
     if run.rehearsal {
         properties.push(Property::new("rehearsal", "true"));
     }

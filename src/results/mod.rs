@@ -12,7 +12,7 @@ pub mod stale;
 pub mod faults;
 pub mod junit;
 
-pub use file::{GatewayRecord, Results, RunRecord, TrialRecord, UNKNOWN_VERSION};
+pub use file::{GatewayRecord, Results, RunRecord, TrialRecord, UNKNOWN_VERSION, client_format_in_words};
 pub use record_texts::RecordTexts;
 pub use spending::Spending;
 pub use status::{CellStatus, StatusWord, TrialResult};

@@ -102,6 +102,27 @@ async fn each_client_format_runs_the_columns_that_have_it() {
             let wanted = (path.to_owned(), format!("{model}{suffix}"));
             assert!(asked.contains(&wanted), "{format}: {wanted:?} in {asked:?}");
         }
+        let built = small
+            .compat(&[
+                "matrix",
+                "build",
+                "--litellm-version",
+                "1.0",
+                "--output",
+                "matrix.json",
+            ])
+            .await;
+        built.exits(0);
+        let shown = small.compat(&["matrix", "show", "matrix.json"]).await.out;
+        let listed = small.compat(&["results", "list"]).await.out;
+        small
+            .compat(&["report", "--output", "report.html"])
+            .await
+            .exits(0);
+        for text in [shown, listed, small.read("report.html")] {
+            let words = format!("(client format {format})");
+            assert_eq!(text.contains(&words), column.is_some(), "{format}: {text}");
+        }
         if column.is_some() {
             ran.err_has(&format!("with `--client-format {format}`, 4 trials cannot run: "));
         }

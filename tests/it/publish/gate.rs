@@ -68,7 +68,11 @@ fn refusals(change: impl FnOnce(&mut Value)) -> Vec<String> {
 
 #[test]
 fn an_incomplete_or_simulated_run_is_refused() {
-    let cases: [(&str, Change); 7] = [
+    let cases: [(&str, Change); 8] = [
+        (
+            "Claude Code called the gateway in another API (`--client-format provider`)",
+            |results| results["run"]["client_format"] = "provider".into(),
+        ),
         ("the run used a provider simulator", |results| {
             results["run"]["behind"] = "simulated".into();
         }),

@@ -265,6 +265,9 @@ test('a history of other tools shows no first version, and the page says so', ()
   assert.ok(!ofRun({configuration: 'bearer'}));
   assert.ok(!ofRun({}, configured));
   assert.match(render(matrix, configured, versions), /<dt>Configuration<\/dt><dd>bearer<\/dd>/);
+  const inOtherFormat = {...details, client_format: 'provider'};
+  assert.ok(!ofRun({}, inOtherFormat));
+  assert.match(render(matrix, inOtherFormat), /<dt>Client format<\/dt><dd>provider<\/dd>/);
   assert.ok(!ofRun({tool: 'portkey'}));
   assert.ok(!ofRun({beside: {name: 'Claude Code', version: '2.1.119'}}));
   assert.ok(!ofRun({beside: undefined}));

@@ -13,11 +13,13 @@ type Props = {
   gateway: string;
   /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
+  /** The API in which Claude Code called the gateway, unless it is the Messages API. */
+  clientFormat?: string;
   staleAfterDays: number;
 };
 
 /** The time and the versions of the matrix. */
-export function Banner({matrix, evidence, gateway, configuration, staleAfterDays}: Props): ReactElement {
+export function Banner({matrix, evidence, gateway, configuration, clientFormat, staleAfterDays}: Props): ReactElement {
   const now = useNow();
   return (
     <>
@@ -40,6 +42,12 @@ export function Banner({matrix, evidence, gateway, configuration, staleAfterDays
           <div>
             <dt>Configuration</dt>
             <dd>{configuration}</dd>
+          </div>
+        )}
+        {clientFormat && (
+          <div>
+            <dt>Client format</dt>
+            <dd>{clientFormat}</dd>
           </div>
         )}
         {evidence && (

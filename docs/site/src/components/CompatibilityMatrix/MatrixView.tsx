@@ -68,6 +68,7 @@ export function MatrixView({
           evidence={details?.evidence}
           gateway={toolName(details?.gateway ?? 'litellm')}
           configuration={details?.configuration}
+          clientFormat={details?.clientFormat}
           staleAfterDays={staleAfterDays}
         />
         <Sources links={links} />

@@ -164,6 +164,8 @@ export type Details = {
   gatewayVersion?: string;
   /** The configuration of the gateway, unless it is the usual one. */
   configuration?: string;
+  /** The API in which Claude Code called the gateway, unless it is the Messages API. */
+  clientFormat?: string;
   /** The switches and numbers of the gateway's settings, by name; empty where they are not known. */
   settings: Map<string, string>;
   /** What the gateway breaks, once each; features first. */
@@ -303,6 +305,7 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     rows,
     cells,
   };
+    clientFormat: readOptionalText(details.client_format, 'client_format'),
 }
 
 /** The tiers that cells have, in their order. */

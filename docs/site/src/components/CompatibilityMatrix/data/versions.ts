@@ -52,11 +52,12 @@ export function toolName(tool: string): string {
   return tool === 'litellm' ? 'LiteLLM' : inWords(tool);
 }
 
-/** What the shown run tested: the versions by tool, and the gateway's configuration. */
-export type TestedTools = {versions: Record<string, string>; configuration?: string};
+/** What the shown run tested: the versions by tool, the gateway's configuration, and another API than the Messages API. */
+export type TestedTools = {versions: Record<string, string>; configuration?: string; clientFormat?: string};
 
-export function testedTools(matrix: Matrix, {gateway, configuration}: Details): TestedTools {
-  return {versions: {[gateway]: matrix.litellmVersion, 'Claude Code': matrix.claudeCodeVersion}, configuration};
+export function testedTools(matrix: Matrix, {gateway, configuration, clientFormat}: Details): TestedTools {
+  const versions = {[gateway]: matrix.litellmVersion, 'Claude Code': matrix.claudeCodeVersion};
+  return {versions, configuration, clientFormat};
 }
 
 /** Whether the history's gateway, configuration and Claude Code are those of the run. Only then does it say something about the run. */
@@ -65,7 +66,8 @@ export function isOfRun({tool, configuration, beside, versions}: VersionHistory,
     columnOf(versions, run.versions[tool]) >= 0 &&
     beside !== undefined &&
     isSameVersion(beside.version, run.versions[beside.name]) &&
-    configuration === run.configuration
+    configuration === run.configuration &&
+    run.clientFormat === undefined
   );
 }
 
