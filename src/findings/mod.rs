@@ -8,6 +8,7 @@ mod range;
 mod subject;
 mod known;
 mod gateway_file;
+pub mod loses;
 pub mod proposal;
 pub mod summary;
 

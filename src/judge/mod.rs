@@ -16,7 +16,7 @@ use crate::evidence::{Evidence, file};
 use crate::expectation::{
     Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, UNMATCHED, WORKAROUNDS,
 };
-use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, summary};
+use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, loses};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
 use crate::wire::exchange::Matched;
@@ -196,7 +196,7 @@ impl Judged<'_> {
                     fate,
                 },
                 _,
-            ) => summary::loses(*direction, *part, path, *fate),
+            ) => loses::loses(*direction, *part, path, *fate),
             (_, Some(expectation)) => expectation.check.loses(deviation),
             (_, None) => implied::loses(self.name),
         }

@@ -164,6 +164,16 @@ test('a change on several providers is listed once', () => {
   );
 });
 
+test('two declarations of the same words are one change', () => {
+  const [, known] = detailsOf(details).findings;
+  const declared = (name: string, reason?: string) => ({
+    ...known!,
+    known: {...known!.known!, name, reason: reason ?? known!.known!.reason},
+  });
+  assert.equal(byChange([declared('one'), declared('two')]).length, 1);
+  assert.equal(byChange([declared('one'), declared('two', 'Another reason.')]).length, 2);
+});
+
 test('details without findings are read', () => {
   const read = detailsOf({...withTier({}), findings: undefined});
   assert.deepEqual(read.findings, []);

@@ -229,17 +229,23 @@ export function changeOf({level, status, known, subjects}: Finding): string {
 
 /** The findings by what changed. */
 export function byChange(findings: Finding[]): Change[] {
-  const changes = new Map<string, [Finding, ...Finding[]]>();
+  const changes: [Finding, ...Finding[]][] = [];
   for (const finding of findings) {
-    const key = changeOf(finding);
-    const change = changes.get(key);
+    const change = changes.find(([first]) => isSameChange(first, finding));
     if (change) {
       change.push(finding);
     } else {
-      changes.set(key, [finding]);
+      changes.push([finding]);
     }
   }
-  return [...changes.values()];
+  return changes;
+}
+
+/** Whether both are about the same change. Two declarations of the same words may differ in providers and versions. */
+function isSameChange(one: Finding, other: Finding): boolean {
+  const words = ({level, status, loses, known}: Finding) => JSON.stringify([level, status, loses, known?.reason, known?.link]);
+  const shares = one.subjects.some((subject) => other.subjects.includes(subject));
+  return changeOf(one) === changeOf(other) || (one.known !== undefined && shares && words(one) === words(other));
 }
 
 /** Whether a finding of the tier's column shows on this tier of a feature. */
@@ -299,13 +305,13 @@ function readVersion1(file: unknown, matrix: Matrix): Details {
     gatewayKind: readOptionalText(gateway?.kind, 'gateway.kind'),
     gatewayVersion: readOptionalText(gateway?.version, 'gateway.version'),
     configuration,
+    clientFormat: readOptionalText(details.client_format, 'client_format'),
     settings: readMap(gateway?.settings ?? {}, 'gateway.settings', readSetting),
     findings: sorted,
     tiers: tiers.map((id) => ({id, name: nameOf(id), set: setOf(id)})),
     rows,
     cells,
   };
-    clientFormat: readOptionalText(details.client_format, 'client_format'),
 }
 
 /** The tiers that cells have, in their order. */
