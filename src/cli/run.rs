@@ -12,8 +12,8 @@ use crate::run::RunOptions;
 /// Run the matrix
 ///
 /// The same as `cargo test --test compat`, without cargo: the same flags and exit statuses. It runs the cells of the project here or
-/// above. Where there is none, it runs the cells that are built in: it writes them into `compat-matrix/`, which then has the results
-/// too.
+/// above. Where there is none, a released program runs the cells that are built in: it writes them into `compat-matrix/`, which then
+/// has the results too. A program of `cargo build` has none built in.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
   compat run

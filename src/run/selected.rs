@@ -14,6 +14,7 @@ use crate::claude::ClientFormat;
 use crate::commands;
 use crate::env::{self, Environment};
 use crate::files::Project;
+use crate::files::built_in;
 use crate::files::project::{GATEWAYS, broken_project, rendered};
 use crate::files::run_folders;
 use crate::findings::GatewayDescription;
@@ -285,8 +286,17 @@ fn root(environment: &Environment) -> anyhow::Result<PathBuf> {
         .path(env::CARGO_MANIFEST_DIR)
         .map_or_else(std::env::current_dir, Ok)
         .context("there is no working directory")?;
-    Project::find_root(&start)
-        .with_context(|| format!("no `manifest.yaml` in `{}` or above it", start.display()))
+    Project::find_root(&start).with_context(|| {
+        // `compat run` writes the built-in cells before, if this program has them.
+        let built_in = match built_in::exists() {
+            true => "",
+            false => "; this program has no built-in cells, because only a release has them",
+        };
+        format!(
+            "no `manifest.yaml` in `{}` or above it{built_in}",
+            start.display()
+        )
+    })
 }
 
 /// The trials among `names` that the file of `--trials` lists; all without it.

@@ -1,10 +1,22 @@
 //! The help of every command: its purpose, each argument, and examples with existing arguments.
 
+use compat_matrix::env;
 use tempfile::TempDir;
 
-use crate::support::ran::printed;
+use crate::support::ran::{Ran, printed};
 use crate::support::root;
 use crate::support::text::assert_has;
+
+#[test]
+fn a_program_without_built_in_cells_says_so() {
+    let folder = TempDir::new().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_compat"));
+    let command = command.args(["run", "--list"]).current_dir(folder.path());
+    let ran = Ran::new(command.env_remove(env::CARGO_MANIFEST_DIR).output().unwrap());
+    ran.exits(2);
+    ran.err_has("no `manifest.yaml` in ");
+    ran.err_has("only a release has them");
+}
 
 fn help(path: &[String]) -> String {
     let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
