@@ -106,11 +106,12 @@ pub fn shell_word(word: &str) -> String {
     }
 }
 
-/// `1 trial`, `2 trials`.
+/// `1 trial`, `2 trials`, `2 retries`.
 pub fn counted(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
+    match (count, noun.strip_suffix("ry")) {
+        (1, _) => format!("1 {noun}"),
+        (count, Some(stem)) => format!("{count} {stem}ries"),
+        (count, None) => format!("{count} {noun}s"),
     }
 }
 
@@ -159,7 +160,8 @@ pub fn clipped(text: &str) -> String {
     }
     let head: String = text.chars().take(HEAD).collect();
     let tail: String = text.chars().skip(count - TAIL).collect();
-    format!("{head} … ({} more characters) … {tail}", count - TAIL - HEAD)
+    let between = counted(count - TAIL - HEAD, "more character");
+    format!("{head} … ({between}) … {tail}")
 }
 
 /// `text` without escape sequences and control characters, except line breaks: recorded output must not control the reader's
@@ -234,6 +236,13 @@ mod tests {
     }
 
     #[test]
+    fn a_count_has_the_form_of_its_noun() {
+        assert_eq!(counted(1, "retry"), "1 retry");
+        assert_eq!(counted(2, "retry"), "2 retries");
+        assert_eq!(counted(0, "trial"), "0 trials");
+    }
+
+    #[test]
     fn escape_sequences_are_removed() {
         assert_eq!(printable("a\u{1b}[31mb\tc\r\nd\u{7}"), "ab c \nd");
     }
@@ -251,6 +260,6 @@ mod tests {
         assert_eq!(truncated("näh", 3), "näh");
         assert_eq!(one_line("a\n  b c", 3), "a b…");
         let long = "é".repeat(CLIPPED + 1);
-        assert!(clipped(&long).contains("(1 more characters)"));
+        assert!(clipped(&long).contains("(1 more character)"));
     }
 }

@@ -7,7 +7,7 @@ use crate::expectation::matcher::refusal_shown;
 use crate::expectation::{RUN, WORKAROUNDS};
 use crate::judge::{Evaluation, UnofferedTool};
 use crate::outcome::{Cause, Mismatch, Verdict};
-use crate::text::{clipped, closest, listed};
+use crate::text::{clipped, closest, counted, listed};
 use crate::transcript::{Answer, AnswerBlock};
 use crate::wire::betas::{KNOWN_BETAS, unknown_betas};
 use crate::wire::error_reply::message_in;
@@ -167,8 +167,8 @@ fn broken_run(evidence: &Evidence, judgement: &Evaluation) -> Diagnosis {
                 Cause::Assertion,
                 "more_requests_than_replies",
                 format!(
-                    "{} requests reached the provider, which is more than the cell has replies for",
-                    asked.len()
+                    "{} reached the provider, which is more than the cell has replies for",
+                    counted(asked.len(), "request")
                 ),
                 "see in `exchanges.jsonl` which request was repeated",
             );

@@ -13,6 +13,7 @@ use crate::files::Project;
 use crate::findings::GatewayDescription;
 use crate::process::RunId;
 use crate::progress;
+use crate::text::counted;
 use crate::toolchain::{Installer, Lock, PackagePin, lock};
 
 /// List the gateways that `--gateway` knows
@@ -165,8 +166,11 @@ impl ListedGateway {
         };
         let mut lines = vec![
             format!(
-                "{}  {} ({}), {version}, {installed}, {} known findings",
-                self.name, self.title, self.kind, self.known_findings
+                "{}  {} ({}), {version}, {installed}, {}",
+                self.name,
+                self.title,
+                self.kind,
+                counted(self.known_findings, "known finding")
             ),
             format!("    columns: {}", self.columns.join(", ")),
         ];

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use crate::text::number_from_one;
+use crate::text::{counted, number_from_one};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
@@ -125,14 +125,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let history = HistoryRun::new(&runs)?;
     let tool = arguments.tool.tool_name();
     status!(
-        "{tool}: {} versions, {} trials each",
-        versions.len(),
-        history.trials()
+        "{tool}: {}, {} each",
+        counted(versions.len(), "version"),
+        counted(history.trials(), "trial")
     );
     let records = history.run(&versions, |records, ran| match &records.records {
         Ok(all) => status!(
-            "{}: {ran} trials ran, {} were stored",
+            "{}: {} ran, {} stored",
             records.version,
+            counted(ran, "trial"),
             all.len() - ran
         ),
         Err(why) => status!("{}: could not be run: {why}", records.version),
@@ -226,10 +227,10 @@ impl Arguments {
         match selected.names.len() == all.len() {
             true => status!("measured: [{}]", versions.join(", ")),
             false => status!(
-                "measured: [{}], as it is: filters left out {} of {} trials",
+                "measured: [{}], as it is: filters left out {} of {}",
                 versions.join(", "),
                 all.len().saturating_sub(selected.names.len()),
-                all.len()
+                counted(all.len(), "trial")
             ),
         }
         if how == Propose::Write {

@@ -27,7 +27,7 @@ use crate::run::campaign::{Campaign, CampaignListener, CampaignResult, NotClean}
 use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
 use crate::session::{Session, SessionOptions, WantedIsolation};
-use crate::text::printable;
+use crate::text::{counted, printable};
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///
@@ -224,8 +224,9 @@ impl CampaignListener for Bar {
     fn mutant_scored(&self, scored: &Scored) {
         let (verdict, touched, tried) = (verdict(scored), scored.touched, scored.tried);
         self.say(&format!(
-            "{verdict:12} {} ({touched} of {tried} cells affected)",
-            scored.mutant
+            "{verdict:12} {} ({touched} of {} affected)",
+            scored.mutant,
+            counted(tried, "cell")
         ));
     }
 }
@@ -247,16 +248,17 @@ fn text(result: &CampaignResult, vacuous: Option<&Vacuous>, seconds: f64) -> Str
     out.push_str(&rows_text(&result.rows));
     let (mutants, trials) = (&result.mutants, result.trials);
     let percent = passed(mutants, None) * 100 / mutants.len().max(1);
-    let counted = [(false, "mutants killed"), (true, "neutral mutants stayed green")];
-    let counted = counted.into_iter().filter_map(|(is_neutral, what)| {
+    let scores = [(false, "mutants killed"), (true, "neutral mutants stayed green")];
+    let scores = scores.into_iter().filter_map(|(is_neutral, what)| {
         let of = mutants.iter().filter(|scored| scored.is_neutral == is_neutral);
         let (of, passed) = (of.count(), passed(mutants, Some(is_neutral)));
         (of > 0).then(|| format!("{passed} of {of} {what}, "))
     });
-    let counted: String = counted.collect();
+    let scores: String = scores.collect();
     let _ = writeln!(
         out,
-        "score: {counted}{percent} % ({trials} trials, {seconds:.0} s)"
+        "score: {scores}{percent} % ({}, {seconds:.0} s)",
+        counted(trials, "trial")
     );
     if let Some(Vacuous { expectations, cells }) = vacuous {
         for (what, names) in [
@@ -343,7 +345,8 @@ fn mutant_text(scored: &Scored) -> String {
         let (touched, tried, sources) = (scored.touched, scored.tried, scored.sources.join(" "));
         let _ = writeln!(
             out,
-            "  it affected {touched} of {tried} cells; sources: {sources}"
+            "  it affected {touched} of {}; sources: {sources}",
+            counted(tried, "cell")
         );
     }
     out

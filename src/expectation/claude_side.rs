@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::matcher::{MatchError, refusal_shown};
 use super::{Deviation, Matcher, Scene};
 use crate::evidence::{Evidence, file};
-use crate::text::clipped;
+use crate::text::{clipped, counted};
 use crate::transcript::{ErrorSource, Event};
 use crate::wire::exchange::ProviderExchange;
 
@@ -101,8 +101,8 @@ pub fn last_sign_of_life(evidence: &Evidence) -> String {
             .status
             .map_or("no status".into(), |status| format!("HTTP {status}"));
         let said = format!(
-            "{} retries, the last after {status} ({})",
-            retries.len(),
+            "{}, the last after {status} ({})",
+            counted(retries.len(), "retry"),
             retry.error
         );
         return with_gateways_words(&said, evidence);

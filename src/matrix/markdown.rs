@@ -8,7 +8,7 @@ use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::CellId;
 use crate::report::grid::CellMark;
 use crate::results::{CellStatus, StatusWord};
-use crate::text::printable;
+use crate::text::{counted, printable};
 
 const STATUSES: [StatusWord; 4] = [
     StatusWord::Pass,
@@ -85,7 +85,7 @@ pub fn of_diff(diff: &Diff) -> String {
         text.push_str("| Feature | Provider | Change | Cause | Says |\n| :-- | :-- | :-- | :-- | :-- |\n");
         changes.iter().for_each(|change| text.push_str(&row(change)));
     }
-    text.push_str(&format!("\n{} cells unchanged\n", diff.unchanged));
+    text.push_str(&format!("\n{} unchanged\n", counted(diff.unchanged, "cell")));
     text
 }
 

@@ -87,7 +87,7 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
     };
     let tiers: Vec<&str> = shown.iter().map(|tier| tier.as_str()).collect();
     let mut screen = Screen::new(width, paint);
-    screen.push_table(table, &tiers, "trials");
+    screen.push_table(table, &tiers, "trial");
     let checks = results
         .results
         .iter()
@@ -120,7 +120,7 @@ pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, p
         Behind::Simulated => "simulated",
     };
     let words = format!(
-        "{behind}, {}, Claude Code {}, {}",
+        "{behind}, {}{}, Claude Code {}, {}",
         run.gateway.in_words(),
         client_format_in_words(run.client_format.as_ref()),
         run.claude_code_version.as_deref().unwrap_or(UNKNOWN_VERSION),
@@ -139,7 +139,7 @@ pub fn of_kept_run(name: &str, results: &Results, is_last: bool, width: usize, p
     }
     screen.text.push_str("    ");
     screen.width = width.saturating_sub(4);
-    screen.push_counts(&counts, "trials");
+    screen.push_counts(&counts, "trial");
     screen.text
 }
 
@@ -150,7 +150,7 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     screen.push(&headline(matrix, details), HEADING);
     screen.blank_line();
     let tiers = details.map(Details::tier_names).unwrap_or_default();
-    let unit = if tiers.is_empty() { "cells" } else { "trials" };
+    let unit = if tiers.is_empty() { "cell" } else { "trial" };
     screen.push_table(table_of(matrix, details), &tiers, unit);
     if let Some(details) = details {
         let mut checks = Vec::new();
@@ -211,7 +211,7 @@ pub fn of_diff(diff: &Diff, width: usize, paint: Paint) -> String {
     }
     let unchanged = match (diff.changes.len(), diff.unchanged) {
         (0, unchanged) => format!("no cell of {unchanged} changed"),
-        (_, unchanged) => format!("{unchanged} cells unchanged"),
+        (_, unchanged) => format!("{} unchanged", counted(unchanged, "cell")),
     };
     screen.text.push_str(&format!("\n{unchanged}\n"));
     screen.text
@@ -322,7 +322,7 @@ impl Screen {
                 (format!("{} {words}", mark.sign()), format!("{sign} {words}"))
             })
             .collect();
-        let total = format!("of {} {unit}", counts.values().sum::<usize>());
+        let total = format!("of {}", counted(counts.values().sum(), unit));
         items.push((total.clone(), total));
         let mut used = 0;
         for (plain, painted) in items {

@@ -35,6 +35,7 @@ use crate::matrix::builder::Stamp;
 use crate::plan::selection::Axes;
 use crate::process::{RunId, Watchdog};
 use crate::results::Results;
+use crate::text::counted;
 use crate::toolchain::Installer;
 
 #[derive(Debug)]
@@ -172,8 +173,8 @@ impl<'a> DailyRun<'a> {
             ResultsSource::File { file, versions } => {
                 self.log.begin("results");
                 let read = read_results(file, versions)?;
-                let trials = read.0.results.len();
-                self.log.say(format!("{trials} trials from `{}`", file.display()));
+                let trials = counted(read.0.results.len(), "trial");
+                self.log.say(format!("{trials} from `{}`", file.display()));
                 Ok(read)
             }
             ResultsSource::Release(release) => {
@@ -238,7 +239,8 @@ impl<'a> DailyRun<'a> {
         let cells = matrix.cells().count();
         let red: usize = matrix.failures().iter().map(|(_, cells)| cells.len()).sum();
         self.log.say(format!(
-            "{cells} cells, {red} of them red, in `{}`",
+            "{}, {red} of them red, in `{}`",
+            counted(cells, "cell"),
             output.display()
         ));
         Ok(decision)
@@ -255,7 +257,8 @@ impl<'a> DailyRun<'a> {
         let left_out = decision.left_out.len();
         if left_out > 0 {
             self.log.say(format!(
-                "{left_out} trials could not be judged and count as not tested"
+                "not judged, and so published as not tested: {}",
+                counted(left_out, "trial")
             ));
         }
         if decision.refusals.is_empty() {

@@ -23,6 +23,7 @@ use crate::process::ProcessTag;
 use crate::provider::{self, Simulator, Unscripted, new_control_key};
 use crate::results::{Results, json};
 use crate::run::launch;
+use crate::text::counted;
 use crate::toolchain::npm::Registry;
 use crate::toolchain::platform::Platform;
 use crate::toolchain::{self, Installer, lock, update};
@@ -320,7 +321,8 @@ impl ReleaseRun<'_, '_> {
         let file = self.output.join(RESULTS);
         std::fs::write(&file, results.to_text())
             .with_context(|| format!("cannot write `{}`", file.display()))?;
-        self.log.say(format!("{} trials finished", results.results.len()));
+        self.log
+            .say(format!("{} finished", counted(results.results.len(), "trial")));
         Ok(results)
     }
 

@@ -11,6 +11,7 @@ use super::gate::{Candidate, GateDecision};
 use super::plan::Plan;
 use crate::matrix::diff::{CellChange, ChangeKind, Diff};
 use crate::matrix::markdown;
+use crate::text::counted;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +94,8 @@ pub fn markdown(ending: &Ending, input: SummaryInput) -> String {
     }
     let left_out = input.decision.map_or(0, |decision| decision.left_out.len());
     if left_out > 0 {
-        text += &format!("\n{left_out} trials could not be judged and count as not tested.\n");
+        let left_out = counted(left_out, "trial");
+        text += &format!("\nNot judged, and so published as not tested: {left_out}.\n");
     }
     if let Some(diff) = input.diff() {
         text += &format!("\n{}", markdown::of_diff(diff));

@@ -175,8 +175,8 @@ impl Budget {
             })
             .collect();
         format!(
-            "estimate: {estimate}, for {} trials at the prices of {} ({}){unpriced}",
-            self.estimates.len(),
+            "estimate: {estimate}, for {} at the prices of {} ({}){unpriced}",
+            counted(self.estimates.len(), "trial"),
             self.prices.as_of,
             self.prices.source
         )
@@ -256,8 +256,8 @@ impl Budget {
         }
         if let (Some(most), 1..) = (self.most_usd, state.left_out) {
             lines.push(format!(
-                "the budget of US$ {most:.2} (`--max-cost`) ends here: {} trials did not start; `--rerun-failed` goes on with them",
-                state.left_out
+                "the budget of US$ {most:.2} (`--max-cost`) ends here: {} did not start; `--rerun-failed` goes on",
+                counted(state.left_out, "trial")
             ));
         }
         if let (Some(most), 1..) = (self.most_usd, state.unrepeated) {
@@ -379,7 +379,7 @@ mod tests {
             reports.contains("spent: US$ 0.10 in all: azure 0.10"),
             "{reports}"
         );
-        assert!(reports.contains("1 trials did not start"), "{reports}");
+        assert!(reports.contains("1 trial did not start"), "{reports}");
         assert!(budget.has_ended());
     }
 

@@ -22,7 +22,7 @@ use crate::gateway::{LITELLM, NO_GATEWAY, WantedGateway, ensure_override_fits};
 use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
-use crate::text::{self, suggestion};
+use crate::text::{self, counted, suggestion};
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]
@@ -98,26 +98,36 @@ impl SelectedTrials {
         };
         let mut names = listed;
         let mut notes = Vec::new();
+        // The filters would leave out the other ones anyway.
+        let leave_out_selected = |names: &mut Vec<TrialName>, is_left_out: &dyn Fn(&TrialName) -> bool| {
+            let mut selected = 0;
+            names.retain(|name| {
+                let is_out = is_left_out(name);
+                selected += usize::from(is_out && is_selected(name));
+                !is_out
+            });
+            (selected > 0).then(|| counted(selected, "trial"))
+        };
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
                 environment.get(url).is_none(),
                 "`--gateway none` contradicts `{url}`: unset the variable"
             );
-            let left_out = leave_out(&mut names, |name| !can_be_control(&project, name));
-            notes.push(format!(
-                "without a gateway, {left_out} trials cannot run: Claude Code has no protocol for their provider, or the cell \
-                 sends a direct request"
-            ));
+            let left_out = leave_out_selected(&mut names, &|name| !can_be_control(&project, name));
+            notes.extend(left_out.map(|left_out| {
+                format!(
+                    "without a gateway, {left_out} cannot run: Claude Code has no protocol for the provider, or the cell sends \
+                     a direct request"
+                )
+            }));
         }
         let is_live = is_live(environment);
         if is_live {
-            let left_out = leave_out(&mut names, |name| project.needs_script(name));
-            if left_out > 0 {
-                notes.push(format!(
-                    "{left_out} trials need the replies of their cells, so this live run leaves them out (`needs_script` says why)"
-                ));
-            }
+            let left_out = leave_out_selected(&mut names, &|name| project.needs_script(name));
+            notes.extend(left_out.map(|left_out| {
+                format!("this live run leaves out {left_out}: only the cell's own replies can show the feature (`needs_script` says why)")
+            }));
         }
         let format = options.client_format();
         if format != ClientFormat::Messages {
@@ -129,16 +139,18 @@ impl SelectedTrials {
             // A gateway that nobody named may be LiteLLM.
             let may_be_litellm = gateway_name(options, environment).is_none_or(|name| name == LITELLM);
             let leaves = may_be_litellm && !is_live;
-            let left_out = leave_out(&mut names, |name| !has_format(format, name, leaves));
+            let left_out = leave_out_selected(&mut names, &|name| !has_format(format, name, leaves));
             let or_leaves = if leaves {
                 ", or LiteLLM would call the real provider"
             } else {
                 ""
             };
-            notes.push(format!(
-                "with `--client-format {}`, {left_out} trials cannot run: their provider has no such API{or_leaves}",
-                format.name()
-            ));
+            notes.extend(left_out.map(|left_out| {
+                format!(
+                    "with `--client-format {}`, {left_out} cannot run: the provider has no such API{or_leaves}",
+                    format.name()
+                )
+            }));
         }
         let mut filtered_out = filter(&mut names, options, &project, &gateway);
         let is_unmatched = !has_match || (options.is_whole() && names.is_empty());

@@ -124,7 +124,7 @@ async fn each_client_format_runs_the_columns_that_have_it() {
             assert_eq!(text.contains(&words), column.is_some(), "{format}: {text}");
         }
         if column.is_some() {
-            ran.err_has(&format!("with `--client-format {format}`, 4 trials cannot run: "));
+            ran.err_has(&format!("with `--client-format {format}`, 2 trials cannot run: "));
         }
     }
 }

@@ -105,7 +105,7 @@ async fn what_makes_a_trial_not_applicable_is_part_of_its_key() {
     small.write("gateways/litellm.yaml", &format!("{gateway}findings: {{}}\n"));
     let (sign, again) = history().await;
     assert_eq!(sign, "✓");
-    again.err_has("1.1.0: 0 trials ran, 1 were stored");
+    again.err_has("1.1.0: 0 trials ran, 1 stored");
     let manifest = small.read("manifest.yaml");
     let without = manifest.replacen(
         "model: claude-haiku-4-5",

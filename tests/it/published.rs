@@ -224,7 +224,7 @@ async fn history_runs_only_what_is_not_stored() {
         "json",
     ];
     let first = small.compat(&line).await;
-    first.err_has("1.1.0: 2 trials ran, 0 were stored");
+    first.err_has("1.1.0: 2 trials ran, 0 stored");
     let table: Value = serde_json::from_str(&first.out).unwrap();
     let unusable = |index: usize| {
         table["versions"][index]["unusable"]
@@ -243,13 +243,13 @@ async fn history_runs_only_what_is_not_stored() {
         "the program that ran, not the pinned one"
     );
     let again = small.compat(&line).await;
-    again.err_has("1.1.0: 0 trials ran, 2 were stored");
+    again.err_has("1.1.0: 0 trials ran, 2 stored");
     assert_eq!(again.out, first.out);
     // A change of one cell runs that cell again, on each version.
     let cell = small.read("cells/text/anthropic.yaml");
     small.write("cells/text/anthropic.yaml", &format!("# changed\n{cell}"));
     let changed = small.compat(&line).await;
-    changed.err_has("1.1.0: 1 trials ran, 1 were stored");
+    changed.err_has("1.1.0: 1 trial ran, 1 stored");
     let results = small.read("target/compat/versions/litellm/1.1.0/compat-results.json");
     assert_eq!(Results::parse(&results).unwrap().results.len(), 1);
 }
@@ -354,9 +354,9 @@ async fn a_killed_history_continues_where_it_was() {
 
     let resumed = small.compat(&line).await;
 
-    // Each line is `VERSION: N trials ran, M were stored`.
+    // Each line is `VERSION: N trials ran, M stored`.
     let count = |word: usize| -> usize {
-        let lines = resumed.err.lines().filter(|line| line.contains(" trials ran, "));
+        let lines = resumed.err.lines().filter(|line| line.contains(" ran, "));
         lines
             .map(|line| line.split(' ').nth(word).unwrap().parse::<usize>().unwrap())
             .sum()

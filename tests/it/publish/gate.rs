@@ -279,7 +279,7 @@ async fn inconclusive_trials_can_be_published_as_not_tested() {
     .await;
 
     assert_eq!(status, Some(0), "{log}");
-    assert_has(&log, "2 trials could not be judged and count as not tested");
+    assert_has(&log, "not judged, and so published as not tested: 2 trials");
     assert_has(&log, "note: spent: US$ 1.25 in all: anthropic 1.25");
     let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
