@@ -189,6 +189,19 @@ fn install(form: &InstallForm, path: &KeyPath, reader: &mut Reader<'_>) -> Optio
             return None;
         }
     };
+    let is_pinned = |version: &String| {
+        version.starts_with(|first: char| first.is_ascii_digit())
+            && (version.bytes()).all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte))
+    };
+    if let Some(range) = version.as_ref().filter(|version| !is_pinned(version)) {
+        let error = reader.at(&path.then("version"), "this is not one version");
+        reader.report(
+            error
+                .found(format!("`{range}`"))
+                .hint("write the pinned version, such as `1.2.3`"),
+        );
+        return None;
+    }
     let package = package.clone();
     match (own, version.clone()) {
         (None, Some(version)) if is_npm => Some(Install::Npm { package, version }),

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::raw::{McpToolForm, PromptBlockForm, ReplyForm};
-use super::replies::STRUCTURED_OUTPUT;
 use super::reserved;
 use super::resolve::Resolver;
 use crate::document::KeyPath;
+use crate::expectation::context::STRUCTURED_OUTPUT;
 use crate::text::{closest, listed, quotable, slip_of};
 use crate::wire::script::{Asker, PLACEHOLDERS, placeholders_in};
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::raw::{InterruptForm, ReplyBlockForm, ReplyErrorForm, ReplyForm};
 use super::resolve::{Resolver, WHERE};
 use crate::document::{Diagnostic, KeyPath};
+use crate::expectation::context::STRUCTURED_OUTPUT;
 use crate::text::{counted, is_slip_of, listed, quotable};
 use crate::wire::Usage;
 use crate::wire::answer::content_deltas;
@@ -26,9 +27,6 @@ const OF_THE_CONNECTION: [&str; 7] = [
     "trailer",
     "transfer-encoding",
 ];
-
-/// The tool by which Claude Code gets an answer in the form of `--json-schema`.
-pub(super) const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {

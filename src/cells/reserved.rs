@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::RegexSet;
 
-use super::replies::STRUCTURED_OUTPUT;
+use crate::expectation::context::STRUCTURED_OUTPUT;
 use crate::text::{closest, listed, slip_of};
 
 /// How many values a flag takes.

@@ -1,5 +1,7 @@
 //! The rest of a cell, as far as an expectation depends on it, and the checks that kinds share.
 
+use std::sync::LazyLock;
+
 use indexmap::IndexMap;
 use regex::Regex;
 use serde_json::Value;
@@ -15,6 +17,9 @@ use crate::wire::script::{Prompt, Reply, ReplyBlock, ReplyMessage, Script, Works
 
 /// The message for an expectation that could never fail.
 pub(super) const NO_CONDITION: &str = "no condition is given, so this could never fail";
+
+/// The tool by which Claude Code gets an answer in the form of `--json-schema`.
+pub const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
 /// The rest of the cell.
 #[derive(Debug)]
@@ -53,6 +58,30 @@ impl<'a> Checker<'a> {
             context,
             model: None,
             saw_model: false,
+        }
+    }
+
+    /// Reports a `query` for a field of an answer in a given form that no answer of the script has.
+    pub(super) fn answer_has(&mut self, path: &KeyPath, query: &str) {
+        static FIELD: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\.structured_output\.(\w+)").expect("a constant expression"));
+        let Some(field) = FIELD.captures(query).filter(|_| self.context.whole) else {
+            return;
+        };
+        let inputs = self.blocks_before(None).filter_map(|block| match block {
+            ReplyBlock::ToolUse { name, input } if name == STRUCTURED_OUTPUT => input.as_object(),
+            _ => None,
+        });
+        let names: Vec<&str> = inputs
+            .flat_map(|input| input.keys())
+            .map(String::as_str)
+            .collect();
+        if !names.is_empty() && !names.contains(&&field[1]) {
+            let error = self
+                .reader
+                .at(path, format!("no answer of the script has `{}`", &field[1]));
+            let error = error.did_you_mean(&field[1], names.iter().copied());
+            self.reader.report(error.allowed(listed(names)));
         }
     }
 

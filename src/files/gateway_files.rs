@@ -42,6 +42,13 @@ pub(super) fn list(root: &Path) -> (Vec<String>, Vec<Diagnostic>) {
     }
     for (name, is_folder) in visible_entries(root, folder, &mut errors) {
         match name.strip_suffix(".yaml") {
+            Some("none") if !is_folder => errors.push(
+                Diagnostic::of_file(
+                    &folder.join(&name),
+                    "`none` is the run without a gateway, and no gateway's name",
+                )
+                .hint("give the file another name"),
+            ),
             Some(stem) if is_name(stem) && !is_folder => names.push(stem.to_owned()),
             _ => errors.push(strange(&name, is_folder)),
         }

@@ -372,9 +372,16 @@ impl Screen {
 
     /// What the signs do not show: expectations that were not judged.
     fn push_remarks(&mut self, checks: &[(CellId, &[CheckResult])]) {
-        let words = "expectations that need a simulated run through a gateway were not judged";
-        let shows = |checks: &[CheckResult]| checks.iter().any(|check| check.verdict == Verdict::NotJudged);
-        let cells = checks.iter().filter(|(_, checks)| shows(checks));
+        let count = |checks: &[CheckResult]| {
+            let not_judged = checks.iter().filter(|check| check.verdict == Verdict::NotJudged);
+            not_judged.count()
+        };
+        let total: usize = checks.iter().map(|(_, checks)| count(checks)).sum();
+        let words = format!(
+            "not judged, because they need a simulated run through a gateway: {}",
+            counted(total, "expectation")
+        );
+        let cells = checks.iter().filter(|(_, checks)| count(checks) > 0);
         let mut cells: Vec<String> = cells.map(|(cell, _)| cell.to_string()).collect();
         cells.dedup();
         match cells.len() {

@@ -51,6 +51,15 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             &["no request offers the tool `StructuredOutput` without `--json-schema`"],
         ),
         (
+            "a field that the structured answer lacks",
+            call("StructuredOutput", "{ rank: 1 }").replace(
+                "expect:\n",
+                "flags: [--json-schema, '{\"type\":\"object\"}']\nexpect:\n  r:\n    event: { path: \"$[?@.type == \
+                 'result'].structured_output.rnk\", value: { equals: 1 } }\n",
+            ),
+            &["no answer of the script has `rnk`", "did you mean `rank`?"],
+        ),
+        (
             "a mistyped tool in a flag",
             call("Bash", "{ command: ls }") + "flags: [--tools, \"Bash,Raed\"]\n",
             &["Claude Code has no tool `Raed`", "did you mean `Read`?"],
