@@ -86,7 +86,11 @@ impl LastFilter {
             let cause = entry.and_then(|entry| entry.cause);
             (self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_of(entry)))
                 && (self.causes.is_empty() || cause.is_some_and(|cause| self.causes.contains(&cause)))
-                && (self.failed.is_none() || LastStatus::Fail.is_of(entry) || unfinished.contains(name))
+                // What works, with a new finding, fails a run too.
+                && (self.failed.is_none()
+                    || LastStatus::Fail.is_of(entry)
+                    || entry.is_some_and(TrialRecord::fails_run)
+                    || unfinished.contains(name))
         };
         names.into_iter().filter(is_selected).collect()
     }

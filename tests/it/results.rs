@@ -5,6 +5,7 @@ use compat_matrix::expectation::RUN;
 use compat_matrix::findings::{FindingStatus, Level};
 use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::outcome::{Cause, CheckResult, Outcome, TrialVerdict, Verdict};
+use compat_matrix::results::last::LastFilter;
 use compat_matrix::results::merge::merge;
 use compat_matrix::results::stale::stale;
 use compat_matrix::results::{RecordTexts, Results, Spending, junit};
@@ -539,4 +540,20 @@ fn a_part_without_attempts_needs_no_versions() {
     parts.reverse();
     let merged = merge(parts, false).unwrap();
     assert_eq!(merged.run.claude_code_version.as_deref(), Some("2.1.326"));
+}
+
+#[test]
+fn a_rerun_takes_what_works_with_a_new_finding() {
+    let lost = || Outcome::Unfaithful(failure(Cause::Gateway, "no beta"));
+    let known = trial("a::b::known", lost());
+    let mut new = trial("a::b::new", lost());
+    new.findings = vec![finding(Level::Contract, FindingStatus::New)];
+    let names = vec![known.nodeid.clone(), new.nodeid.clone()];
+    let results = Results::new(run(2), vec![known, new]);
+    let filter = LastFilter {
+        failed: Some(None),
+        ..LastFilter::default()
+    };
+    let selected = filter.select(&results, names.clone());
+    assert_eq!(selected, names[1..]);
 }
