@@ -10,12 +10,14 @@ use compat_matrix::ids::FeatureId;
 use compat_matrix::matrix::feed;
 use compat_matrix::matrix::history::History;
 use compat_matrix::matrix::{Details, Matrix};
+use compat_matrix::outcome::TrialVerdict;
 use compat_matrix::plan::Planned;
 use compat_matrix::results::StatusWord;
 use compat_matrix::toolchain::{Lock, lock};
 use serde_json::Value;
 
 use crate::support::root;
+use crate::support::text::assert_has;
 
 #[test]
 fn the_example_of_the_docs_page_is_one_simulated_run() {
@@ -85,6 +87,21 @@ fn the_example_of_the_docs_page_is_of_the_cells_of_today() {
         .filter(|finding| !known.contains(&finding.name.as_str()))
         .map(|finding| format!("the finding `{}` is no longer declared", finding.name))
         .collect();
+    let lock = Lock::read(&root().join(lock::FOLDER)).unwrap();
+    let shows = |name: &str| {
+        let mut shown = details
+            .findings
+            .iter()
+            .filter_map(|finding| finding.known.as_ref());
+        shown.any(|known| known.name == name)
+    };
+    let declared = project.known_findings("litellm").unwrap().findings;
+    let declared = declared.iter().filter(|known| {
+        known.configurations.is_none()
+            && known.versions.contains(&lock.litellm.version)
+            && !shows(&known.name)
+    });
+    stale.extend(declared.map(|known| format!("it lacks the finding `{}`", known.name)));
     for name in project.trials() {
         let tiers = details.tiers(&name.cell);
         let Some(shown) = tiers.iter().find(|tier| tier.tier == name.tier) else {
@@ -122,4 +139,36 @@ fn the_example_of_the_docs_page_is_of_the_cells_of_today() {
         "the example is stale: docs/site/README.md says how to renew it\n{}",
         stale.join("\n")
     );
+}
+
+/// The totals at the head of the README are those of the example, on the tiers of a run without flags.
+#[test]
+fn the_totals_of_the_readme_are_those_of_the_example() {
+    let path = Path::new("docs/site/static/data/compatibility-details.json");
+    let details = Details::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let project = Project::open(root()).unwrap();
+    let trials = project.trials();
+    let default = trials
+        .iter()
+        .filter(|name| ["haiku", "sonnet", "opus"].contains(&name.tier.as_str()));
+    let (mut clean, mut unfaithful, mut broken, mut not_applicable) = (0, 0, 0, 0);
+    for name in default {
+        let tiers = details.tiers(&name.cell);
+        let shown = tiers.iter().find(|tier| tier.tier == name.tier).unwrap();
+        *match (shown.status, shown.verdict) {
+            (StatusWord::NotApplicable, _) => &mut not_applicable,
+            (_, Some(TrialVerdict::Clean)) => &mut clean,
+            (_, Some(TrialVerdict::Unfaithful)) => &mut unfaithful,
+            _ => &mut broken,
+        } += 1;
+    }
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let total = clean + unfaithful + broken + not_applicable;
+    assert_has(
+        &readme,
+        &format!(
+            "✓ {clean} pass   ✓* {unfaithful} works, unfaithful   ✗ {broken} fail   — {not_applicable} not applicable   of {total} trials"
+        ),
+    );
+    assert_has(&readme, &format!("every one of these {broken} is known"));
 }
