@@ -102,6 +102,9 @@ impl Resolver<'_> {
         if let Some(tool) = asker.has_tool.as_ref().filter(is_of_claude) {
             self.is_offered(&path.then("has_tool"), tool);
         }
+        if let Some(prompt) = &asker.prompt {
+            self.no_placeholders(&path.then("prompt"), &Value::from(prompt.as_str()));
+        }
         // A subagent has a prompt of its own.
         if let Some(part) = asker.prompt.as_ref().filter(|_| asker.subagent != Some(true)) {
             self.prompt_is_written_right(&path.then("prompt"), part);

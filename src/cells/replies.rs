@@ -180,6 +180,9 @@ impl Resolver<'_> {
                 "remove one of them",
             );
         }
+        if let Some(sequence) = &form.stop_sequence {
+            self.no_placeholders(&path.then("stop_sequence"), &Value::from(sequence.as_str()));
+        }
         if form.stop_sequence.is_some() && form.stop_reason.as_deref() != Some("stop_sequence") {
             self.reader.hinted(
                 &path.then("stop_sequence"),

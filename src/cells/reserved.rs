@@ -94,15 +94,20 @@ impl Flag {
         self.names.split('/')
     }
 
-    /// The allowed values, if they are a fixed list (`claude --help`, version 2.1.327).
+    /// The allowed values, if they are a fixed list (`claude --help` and its errors, version 2.1.327).
     fn choices(self) -> Option<&'static [&'static str]> {
         match self.names {
             "--effort" => Some(&["low", "medium", "high", "xhigh", "max"]),
             "--permission-mode" => Some(&["acceptEdits", "auto", "default", "dontAsk", "manual", "plan"]),
+            "--thinking" => Some(&["adaptive", "disabled", "enabled"]),
+            SETTING_SOURCES => Some(&["local", "project", "user"]),
             _ => None,
         }
     }
 }
+
+/// The flag with a list of values, separated by commas.
+const SETTING_SOURCES: &str = "--setting-sources";
 
 /// An error in an entry of `flags`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -297,9 +302,12 @@ impl<'a> UsedFlag<'a> {
 
     fn wrong_choice(&self, flag: Flag) -> Option<FlagError> {
         let (choices, value) = flag.choices().zip(self.value())?;
-        if choices.contains(&value) {
-            return None;
-        }
+        let mut values = match flag.names {
+            SETTING_SOURCES => value.split(',').map(str::trim).collect(),
+            _ => vec![value],
+        };
+        values.retain(|value| !choices.contains(value));
+        let value = values.first()?;
         let hint = match closest(value, choices.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("`claude --help` explains the values of `{}`", self.name),

@@ -28,6 +28,7 @@ use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
 use crate::plan::{self, Planned};
+use crate::text::listed;
 
 /// The manifest's file, in the project's root.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -456,6 +457,15 @@ impl Project {
             if is_whole_row(cell) {
                 let message = "there is no such file, and no file of a provider: the matrix shows the row as not tested";
                 let hint = "write the file with what all providers share";
+                let note = Diagnostic::of_file(&shared, message).hint(hint).note();
+                return is_selected(paths, &shared).then_some(note);
+            }
+            if self.layer(&shared).is_none() {
+                let of_row = missing.iter().filter(|other| other.feature == cell.feature);
+                let cells: Vec<String> = of_row.map(ToString::to_string).collect();
+                let cells = listed(cells.iter().map(String::as_str));
+                let message = format!("there is no such file, and none of {cells}, which the matrix shows as not tested");
+                let hint = "write the file with what all providers share, or a file for each of these cells";
                 let note = Diagnostic::of_file(&shared, message).hint(hint).note();
                 return is_selected(paths, &shared).then_some(note);
             }

@@ -284,8 +284,8 @@ fn a_cell_without_a_file_gets_a_note() {
     let notes = summary(&project.notes(&[]));
     assert_eq!(
         notes,
-        "cells/second/there.yaml:0 `second::there` has no file, so the matrix shows it as not tested | write its expectations, \
-         or `not_applicable` and the reason\n"
+        "cells/second/_shared.yaml:0 there is no such file, and none of `second::there`, which the matrix shows as not tested | \
+         write the file with what all providers share, or a file for each of these cells\n"
     );
     assert_eq!(summary(&project.notes(&["cells/first".into()])), "");
     assert!(

@@ -51,6 +51,23 @@ fn mistakes_of_authors_have_a_place_and_a_way_out() {
             &["no request offers the tool `StructuredOutput` without `--json-schema`"],
         ),
         (
+            "a placeholder in the prompt of an asker",
+            with(
+                "[{ text: pong }]",
+                "[{ text: pong }]\n    asker: { prompt: \"${tool_reslt}\" }",
+            ),
+            &["replies[0].asker.prompt", "`${tool_reslt}` looks like a placeholder"],
+        ),
+        (
+            "a value that a flag does not take",
+            and("flags: [--thinking, fast, --setting-sources, \"user,projct\"]\n"),
+            &[
+                "`--thinking` does not take `fast`",
+                "`--setting-sources` does not take `projct`",
+                "did you mean `project`?",
+            ],
+        ),
+        (
             "a field that the structured answer lacks",
             call("StructuredOutput", "{ rank: 1 }").replace(
                 "expect:\n",
