@@ -46,13 +46,14 @@ impl Layer {
     pub fn provider(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let form = forms::CELL.check(&node);
-        Ok(Self::checked(node, form))
+        let mut layer = Self::checked(node, form);
+        layer.errors.extend(contradictions(&layer.node));
+        Ok(layer)
     }
 
     fn checked(node: Node, form: Vec<FormError>) -> Self {
         let of_form = form.iter().map(|found| found.diagnostic.clone());
-        let of_meaning = credentials(&node).into_iter().chain(contradictions(&node));
-        let errors = of_form.chain(of_meaning).collect();
+        let errors = of_form.chain(credentials(&node)).collect();
         Self { node, form, errors }
     }
 

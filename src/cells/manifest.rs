@@ -310,7 +310,7 @@ fn are_distinct(reader: &mut Reader<'_>, texts: &Texts<'_>, why: Option<&str>) {
     }
 }
 
-/// No text of the key `key` is named almost like a more frequent one: each is a group of its own.
+/// No text of the key `key` that stands there once is named almost like one that stands there more often.
 fn are_dissimilar<'a>(
     reader: &mut Reader<'_>,
     list: &str,
@@ -322,8 +322,8 @@ fn are_dissimilar<'a>(
     for (index, text) in texts.iter().enumerate() {
         let Some(text) = text else { continue };
         let earlier = || texts[..index].contains(&Some(text));
-        let others = texts.iter().enumerate().filter_map(|(at, other)| {
-            let is_main = |other: &str| (count(other), index) > (count(text), at);
+        let others = texts.iter().filter_map(|other| {
+            let is_main = |other: &str| count(text) == 1 && count(other) > 1;
             other.filter(|other| is_main(other) && slip_of(text, [*other]).is_some())
         });
         let Some(near) = others.into_iter().next().filter(|_| !earlier()) else {

@@ -249,13 +249,17 @@ pub(super) fn outside(
             errors.push(error.hint("remove it from the deployments that simulated runs use"));
         }
     }
-    // A fallback with parameters of its own is a deployment that `model_list` lacks.
+    // LiteLLM lays a fallback over the deployment's parameters; a text is a model (`litellm_core_utils/fallback_utils.py`).
     let fallbacks = params.get("fallbacks").and_then(Value::as_sequence);
     for (index, fallback) in fallbacks.into_iter().flatten().enumerate() {
-        if let Some(model) = fallback.get("model").and_then(Value::as_str) {
-            let path = path.then("fallbacks").then(index);
-            errors.extend(outside(merged, &path, fallback, model, simulated));
-        }
+        let path = path.then("fallbacks").then(index);
+        let mut whole = params.as_mapping().cloned().unwrap_or_default();
+        whole.remove("fallbacks");
+        let own = fallback.as_mapping().into_iter().flatten();
+        whole.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        let other = fallback.as_str().or_else(|| fallback.get("model")?.as_str());
+        let of_fallback = outside(merged, &path, &whole.into(), other.unwrap_or(model), simulated);
+        errors.extend(of_fallback);
     }
     errors
 }

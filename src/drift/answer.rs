@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::RecordedReply;
 use crate::transcript::{Answer, AnswerBlock, Transcript};
-use crate::wire::error_reply::{message_of, stream_exception};
+use crate::wire::error_reply::{ERROR_TYPES, message_of, stream_exception};
 use crate::wire::exchange::SentEvent;
 use crate::wire::pointer::{list, number, text};
 use crate::wire::script::{Interrupt, Reply, ReplyBlock, ReplyError, ReplyMessage, StopDetails, StreamError};
@@ -86,7 +86,7 @@ fn stream_error(route: Route, event: &Value) -> Option<StreamError> {
         let kind = text(event, "/error/type")?;
         return Some(StreamError {
             // The simulator must not repeat a type that no page has.
-            kind: KINDS
+            kind: ERROR_TYPES
                 .into_iter()
                 .find(|known| *known == kind)
                 .unwrap_or(UNKNOWN)

@@ -62,10 +62,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a `query` for a field of an answer in a given form that no answer of the script has.
-    pub(super) fn answer_has(&mut self, path: &KeyPath, query: &str) {
+    pub(super) fn answer_has(&mut self, path: &KeyPath, query: &str, wanted: &MatcherForm) {
         static FIELD: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"\.structured_output\.(\w+)").expect("a constant expression"));
-        let Some(field) = FIELD.captures(query).filter(|_| self.context.whole) else {
+        let Some(field) = FIELD
+            .captures(query)
+            .filter(|_| self.context.whole && wanted.exists != Some(false))
+        else {
             return;
         };
         let inputs = self.blocks_before(None).filter_map(|block| match block {

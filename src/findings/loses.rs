@@ -206,7 +206,6 @@ mod tests {
                 "by which tier or where",
             ),
             ("reply field model changed", "which model answered"),
-            ("reply field message.model dropped", "which model answered"),
             ("reply field id dropped", "all that the provider said"),
             ("request field model changed", "Another model answers"),
             ("request field stream changed", "asks for a stream"),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::known::KnownFindings;
 use super::range::{is_same_release, release};
 use crate::document::diagnostic::{LineColumn, Span};
-use crate::document::node::{Entry, NodeValue};
+use crate::document::node::NodeValue;
 use crate::document::render::{Format, render};
 use crate::document::yaml;
 
@@ -95,23 +95,40 @@ pub fn rewritten(
     measured: &[String],
     proposals: &[RangeProposal],
 ) -> anyhow::Result<String> {
+    // The parser's columns are without a byte order mark.
+    let (mark, text) = match text.strip_prefix('\u{feff}') {
+        Some(rest) => ("\u{feff}", rest),
+        None => ("", text),
+    };
     let root = yaml::parse(file, text.as_bytes())
         .map_err(|faults| anyhow::anyhow!("{}", render(&faults, Format::Text, false)))?;
     let mut changes = Vec::new();
-    if let Some(Entry { value: node, .. }) = root.get("measured") {
-        let place = match &node.value {
+    if let Some(entry) = root.get("measured") {
+        let place = match &entry.value.value {
             NodeValue::List(versions) => versions.first().zip(versions.last()),
             _ => None,
         };
+        let place = place.filter(|(first, _)| {
+            let line = first.span.source.line(first.span.start.line);
+            let before: String = line.chars().take(first.span.start.column - 1).collect();
+            before.trim_end().ends_with('[')
+        });
         changes.push(("measured".to_owned(), place, measured.join(", ")));
     }
     for proposal in proposals.iter().filter(|proposal| proposal.gaps.is_empty()) {
         let Some(versions) = &proposal.versions else {
             continue;
         };
-        let path = ["findings", &proposal.finding, "versions"].map(str::to_owned);
-        let place = root.at(&path).map(|node| (node, node));
-        changes.push((path.join("."), place, format!("'{versions}'")));
+        let path = ["findings", &proposal.finding].map(str::to_owned);
+        let entry = root.at(&path).and_then(|finding| finding.get("versions"));
+        // The text behind an alias is another finding's.
+        let place = entry.filter(|entry| entry.key_span.start.line == entry.value.span.start.line);
+        let place = place.map(|entry| (&entry.value, &entry.value));
+        changes.push((
+            format!("{}.versions", path.join(".")),
+            place,
+            format!("'{versions}'"),
+        ));
     }
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     // The last place of a line first, so that the others stay where they are.
@@ -131,7 +148,7 @@ pub fn rewritten(
         let (before, after) = (&letters[..start.column - 1], &letters[end.column - 1..]);
         *line = before.iter().collect::<String>() + &value + &after.iter().collect::<String>();
     }
-    Ok(lines.join("\n") + "\n")
+    Ok(mark.to_owned() + &lines.join("\n") + "\n")
 }
 
 /// The end of a scalar, without the comment of its line.
@@ -260,5 +277,11 @@ mod tests {
             "{error}"
         );
         assert!(rewrite(text, &["absent"]).is_err());
+        let with_mark = "\u{feff}measured: [1.0.0]\n";
+        let expected = "\u{feff}measured: [1.0.0, 1.1.0]\n";
+        assert_eq!(rewrite(with_mark, &[]).unwrap(), expected);
+        assert!(rewrite("measured:\n  - 1.0.0\n", &[]).is_err(), "a list of lines");
+        let alias = "measured: [1.0.0]\nfindings:\n  x: {versions: &r '=1.0.0'}\n  y:\n    versions: *r\n";
+        assert!(rewrite(alias, &["y"]).is_err());
     }
 }

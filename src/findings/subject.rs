@@ -268,7 +268,7 @@ impl SubjectPattern {
             return Ok(());
         };
         let Some(names) = wire_diff::names(*direction, *part, *fate) else {
-            return misspelt(*part, path, *fate).map_or(Ok(()), |(name, meant)| {
+            return misspelt(*direction, *part, path, *fate).map_or(Ok(()), |(name, meant)| {
                 let what = word(part);
                 Err(SubjectError {
                     message: format!("`{name}` looks like a misspelt {what}"),
@@ -310,9 +310,9 @@ impl SubjectPattern {
 }
 
 /// The word of a change's name that is a slip of a known beta or field, and that name. A gateway may add anything.
-fn misspelt(part: Part, path: &str, fate: Fate) -> Option<(&str, &'static str)> {
+fn misspelt(direction: Direction, part: Part, path: &str, fate: Fate) -> Option<(&str, &'static str)> {
     match part {
-        _ if fate == Fate::Added => None,
+        _ if fate == Fate::Added || direction == Direction::Reply || path.contains('*') => None,
         Part::Beta => Some((path, betas::misspelt(path)?)),
         Part::Field => {
             let path = path.strip_prefix("count_tokens.").unwrap_or(path);

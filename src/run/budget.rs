@@ -67,12 +67,18 @@ pub(super) struct Budget {
 #[derive(Default)]
 struct State {
     spent: Spending,
-    /// For the trials under way.
-    reserved: f64,
-    under_way: usize,
+    /// For each trial under way.
+    reserved: HashMap<TrialName, f64>,
     left_out: usize,
     /// The failed trials that got no second attempt.
     unrepeated: usize,
+}
+
+impl State {
+    /// What is spent or reserved.
+    fn bound(&self) -> f64 {
+        self.spent.usd + self.reserved.values().sum::<f64>()
+    }
 }
 
 impl Budget {
@@ -187,32 +193,31 @@ impl Budget {
     pub(super) fn reserve(&self, name: &TrialName, waits: impl Fn()) -> bool {
         let mut state = self.state.lock();
         let cost = self.reservation(name);
-        let Some(most) = self.most_usd else {
-            state.under_way += 1;
-            state.reserved += cost;
-            return true;
-        };
-        while state.spent.usd + state.reserved + cost > most {
-            if state.under_way == 0 || state.spent.usd + cost > most {
+        while self.most_usd.is_some_and(|most| state.bound() + cost > most) {
+            if state.reserved.is_empty() || self.most_usd.is_some_and(|most| state.spent.usd + cost > most) {
                 state.left_out += 1;
                 return false;
             }
             waits();
             self.settled.wait(&mut state);
         }
-        state.under_way += 1;
-        state.reserved += cost;
+        state.reserved.insert(name.clone(), cost);
         true
     }
 
-    /// Whether the budget lasts for another attempt at a trial under way, which may cost as much as the one before.
+    /// Whether the budget lasts for another attempt at a trial under way, which may cost as much as the one before. If it does, that is
+    /// reserved.
     pub(super) fn affords_again(&self, trial: &TrialRecord) -> bool {
         let mut state = self.state.lock();
         let cost = self.cost(&trial.provider, trial);
         let estimate = self.estimates.get(&trial.nodeid).copied().unwrap_or_default();
-        let others = state.spent.usd + state.reserved - self.reservation(&trial.nodeid);
-        let affords = (self.most_usd).is_none_or(|most| others + cost + cost.max(estimate) <= most);
-        state.unrepeated += usize::from(!affords);
+        let own = state.reserved.get(&trial.nodeid).copied().unwrap_or_default();
+        let needed = (cost + cost.max(estimate)).max(own);
+        let affords = (self.most_usd).is_none_or(|most| state.bound() - own + needed <= most);
+        match affords {
+            true => drop(state.reserved.insert(trial.nodeid.clone(), needed)),
+            false => state.unrepeated += 1,
+        }
         affords
     }
 
@@ -220,12 +225,7 @@ impl Budget {
     /// it reruns.
     pub(super) fn settle(&self, trial: &TrialRecord, recorded: &mut Spending) {
         let mut state = self.state.lock();
-        state.under_way -= 1;
-        // The sum of no reservations is exactly zero.
-        state.reserved = match state.under_way {
-            0 => 0.0,
-            _ => state.reserved - self.reservation(&trial.nodeid),
-        };
+        state.reserved.remove(&trial.nodeid);
         let cost = self.cost(&trial.provider, trial);
         state.spent.add(&trial.provider, cost);
         recorded.add(&trial.provider, cost);
@@ -262,7 +262,7 @@ impl Budget {
         }
         if let (Some(most), 1..) = (self.most_usd, state.unrepeated) {
             lines.push(format!(
-                "the budget of US$ {most:.2} (`--max-cost`) ends here: {} got no second attempt",
+                "the budget of US$ {most:.2} (`--max-cost`) did not last for a second attempt of {}",
                 counted(state.unrepeated, "failed trial")
             ));
         }
@@ -389,12 +389,13 @@ mod tests {
         let budget = budget(&names, Some(0.4));
         assert!(budget.reserve(&names[0], || ()));
         assert!(budget.affords_again(&record(&names[0], 200_000)));
+        assert!((budget.state.lock().bound() - 0.4).abs() < 1e-9, "it is reserved");
         assert!(!budget.affords_again(&record(&names[0], 201_000)));
         budget.settle(&record(&names[0], 201_000), &mut Spending::default());
         assert!(budget.has_ended());
         let reports = budget.reports().join("\n");
         assert!(
-            reports.contains("1 failed trial got no second attempt"),
+            reports.contains("a second attempt of 1 failed trial"),
             "{reports}"
         );
     }

@@ -25,8 +25,8 @@ use crate::wire::model;
 use crate::wire::script::{ReplyBlock, Script};
 use crate::wire::secrets::Secrets;
 
-/// The most requests at once.
-const AT_ONCE: usize = 12;
+/// The most requests at once: those of all aliases of a usual project, so that no second round waits.
+const AT_ONCE: usize = 64;
 
 /// The longest wait for a reply of a few tokens. A user's mistake is reported within ten seconds, and [`gateway::ensure_answers`]
 /// waits before.

@@ -31,19 +31,16 @@ const NO_CREDENTIALS: [&str; 2] = ["idempotency-key", "sec-websocket-key"];
 
 /// Whether a header, a parameter or a setting of this name holds a credential: by its final word.
 pub fn is_credential_name(name: &str) -> bool {
-    // `sessionToken` too, but not `KEY`.
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
+    // `sessionToken` ends with `Token`.
     let begins_word =
-        |(at, _): &(usize, char)| name[..*at].ends_with(|before: char| before.is_ascii_lowercase());
-    let capitals = name
+        |(at, _): &(usize, char)| last[..*at].ends_with(|before: char| before.is_ascii_lowercase());
+    let mut capitals = last
         .char_indices()
         .filter(|(_, letter)| letter.is_ascii_uppercase());
-    let last_word = capitals.rev().find(begins_word).map_or(0, |(at, _)| at);
-    let last = name[last_word..]
-        .rsplit(['-', '_', '.'])
-        .next()
-        .unwrap_or_default();
-    CREDENTIAL_WORDS.contains(&&*last.to_ascii_lowercase())
-        && !NO_CREDENTIALS.contains(&&*name.to_ascii_lowercase())
+    let last_word = capitals.rfind(begins_word).map_or(0, |(at, _)| at);
+    let is_word = |word: &str| CREDENTIAL_WORDS.contains(&&*word.to_ascii_lowercase());
+    (is_word(last) || is_word(&last[last_word..])) && !NO_CREDENTIALS.contains(&&*name.to_ascii_lowercase())
 }
 
 /// `query` with the values of the parameters that hold a credential replaced.

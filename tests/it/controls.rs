@@ -9,11 +9,14 @@ const CONTROLS: &str = "a\u{1b}[31mred\u{1b}]0;title\u{7}\u{202e}gnp";
 #[tokio::test]
 async fn no_command_prints_controls_of_files_or_arguments() {
     let small = Small::new();
-    let reason = r#"not_applicable: "a\e[31mred\e]0;title\a\u202Egnp""#;
+    let reason = r#"not_applicable: "a\e[31mred\e]0;title\a\u202Egnp https://a.example""#;
     small.write("cells/text/azure.yaml", &format!("{reason}\n"));
     small.write(&format!("cells/text/{CONTROLS}.yaml"), "prompt: ping\n");
     let ran = small.run(&["--ignored", "text"]).await;
-    ran.out_has("not applicable: 2 trials of azure (ared\u{fffd}gnp)", 1);
+    ran.out_has(
+        "not applicable: 2 trials of azure (ared\u{fffd}gnp https://a.example)",
+        1,
+    );
     let mut texts = vec![ran.out, ran.err];
     for arguments in [
         &["check"][..],

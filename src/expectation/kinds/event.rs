@@ -60,7 +60,7 @@ impl Kind for EventCheck {
             );
             checker.reader.hinted(&path.then("path"), message, hint);
         }
-        checker.answer_has(&path.then("path"), &form.path);
+        checker.answer_has(&path.then("path"), &form.path, &form.value);
         let value = form.value.resolve(checker, &path.then("value"));
         checker.prompt_exists(&path.then("prompt"), form.prompt);
         Some(Self {

@@ -360,7 +360,7 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
 /// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives. Also a misspelt role.
 fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
     static ROLE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\brole\s*==\s*'(\w+)'").expect("a constant expression"));
+        LazyLock::new(|| Regex::new(r#"\brole\s*==\s*['"](\w+)['"]"#).expect("a constant expression"));
     for (text, matcher) in &form.body {
         for role in ROLE.captures_iter(text).map(|found| found.extract::<1>().1[0]) {
             if let Some(meant) = slip_of(role, body_fields::ROLES) {

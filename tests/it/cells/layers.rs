@@ -288,11 +288,13 @@ fn a_gap_of_all_cells_is_reported_for_the_shared_file() {
 
 #[test]
 fn not_applicable_cannot_be_shared() {
-    let found = brief(&diagnostics(Some("not_applicable: never\n"), GOOD.as_bytes()));
-    assert_has(
+    let shared = "not_applicable: never\nprompt: a\n";
+    let found = brief(&diagnostics(Some(shared), GOOD.as_bytes()));
+    assert_starts(
         &found,
         "_shared.yaml 1:1 not_applicable: `not_applicable` cannot be shared",
     );
+    assert_eq!(found.lines().count(), 1, "{found}");
 }
 
 #[test]

@@ -105,20 +105,28 @@ fn similar_groups_are_a_slip() {
     let folder = two_features();
     let manifest = folder.read("manifest.yaml");
     let manifest = manifest
-        .replace("name: First", "name: First, category: Tool")
-        .replace("name: Second", "name: Second, category: Tools")
+        .replace("name: First", "name: First, category: Tools")
+        .replace(
+            "  - { id: second, name: Second }",
+            "  - { id: second, name: Second, category: Tool }\n  - { id: third, name: Third, category: Tools }",
+        )
         .replace("model: model-one", "model: model-one, set: current")
-        .replace("model: model-two", "model: model-two, set: curent");
+        .replace("model: model-two", "model: model-two, set: current");
+    let with_tier = |set: &str| {
+        let tier = format!("  - {{ id: three, name: Three, model: model-three, set: {set} }}\naliases:");
+        manifest.replace("aliases:", &tier)
+    };
+    let manifest = with_tier("curent");
     folder.write("manifest.yaml", &manifest);
     let faults = Project::open(folder.root()).expect_err("faults");
     assert_eq!(faults.len(), 2, "{}", summary(&faults));
     has(
         &faults,
-        "manifest.yaml:5 the category `Tools` is named almost like `Tool` | write `Tool`, or choose a less similar name",
+        "manifest.yaml:5 the category `Tool` is named almost like `Tools` | write `Tools`, or choose a less similar name",
     );
     has(
         &faults,
-        "manifest.yaml:8 the set `curent` is named almost like `current`",
+        "manifest.yaml:10 the set `curent` is named almost like `current`",
     );
 }
 
