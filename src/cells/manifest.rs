@@ -319,14 +319,13 @@ fn are_dissimilar<'a>(
 ) {
     let texts: Vec<Option<&str>> = texts.map(Option::as_deref).collect();
     let count = |name: &str| texts.iter().filter(|text| **text == Some(name)).count();
-    for (index, text) in texts.iter().enumerate() {
-        let Some(text) = text else { continue };
-        let earlier = || texts[..index].contains(&Some(text));
-        let others = texts.iter().filter_map(|other| {
-            let is_main = |other: &str| count(text) == 1 && count(other) > 1;
-            other.filter(|other| is_main(other) && slip_of(text, [*other]).is_some())
-        });
-        let Some(near) = others.into_iter().next().filter(|_| !earlier()) else {
+    let (single, main): (Vec<_>, Vec<_>) = texts
+        .iter()
+        .enumerate()
+        .filter_map(|(index, text)| Some((index, (*text)?)))
+        .partition(|(_, text)| count(text) == 1);
+    for (index, text) in single {
+        let Some(near) = slip_of(text, main.iter().map(|(_, other)| *other)) else {
             continue;
         };
         let path = KeyPath::of(list).then(index).then(key);

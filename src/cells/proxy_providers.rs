@@ -221,8 +221,7 @@ pub(super) fn outside(
     }
     // The values of these lines are secrets, so no message contains them.
     for key in KEYS {
-        let is_literal = params.get(key).is_some_and(Value::is_mapping) || literal(key).is_some();
-        if is_literal {
+        if params.get(key).is_some_and(is_literal) {
             let message =
                 format!("a simulated run would send this `{key}`, which the simulator does not know");
             let error = merged.error(&path.then(key), message);
@@ -341,15 +340,19 @@ pub(super) fn settings_outside(merged: &Merged<'_>, variables: &SimulatorVariabl
         .collect()
 }
 
+/// Whether a parameter has its value in the file, as a text or as a map.
+fn is_literal(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.starts_with(FROM_ENVIRONMENT),
+        value => value.is_mapping(),
+    }
+}
+
 /// Addresses and credentials that stand outside a deployment, and that LiteLLM uses beside those of the run.
 fn literals(merged: &Merged<'_>, path: &KeyPath, params: &Value) -> Vec<Diagnostic> {
-    let is_literal = |key: &&&str| match params.get(**key) {
-        Some(Value::String(value)) => !value.starts_with(FROM_ENVIRONMENT),
-        Some(value) => value.is_mapping(),
-        None => false,
-    };
-    let literal = BASES.iter().chain(&KEYS).filter(is_literal);
+    let literal = BASES.iter().chain(&KEYS);
     literal
+        .filter(|key| params.get(**key).is_some_and(is_literal))
         .map(|key| {
             let message = format!("a simulated run would use this `{key}` beside those of the simulator");
             let error = merged.error(&path.then(key), message);

@@ -18,7 +18,7 @@ use super::{forms, reason, reserved};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
-use crate::text::{listed, slip_of};
+use crate::text::listed;
 use crate::wire::refusal_rules::REFUSAL_RULES;
 use crate::wire::script::Script;
 use crate::wire::{betas, body_fields};
@@ -292,7 +292,7 @@ impl Resolver<'_> {
         }
         for (index, message) in messages.into_iter().flatten().enumerate() {
             if let Some(role) = message["role"].as_str()
-                && let Some(meant) = slip_of(role, body_fields::ROLES)
+                && let Some(meant) = body_fields::misspelt_role(role)
             {
                 let path = path.then("messages").then(index).then("role");
                 let message = format!("no message has the role `{role}`");

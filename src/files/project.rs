@@ -448,24 +448,27 @@ impl Project {
     pub fn notes(&self, paths: &[PathBuf]) -> Vec<Diagnostic> {
         let config = self.proxy_config().ok();
         let missing = self.missing();
-        let is_whole_row = |cell: &CellId| {
+        let of_row = |cell: &CellId| -> Vec<String> {
             let of_row = missing.iter().filter(|other| other.feature == cell.feature);
-            of_row.count() == self.manifest.providers.len()
+            of_row.map(ToString::to_string).collect()
         };
         let missing = missing.iter().filter_map(|cell| {
             let shared = feature_file(&cell.feature, SHARED);
-            if is_whole_row(cell) {
-                let message = "there is no such file, and no file of a provider: the matrix shows the row as not tested";
-                let hint = "write the file with what all providers share";
-                let note = Diagnostic::of_file(&shared, message).hint(hint).note();
-                return is_selected(paths, &shared).then_some(note);
-            }
             if self.layer(&shared).is_none() {
-                let of_row = missing.iter().filter(|other| other.feature == cell.feature);
-                let cells: Vec<String> = of_row.map(ToString::to_string).collect();
-                let cells = listed(cells.iter().map(String::as_str));
-                let message = format!("there is no such file, and none of {cells}, which the matrix shows as not tested");
-                let hint = "write the file with what all providers share, or a file for each of these cells";
+                let cells = of_row(cell);
+                let (message, hint) = match cells.len() == self.manifest.providers.len() {
+                    true => (
+                        "there is no such file, and no file of a provider: the matrix shows the row as not tested".to_owned(),
+                        "write the file with what all providers share",
+                    ),
+                    false => (
+                        format!(
+                            "there is no such file, and none of {}, which the matrix shows as not tested",
+                            listed(cells.iter().map(String::as_str))
+                        ),
+                        "write the file with what all providers share, or a file for each of these cells",
+                    ),
+                };
                 let note = Diagnostic::of_file(&shared, message).hint(hint).note();
                 return is_selected(paths, &shared).then_some(note);
             }

@@ -144,11 +144,11 @@ impl RunFinding {
             && match (&self.known, &other.known) {
                 // Two declarations of the same words may differ in providers and versions.
                 (Some(one), Some(two)) => {
-                    let words = |known: &Declared| (known.reason.clone(), known.link.clone());
                     let is_shared = |subject| other.subjects.contains(subject);
                     one.name == two.name
                         || (self.subjects.iter().any(is_shared)
-                            && (&self.loses, words(one)) == (&other.loses, words(two)))
+                            && self.loses == other.loses
+                            && (&one.reason, &one.link) == (&two.reason, &two.link))
                 }
                 (None, None) => {
                     self.subjects == other.subjects

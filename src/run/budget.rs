@@ -193,8 +193,8 @@ impl Budget {
     pub(super) fn reserve(&self, name: &TrialName, waits: impl Fn()) -> bool {
         let mut state = self.state.lock();
         let cost = self.reservation(name);
-        while self.most_usd.is_some_and(|most| state.bound() + cost > most) {
-            if state.reserved.is_empty() || self.most_usd.is_some_and(|most| state.spent.usd + cost > most) {
+        while self.is_passed_by(state.bound() + cost) {
+            if state.reserved.is_empty() || self.is_passed_by(state.spent.usd + cost) {
                 state.left_out += 1;
                 return false;
             }
@@ -213,7 +213,7 @@ impl Budget {
         let estimate = self.estimates.get(&trial.nodeid).copied().unwrap_or_default();
         let own = state.reserved.get(&trial.nodeid).copied().unwrap_or_default();
         let needed = (cost + cost.max(estimate)).max(own);
-        let affords = (self.most_usd).is_none_or(|most| state.bound() - own + needed <= most);
+        let affords = !self.is_passed_by(state.bound() - own + needed);
         match affords {
             true => drop(state.reserved.insert(trial.nodeid.clone(), needed)),
             false => state.unrepeated += 1,
@@ -230,6 +230,11 @@ impl Budget {
         state.spent.add(&trial.provider, cost);
         recorded.add(&trial.provider, cost);
         self.settled.notify_all();
+    }
+
+    /// Whether `usd` is more than the limit, if there is one.
+    fn is_passed_by(&self, usd: f64) -> bool {
+        self.most_usd.is_some_and(|most| usd > most)
     }
 
     fn reservation(&self, name: &TrialName) -> f64 {
@@ -271,7 +276,7 @@ impl Budget {
 
     fn has_ended(&self) -> bool {
         let state = self.state.lock();
-        state.left_out + state.unrepeated > 0 || self.most_usd.is_some_and(|most| state.spent.usd > most)
+        state.left_out + state.unrepeated > 0 || self.is_passed_by(state.spent.usd)
     }
 
     /// The exit status of a run that would end with `status`: no success if its budget ended it.

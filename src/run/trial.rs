@@ -135,7 +135,6 @@ impl TrialTask<'_> {
             evidence.behind == Behind::Live && retry.status.is_some_and(|status| SLOW_DOWN.contains(&status))
         });
         let waited_ms = slowed.map(|retry| retry.delay_ms).sum();
-        let retries = retries.into_iter();
         Ok(AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
@@ -145,6 +144,7 @@ impl TrialTask<'_> {
                 },
                 findings,
                 retries: retries
+                    .into_iter()
                     .map(|retry| Retry {
                         status: retry.status.unwrap_or(0),
                         error: retry.error,

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
 use super::Route;
+use crate::text::slip_of;
 
 /// Fields of every provider with the Messages API's body.
 const COMMON: [&str; 14] = [
@@ -69,7 +70,7 @@ const MANTLE: [&str; 6] = [
     "user_profile_id",
 ];
 /// Who speaks in a message.
-pub const ROLES: [&str; 3] = ["user", "assistant", "system"];
+const ROLES: [&str; 3] = ["user", "assistant", "system"];
 /// Fields that Microsoft Foundry never has:
 /// <https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>.
 const NOT_ON_AZURE: [&str; 1] = ["fallbacks"];
@@ -172,6 +173,11 @@ const NESTED: [&str; 54] = [
     "value",
     "additionalProperties",
 ];
+
+/// The role that `role` is a slip of.
+pub fn misspelt_role(role: &str) -> Option<&'static str> {
+    slip_of(role, ROLES)
+}
 
 /// Whether a request by `route` may have the field `name`. Of Converse: whether the model gets it.
 pub fn is_known(route: Route, is_count: bool, name: &str) -> bool {

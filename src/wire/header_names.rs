@@ -34,9 +34,10 @@ const KNOWN: [&str; 25] = [
 
 /// The known header that `name` is a slip of. Other headers are possible: gateways and clouds have their own.
 pub fn misspelt(name: &str) -> Option<&'static str> {
-    let parts = |name: &str| name.matches('-').count();
-    let first = |name: &str| name.split('-').next().map(str::to_owned);
+    let dashes = |name: &str| name.matches('-').count();
     // `cf-request-id` and `retry-after-s` are others' own.
-    slip_of(name, KNOWN)
-        .filter(|known| parts(known) == parts(name) && (first(known) == first(name) || parts(name) == 0))
+    slip_of(name, KNOWN).filter(|known| {
+        let is_alike = known.split('-').next() == name.split('-').next() || dashes(name) == 0;
+        dashes(known) == dashes(name) && is_alike
+    })
 }

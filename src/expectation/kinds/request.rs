@@ -16,7 +16,7 @@ use crate::expectation::{
     Checker, Deviation, Interest, MatchError, Matcher, MatcherForm, Ruling, Scene, trace, value_tree,
 };
 use crate::findings::Level;
-use crate::text::{listed, slip_of};
+use crate::text::listed;
 use crate::wire::body_fields;
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::target::prompt;
@@ -363,7 +363,7 @@ fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
         LazyLock::new(|| Regex::new(r#"\brole\s*==\s*['"](\w+)['"]"#).expect("a constant expression"));
     for (text, matcher) in &form.body {
         for role in ROLE.captures_iter(text).map(|found| found.extract::<1>().1[0]) {
-            if let Some(meant) = slip_of(role, body_fields::ROLES) {
+            if let Some(meant) = body_fields::misspelt_role(role) {
                 let error = checker.reader.at_key(
                     &path.then("body").then(text),
                     format!("no message has the role `{role}`"),
