@@ -5,7 +5,7 @@
 //! <https://github.com/anthropics/anthropic-sdk-python> (`types/beta/message_create_params.py`),
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
-use super::Route;
+use super::{Route, request_types};
 use crate::text::slip_of;
 
 /// Fields of every provider with the Messages API's body.
@@ -116,62 +116,14 @@ const CONVERSE: [&str; 11] = [
     "toolConfig",
     "input",
 ];
-/// Names below the fields of the Messages API.
-const NESTED: [&str; 54] = [
-    "allowed_callers",
-    "budget_tokens",
-    "cache_control",
-    "caller",
-    "citations",
-    "clear_at_least",
-    "clear_tool_inputs",
-    "content",
-    "context",
-    "data",
-    "defer_loading",
-    "description",
-    "disable_parallel_tool_use",
-    "display",
+/// Names in the schema of a tool, and tags of blocks.
+const IN_OPEN_VALUES: [&str; 6] = [
+    "additionalProperties",
     "document",
-    "edits",
-    "effort",
-    "eager_input_streaming",
-    "enabled",
-    "exclude_tools",
-    "file_id",
-    "format",
-    "id",
     "image",
-    "input",
-    "input_examples",
-    "input_schema",
-    "is_error",
-    "keep",
-    "max_uses",
-    "media_type",
-    "name",
     "properties",
     "redacted_thinking",
     "required",
-    "role",
-    "schema",
-    "scope",
-    "signature",
-    "source",
-    "strict",
-    "task_budget",
-    "text",
-    "thinking",
-    "title",
-    "tool_name",
-    "tool_use_id",
-    "trigger",
-    "ttl",
-    "type",
-    "url",
-    "user_id",
-    "value",
-    "additionalProperties",
 ];
 
 /// The role that `role` is a slip of.
@@ -203,5 +155,7 @@ pub fn of_any_route() -> impl Iterator<Item = &'static str> + Clone {
 
 /// Whether `name` is documented, as a field or below one.
 pub fn is_documented(name: &str) -> bool {
-    NESTED.contains(&name) || of_any_route().any(|known| known == name)
+    IN_OPEN_VALUES.contains(&name)
+        || request_types::has_key(name)
+        || of_any_route().any(|known| known == name)
 }

@@ -17,10 +17,9 @@ use crate::expectation::{
 };
 use crate::findings::Level;
 use crate::text::listed;
-use crate::wire::body_fields;
 use crate::wire::exchange::{ProviderExchange, RecordedRequest};
 use crate::wire::target::prompt;
-use crate::wire::{Operation, Route};
+use crate::wire::{Operation, Route, body_fields, body_path};
 use crate::wire_diff::Part;
 
 /// Provider's side: what a request that reached it must hold. Not judged in a live run.
@@ -357,7 +356,7 @@ fn route_is_possible(route: Option<Route>, checker: &mut Checker<'_>, path: &Key
     checker.reader.hinted(&path.then("route"), message, hint);
 }
 
-/// Reports a path into a field that no provider knows: a request with it is refused, so it never arrives. Also a misspelt role.
+/// Reports a path that can find nothing: into a field that no provider knows, or to a key where none stands. Also a misspelt role.
 fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
     static ROLE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"\brole\s*==\s*['"](\w+)['"]"#).expect("a constant expression"));
@@ -373,16 +372,31 @@ fn body_fields(form: &RequestForm, checker: &mut Checker<'_>, path: &KeyPath) {
                     .report(error.hint(format!("did you mean `{meant}`?")));
             }
         }
+        if !matcher.needs_value() {
+            continue;
+        }
+        let path = path.then("body").then(text);
+        if let Some(fault) = body_path::impossible(text) {
+            let error = checker.reader.at_key(&path, fault.in_words());
+            let error = match fault.with_items() {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error.did_you_mean(fault.key(), fault.keys.iter().copied()),
+            };
+            checker.reader.report(match fault.keys.is_empty() {
+                true => error,
+                false => error.allowed(listed(fault.keys.iter().copied())),
+            });
+            continue;
+        }
         let Some(head) = text.strip_prefix("$.") else {
             continue;
         };
         let is_name = |character: char| character.is_alphanumeric() || character == '_';
         let head = &head[..head.find(|character| !is_name(character)).unwrap_or(head.len())];
         let known = body_fields::of_any_route();
-        if head.is_empty() || known.clone().any(|name| name == head) || !matcher.needs_value() {
+        if head.is_empty() || known.clone().any(|name| name == head) {
             continue;
         }
-        let path = path.then("body").then(text);
         let message =
             format!("no request has the field `{head}`: providers refuse fields that they do not know");
         let diagnostic = checker.reader.at_key(&path, message);

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::types::TYPES;
 use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::model::Generation;
+use crate::wire::request_types::{keys_of, tags_of};
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
@@ -60,18 +60,6 @@ fn eager_input_streaming(subject: &Subject) -> Option<ErrorReply> {
 
 const ANY_OBJECT: &str = "{}";
 const COMPACTION: &str = "compact_20260112";
-
-fn keys_of(name: &str) -> Option<&'static str> {
-    let mut types = TYPES.iter();
-    let (_, keys) = types.find(|(names, _)| names.split_ascii_whitespace().any(|known| known == name))?;
-    Some(keys)
-}
-
-/// The tags of a union.
-fn tags_of(union: &str) -> impl Iterator<Item = &'static str> {
-    let names = TYPES.iter().flat_map(|(names, _)| names.split_ascii_whitespace());
-    names.filter_map(move |name| name.strip_prefix(union)?.strip_prefix('.'))
-}
 
 fn unknown_tag(place: &str, tag: &str, mut tags: Vec<&str>) -> String {
     tags.sort_unstable();
@@ -196,6 +184,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::request_types::TYPES;
 
     #[test]
     fn every_named_type_exists() {

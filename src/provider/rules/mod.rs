@@ -24,7 +24,6 @@ mod parameters;
 mod size;
 mod thinking;
 mod tools;
-mod types;
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The types of a request of the Messages API, for the rules about its keys.
+//! The types of a request of the Messages API: which key stands where, with which kind of value.
 //!
 //! The types are the parameters of the official SDK (<https://github.com/anthropics/anthropic-sdk-python>, `types/` and
 //! `types/beta/`) and of the reference (<https://platform.claude.com/docs/en/api/messages>). A value without a kind here is
@@ -19,7 +19,7 @@
 ///
 /// A key without a kind has any value. A key `*` leaves a type open.
 #[rustfmt::skip]
-pub(super) const TYPES: &[(&str, &str)] = &[
+pub const TYPES: &[(&str, &str)] = &[
     ("request", "messages:[message] system:str/[text_block] tools:[tool|] tool_choice:tool_choice| thinking:thinking| \
         output_config:output_config output_format:?output_format context_management:?context_management \
         cache_control:?cache| metadata:metadata diagnostics:?diagnostics stop_sequences:[str] stream:bool temperature:num \
@@ -140,3 +140,23 @@ pub(super) const TYPES: &[(&str, &str)] = &[
     ("trigger.input_tokens trigger.tool_uses", "type value!:int"),
     ("diagnostics", "previous_message_id:?str"),
 ];
+
+/// The keys of a type.
+pub fn keys_of(name: &str) -> Option<&'static str> {
+    let mut types = TYPES.iter();
+    let (_, keys) = types.find(|(names, _)| names.split_ascii_whitespace().any(|known| known == name))?;
+    Some(keys)
+}
+
+/// The tags of a union.
+pub fn tags_of(union: &str) -> impl Iterator<Item = &'static str> {
+    let names = TYPES.iter().flat_map(|(names, _)| names.split_ascii_whitespace());
+    names.filter_map(move |name| name.strip_prefix(union)?.strip_prefix('.'))
+}
+
+/// Whether a key of any type has this name.
+pub fn has_key(name: &str) -> bool {
+    let keys = TYPES.iter().flat_map(|(_, keys)| keys.split_ascii_whitespace());
+    let mut names = keys.map(|key| key.split(['!', ':']).next().unwrap_or(key));
+    names.any(|key| key == name)
+}
