@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transcript::{Event, TimedEvent, Transcript};
+use crate::wire::client_format::ClientFormat;
 use crate::wire::exchange::{GatewayExchange, ProviderExchange};
 use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Usage, redaction, reply_id};
@@ -92,6 +93,8 @@ pub struct UnderTest {
     /// The gateway's configuration, unless it is the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
+    #[serde(default, skip_serializing_if = "ClientFormat::is_usual")]
+    pub client_format: ClientFormat,
 }
 
 impl Evidence {

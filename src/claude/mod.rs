@@ -41,7 +41,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-pub use invocation::{ClientFormat, Endpoint, Invocation, stdin_message};
+pub use invocation::{Endpoint, Invocation, stdin_message};
 pub use mcp_server::run_hidden_mode_if_asked;
 pub use progress::ClaudeProgress;
 

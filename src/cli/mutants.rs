@@ -13,7 +13,6 @@ use serde_json::json;
 use super::files::Output;
 use super::git::changed_files;
 use super::project::{InvalidFiles, RootFlag};
-use crate::claude::ClientFormat;
 use crate::commands;
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -28,6 +27,7 @@ use crate::run::choice::{Choice, ChosenMutant};
 use crate::session::daemon::DaemonUse;
 use crate::session::{Session, SessionOptions, WantedIsolation};
 use crate::text::{counted, printable};
+use crate::wire::client_format::ClientFormat;
 
 /// Run the matrix with seeded gateway bugs, and report which cells catch them
 ///

@@ -146,6 +146,7 @@ fn explaining<'a>(
             gateway: under_test.and_then(|one| one.gateway_version.as_deref()),
             claude_code: under_test.and_then(|one| one.claude_code_version.as_deref()),
             configuration: under_test.and_then(|one| one.configuration.as_deref()),
+            client_format: under_test.map(|one| one.client_format).unwrap_or_default(),
         },
     };
     let judgement = judge::judge(test, name, &recorded.evidence, known);

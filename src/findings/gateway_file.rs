@@ -19,6 +19,7 @@ use crate::document::form::FormError;
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
+use crate::wire::client_format::ClientFormat;
 
 /// The form of `gateways/<name>.yaml`.
 pub static GATEWAY_FORM: LazyLock<Form> = LazyLock::new(Form::of::<GatewayFile>);
@@ -117,6 +118,9 @@ struct FindingForm {
     /// The configurations with which it shows; all of them if not given. `default` is the usual one.
     #[schemars(length(min = 1))]
     configurations: Option<Vec<String>>,
+    /// The APIs in which Claude Code calls the gateway (`--client-format`) with which it shows; all of them if not given.
+    #[schemars(length(min = 1))]
+    client_formats: Option<Vec<ClientFormat>>,
     /// Why it breaks, for readers.
     #[schemars(length(min = 1))]
     reason: String,
@@ -318,6 +322,7 @@ impl Resolver<'_> {
             versions,
             claude_code,
             configurations: form.configurations,
+            client_formats: form.client_formats,
             reason: form.reason.trim().to_owned(),
             loses: form.loses.trim().to_owned(),
             link: form.link,
@@ -402,7 +407,8 @@ impl Resolver<'_> {
         ));
     }
 
-    /// Reports an earlier declaration of the same subject, for a provider, a tier, a configuration and a version of both.
+    /// Reports an earlier declaration of the same subject, for a provider, a tier, a configuration, a client format and a version of
+    /// both.
     fn declared_before(&mut self, path: &KeyPath, finding: &KnownFinding) {
         let mut errors = Vec::new();
         for other in &self.findings {
@@ -419,7 +425,7 @@ impl Resolver<'_> {
                 error
                     .found(format!("`{again}`"))
                     .related(other.place.clone(), "the first declaration is here")
-                    .hint("make the ranges, the providers, the tiers or the configurations disjoint"),
+                    .hint("make the ranges, the providers, the tiers, the configurations or the client formats disjoint"),
             );
         }
         self.reader.diagnostics.extend(errors);

@@ -7,6 +7,7 @@ use crate::catalogue::DEFAULT;
 use crate::document::Place;
 use crate::evidence::UnderTest;
 use crate::ids::{ProviderId, TierId, TrialName};
+use crate::wire::client_format::ClientFormat;
 
 /// What a gateway is known to break.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +33,8 @@ pub struct KnownFinding {
     pub claude_code: Option<VersionRange>,
     /// The configurations with which it shows; `None` for all.
     pub configurations: Option<Vec<String>>,
+    /// The formats of Claude Code's requests with which it shows; `None` for all.
+    pub client_formats: Option<Vec<ClientFormat>>,
     pub reason: String,
     /// What the user of Claude Code loses.
     pub loses: String,
@@ -42,13 +45,14 @@ pub struct KnownFinding {
     pub place: Place,
 }
 
-/// The versions that a run used, as far as they are known, and the gateway's configuration.
+/// The versions that a run used, as far as they are known, the gateway's configuration, and the API in which Claude Code calls it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions<'a> {
     pub gateway: Option<&'a str>,
     pub claude_code: Option<&'a str>,
     /// `None` for the usual one.
     pub configuration: Option<&'a str>,
+    pub client_format: ClientFormat,
 }
 
 /// The known findings of the run's gateway, and the versions of the run.
@@ -66,6 +70,7 @@ impl KnownForRun<'_> {
             gateway: None,
             claude_code: None,
             configuration: None,
+            client_format: ClientFormat::Messages,
         },
     };
 
@@ -77,6 +82,7 @@ impl KnownForRun<'_> {
             gateway_version: versions.gateway.map(str::to_owned),
             claude_code_version: versions.claude_code.map(str::to_owned),
             configuration: versions.configuration.map(str::to_owned),
+            client_format: versions.client_format,
         }
     }
 
@@ -104,7 +110,8 @@ impl KnownFinding {
         self.providers.contains(provider) && self.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier))
     }
 
-    /// The first of its subjects that `other` declares too, for a provider, a tier, a configuration and a Claude Code of both.
+    /// The first of its subjects that `other` declares too, for a provider, a tier, a configuration, a client format and a Claude
+    /// Code of both.
     /// Their versions of the gateway may differ.
     pub(super) fn declared_by(&self, other: &Self) -> Option<usize> {
         fn share<T: PartialEq>(one: Option<&Vec<T>>, other: Option<&Vec<T>>) -> bool {
@@ -114,16 +121,18 @@ impl KnownFinding {
         let is_beside = share(Some(&self.providers), Some(&other.providers))
             && share(self.tiers.as_ref(), other.tiers.as_ref())
             && share(self.configurations.as_ref(), other.configurations.as_ref())
+            && share(self.client_formats.as_ref(), other.client_formats.as_ref())
             && (self.claude_code.zip(other.claude_code)).is_none_or(|(one, other)| one.overlaps(&other));
         let is_again = |one: &SubjectPattern| other.shows.iter().any(|other| other.overlaps(one));
         self.shows.iter().position(is_again).filter(|_| is_beside)
     }
 
-    /// Whether it is declared for `configuration`.
-    pub fn is_of(&self, configuration: Option<&str>) -> bool {
-        let name = configuration.unwrap_or(DEFAULT);
-        let all = self.configurations.as_ref();
-        all.is_none_or(|all| all.iter().any(|one| one == name))
+    /// Whether it is declared for the configuration and the client format of a run.
+    pub fn is_of(&self, run: Versions<'_>) -> bool {
+        let name = run.configuration.unwrap_or(DEFAULT);
+        let (configurations, formats) = (self.configurations.as_ref(), self.client_formats.as_ref());
+        configurations.is_none_or(|all| all.iter().any(|one| one == name))
+            && formats.is_none_or(|all| all.contains(&run.client_format))
     }
 
     /// Whether both versions are known and in its ranges.
@@ -156,9 +165,7 @@ impl KnownFindings {
     pub fn covering(&self, versions: Versions<'_>) -> Vec<&KnownFinding> {
         let is_same = |version: &str| self.measured.iter().any(|one| is_same_release(one, version));
         let is_measured = self.measured.is_empty() || versions.gateway.is_some_and(is_same);
-        let covers = |known: &&KnownFinding| {
-            is_measured && known.covers(versions) && known.is_of(versions.configuration)
-        };
+        let covers = |known: &&KnownFinding| is_measured && known.covers(versions) && known.is_of(versions);
         self.findings.iter().filter(covers).collect()
     }
 
@@ -183,7 +190,7 @@ impl KnownFindings {
             .findings
             .iter()
             .filter(|known| known.applies_to(provider, tier) && known.matches(subject))
-            .filter(|known| known.is_of(versions.configuration))
+            .filter(|known| known.is_of(versions))
             .collect();
         let is_matching = |known: &&KnownFinding| matching.iter().any(|one| std::ptr::eq(*one, *known));
         match self.covering(versions).into_iter().find(is_matching) {
@@ -241,6 +248,22 @@ mod tests {
                 usize::from(status.is_known()),
                 "{version}"
             );
+        }
+        // Of another client format than it is declared for, it is new.
+        let of_format = parsed(&format!("{text}    client_formats: [passthrough]\n"));
+        for (client_format, expected) in [
+            (ClientFormat::Passthrough, FindingStatus::Known),
+            (ClientFormat::Messages, FindingStatus::New),
+        ] {
+            let versions = Versions {
+                gateway: Some("1.2.0"),
+                client_format,
+                ..Versions::default()
+            };
+            let (vertex, sonnet) = (ProviderId::new("vertex_ai"), TierId::new("sonnet"));
+            let (status, _) = of_format.status(&dropped.parse().unwrap(), &vertex, &sonnet, versions);
+            assert_eq!(status, expected, "{client_format:?}");
+            assert_eq!(of_format.covering(versions).len(), usize::from(status.is_known()));
         }
         // In a configuration for which it is not declared, it is new.
         let limited = parsed(&format!(

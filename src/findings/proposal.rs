@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::known::KnownFindings;
+use super::known::{KnownFindings, Versions};
 use super::range::{is_same_release, release};
 use crate::document::diagnostic::{LineColumn, Span};
 use crate::document::node::NodeValue;
@@ -38,12 +38,16 @@ impl KnownFindings {
         all
     }
 
-    /// The ranges that differ from the declared ones, of the usual configuration. Versions that are not in `measured` keep their declaration. A finding with
-    /// several declarations of its name has none.
+    /// The ranges that differ from the declared ones, of the usual configuration and client format. Versions that are not in
+    /// `measured` keep their declaration. A finding with several declarations of its name has none.
     pub fn proposals(&self, measured: &Measured) -> Vec<RangeProposal> {
         let all = self.measured_with(measured.iter().map(|(version, _)| version.as_str()));
         let mut proposals = Vec::new();
-        for finding in self.findings.iter().filter(|finding| finding.is_of(None)) {
+        for finding in self
+            .findings
+            .iter()
+            .filter(|finding| finding.is_of(Versions::default()))
+        {
             let of = |version: &String| {
                 let found = measured.iter().find(|(other, _)| is_same_release(other, version));
                 found.map(|(_, shows)| shows.get(&finding.name).copied())
@@ -186,6 +190,7 @@ mod tests {
                 versions: range.parse().unwrap(),
                 claude_code: None,
                 configurations: None,
+                client_formats: None,
                 reason: String::new(),
                 loses: String::new(),
                 link: String::new(),

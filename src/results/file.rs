@@ -22,6 +22,7 @@ use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict, Verdict};
 use crate::report;
 use crate::wire::Usage;
+use crate::wire::client_format::ClientFormat;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -335,6 +336,11 @@ impl RunRecord {
             gateway: self.gateway.version.as_deref(),
             claude_code: self.claude_code_version.as_deref(),
             configuration: self.gateway.configuration.as_deref(),
+            client_format: self
+                .client_format
+                .as_deref()
+                .map(ClientFormat::called)
+                .unwrap_or_default(),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::MatrixRun;
-use crate::claude::ClientFormat;
 use crate::plan::Planned;
 use crate::results::Results;
 use crate::results::stale::{self, StaleFinding};
 use crate::session::Session;
 use crate::session::preflight;
+use crate::wire::client_format::ClientFormat;
 
 impl MatrixRun {
     /// Sends one minimal request to each alias of the run.

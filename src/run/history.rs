@@ -179,6 +179,7 @@ impl<'a> HistoryRun<'a> {
             gateway: prepared.gateway.as_deref(),
             claude_code: prepared.claude.as_deref(),
             configuration: self.configuration(),
+            ..Versions::default()
         };
         // The declarations may have changed after a trial was stored.
         let known = KnownForRun {

@@ -10,7 +10,6 @@ use clap::{Args, Parser};
 
 use crate::catalogue::{DEFAULT, is_header_name};
 use crate::cells::limits::NamedLimit;
-use crate::claude::ClientFormat;
 use crate::env;
 use crate::gateway::{WantedGateway, WantedTools};
 use crate::isolation::IsolationLevel;
@@ -18,6 +17,7 @@ use crate::plan::selection::{Axes, Names, Shard};
 use crate::results::last::LastFilter;
 use crate::text::shell_word;
 use crate::toolchain::ToolVersion;
+use crate::wire::client_format::ClientFormat;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Matrix")]

@@ -10,7 +10,6 @@ use super::gateway_name::gateway_name;
 use crate::catalogue::{Configuration, DEFAULT, Install};
 use crate::cells::ProxyConfig;
 use crate::cells::limits::Limits;
-use crate::claude::ClientFormat;
 use crate::commands;
 use crate::env::{self, Environment};
 use crate::files::Project;
@@ -23,6 +22,7 @@ use crate::ids::TrialName;
 use crate::plan::{Planned, selection};
 use crate::results::Results;
 use crate::text::{self, counted, suggestion};
+use crate::wire::client_format::ClientFormat;
 
 /// The project and the trials that a run selects.
 #[derive(Debug)]

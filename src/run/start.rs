@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use super::trial::not_run;
 use super::{RunOptions, SelectedTrials};
 use crate::cells::ProxyConfig;
-use crate::claude::ClientFormat;
 use crate::document::Diagnostic;
 use crate::env::{self, Environment};
 use crate::evidence::Behind;
@@ -23,6 +22,7 @@ use crate::plan::Planned;
 use crate::results::json::JsonError;
 use crate::results::{GatewayRecord, RunRecord, TrialRecord, merge};
 use crate::toolchain::lock::{self, Lock};
+use crate::wire::client_format::ClientFormat;
 
 /// The records of the trials in the run's scope that are not applicable.
 pub(super) fn not_applicable(selected: &SelectedTrials, options: &RunOptions) -> Vec<TrialRecord> {

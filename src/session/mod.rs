@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::cells::limits::Limits;
-use crate::claude::{ClientFormat, Endpoint, Invocation};
+use crate::claude::{Endpoint, Invocation};
 use crate::clock::WaitClock;
 use crate::env::{Environment, Secret, Variables};
 use crate::evidence::{Behind, Evidence};
@@ -39,6 +39,7 @@ use crate::progress::ProgressSink;
 use crate::provider::{Provider, Simulator};
 use crate::relay::{GatewayLogin, Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
+use crate::wire::client_format::ClientFormat;
 use crate::wire::secrets::Secrets;
 pub use boot::own_claude;
 use boot::{Backend, RunGuard};
@@ -218,6 +219,7 @@ impl Session {
             gateway: self.gateway_version.as_deref(),
             claude_code: self.claude_version.as_deref(),
             configuration: self.configuration.as_deref(),
+            client_format: self.client_format,
         }
     }
 

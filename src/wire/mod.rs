@@ -7,6 +7,7 @@ pub mod message;
 pub mod messages;
 pub mod converse;
 pub mod target;
+pub mod client_format;
 pub mod model;
 pub mod betas;
 pub mod request_types;

@@ -367,8 +367,7 @@ fn a_script_shows_no_known_change_of_the_recorded_gateway() {
             let under_test = UnderTest {
                 gateway: Some(gateway.into()),
                 gateway_version: Some("1.2.3".into()),
-                claude_code_version: None,
-                configuration: None,
+                ..UnderTest::default()
             };
             evidence_files::write_under_test(&under_test, &folder).unwrap();
         }

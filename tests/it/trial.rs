@@ -63,7 +63,7 @@ async fn session(variables: Vec<(&'static str, String)>) -> anyhow::Result<Sessi
         shares: 1,
         mutants: false,
         wanted: compat_matrix::gateway::WantedTools::pinned(),
-        client_format: compat_matrix::claude::ClientFormat::Messages,
+        client_format: compat_matrix::wire::client_format::ClientFormat::Messages,
         daemon: DaemonUse::Never,
         environment: variables.into_iter().collect::<Environment>(),
         root: PathBuf::from("/nonexistent"),

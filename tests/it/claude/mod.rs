@@ -7,14 +7,13 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use compat_matrix::claude::{
-    ClaudeProgress, ClaudeRun, ClientFormat, Endpoint, Invocation, is_permanent, run,
-};
+use compat_matrix::claude::{ClaudeProgress, ClaudeRun, Endpoint, Invocation, is_permanent, run};
 use compat_matrix::env::{Environment, Secret};
 use compat_matrix::evidence::Killed;
 use compat_matrix::ids::ProviderId;
 use compat_matrix::process::{ProcessTag, tagged};
 use compat_matrix::transcript::{Event, Transcript};
+use compat_matrix::wire::client_format::ClientFormat;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -378,8 +378,7 @@ pub fn judge_known(test: &Test, evidence: &Evidence, subject: &str) -> Evaluatio
         findings: &findings,
         versions: Versions {
             gateway: Some("1.2.3"),
-            claude_code: None,
-            configuration: None,
+            ..compat_matrix::findings::Versions::default()
         },
     };
     compat_matrix::judge::judge(test, &trial(), evidence, known)
