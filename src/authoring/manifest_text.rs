@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::yaml_text::scalar;
 use crate::cells::Manifest;
@@ -29,12 +29,23 @@ fn layout(list: &str, entry: &str) -> anyhow::Error {
     )
 }
 
-/// The manifest `text` with the feature `id` called `name`, after the feature `after` or at the end.
-pub fn with_feature(text: &str, id: &str, name: &str, after: Option<&str>) -> anyhow::Result<Edited> {
+/// A new row. What is empty is not written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewRow<'a> {
+    pub id: &'a str,
+    pub name: &'a str,
+    pub category: &'a str,
+    pub description: &'a str,
+    pub clause: &'a str,
+    pub docs: &'a str,
+}
+
+/// The manifest `text` with the feature `row`, after the feature `after` or at the end.
+pub fn with_feature(text: &str, row: NewRow<'_>, after: Option<&str>) -> anyhow::Result<Edited> {
     let node = read(text)?;
-    is_new(&node, "features", "feature", id)?;
+    is_new(&node, "features", "feature", row.id)?;
     ensure!(
-        !name.trim().is_empty(),
+        !row.name.trim().is_empty(),
         "the name is empty: readers of the matrix see it"
     );
     let items = list(&node, "features");
@@ -48,22 +59,15 @@ pub fn with_feature(text: &str, id: &str, name: &str, after: Option<&str>) -> an
             })?
         }
     };
-    let inline = format!("{{ id: {}, name: {} }}", scalar(id), scalar(name));
-    let layout = || layout("features", &format!("- {inline}"));
-    let before = items.get(position - 1).ok_or_else(layout)?;
-    let (dash, rest) = dash(before).ok_or_else(layout)?;
-    let new = match rest.starts_with('{') {
-        true => format!("{dash}{inline}"),
-        false => {
-            let indent = " ".repeat(dash.len());
-            format!("{dash}id: {}\n{indent}name: {}", scalar(id), scalar(name))
-        }
-    };
-    let line = last_line(before);
-    let mut expected = node.to_json();
-    let features = expected["features"].as_array_mut().ok_or_else(layout)?;
-    features.insert(position, json!({ "id": id, "name": name }));
-    checked(inserted(text, line, &new), line + 1, &expected).ok_or_else(layout)
+    let entry = NewEntry::of([
+        ("id", row.id),
+        ("name", row.name),
+        ("category", row.category),
+        ("description", row.description),
+        ("clause", row.clause),
+        ("docs", row.docs),
+    ]);
+    entry.written(text, &node, ("features", "row"), position)
 }
 
 /// The manifest `text` with the provider `id` as the last column; `pattern` makes its aliases.
@@ -122,35 +126,62 @@ pub fn with_tier(text: &str, tier: NewTier<'_>) -> anyhow::Result<Edited> {
     let node = read(text)?;
     is_new(&node, "tiers", "tier", tier.id)?;
     let NewTier { id, name, model, set } = tier;
-    let keys = [("id", id), ("name", name), ("model", model), ("set", set)];
-    let keys = keys
-        .iter()
-        .filter(|(key, value)| *key != "set" || !value.is_empty());
-    let pairs: Vec<String> = keys
-        .clone()
-        .map(|(key, value)| format!("{key}: {}", scalar(value)))
-        .collect();
-    let inline = format!("{{ {} }}", pairs.join(", "));
-    let layout = || layout("tiers", &format!("- {inline}"));
-    let last = list(&node, "tiers").last().ok_or_else(layout)?;
-    let (dash, rest) = dash(last).ok_or_else(layout)?;
-    let new = match rest.starts_with('{') {
-        true => format!("{dash}{inline}"),
-        false => format!("{dash}{}", pairs.join(&format!("\n{}", " ".repeat(dash.len())))),
-    };
-    let line = last_line(last);
-    let edited = inserted(text, line, &new);
-    if let Err(errors) = Manifest::parse(Path::new("manifest.yaml"), edited.as_bytes()) {
-        let first = errors.first().map_or("", |error| error.message.as_str());
-        bail!("this tier cannot be added: {first}");
+    let entry = NewEntry::of([("id", id), ("name", name), ("model", model), ("set", set)]);
+    entry.written(text, &node, ("tiers", "tier"), list(&node, "tiers").len())
+}
+
+/// A new entry of a list of the manifest: its keys and their values.
+struct NewEntry<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> NewEntry<'a> {
+    /// The keys that have a value.
+    fn of(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(keys.into_iter().filter(|(_, value)| !value.is_empty()).collect())
     }
-    let mut expected = node.to_json();
-    let tiers = expected["tiers"].as_array_mut().ok_or_else(layout)?;
-    tiers.push(
-        keys.map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
-            .collect(),
-    );
-    checked(edited, line + 1, &expected).ok_or_else(layout)
+
+    /// The manifest `text` with the entry at `position` of a list, in the layout of the entry before it. `names` are the list's
+    /// name and what one of its entries is.
+    fn written(
+        &self,
+        text: &str,
+        node: &Node,
+        names: (&str, &str),
+        position: usize,
+    ) -> anyhow::Result<Edited> {
+        let (name, what) = names;
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(key, value)| format!("{key}: {}", scalar(value)))
+            .collect();
+        let inline = format!("{{ {} }}", pairs.join(", "));
+        let layout = || layout(name, &format!("- {inline}"));
+        let before = position
+            .checked_sub(1)
+            .and_then(|at| list(node, name).get(at))
+            .ok_or_else(layout)?;
+        let (dash, rest) = dash(before).ok_or_else(layout)?;
+        let new = match rest.starts_with('{') {
+            true => format!("{dash}{inline}"),
+            false => format!("{dash}{}", pairs.join(&format!("\n{}", " ".repeat(dash.len())))),
+        };
+        let line = last_line(before);
+        let edited = inserted(text, line, &new);
+        if let Err(errors) = Manifest::parse(Path::new("manifest.yaml"), edited.as_bytes()) {
+            let first = errors.first().map_or("", |error| error.message.as_str());
+            bail!("this {what} cannot be added: {first}");
+        }
+        let mut expected = node.to_json();
+        let entries = expected[name].as_array_mut().ok_or_else(layout)?;
+        entries.insert(
+            position,
+            self.0
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
+                .collect(),
+        );
+        checked(edited, line + 1, &expected).ok_or_else(layout)
+    }
 }
 
 /// The last line of the value of `key` in the YAML `text`, from 1.
@@ -269,9 +300,40 @@ aliases:
 # The end.
 ";
 
+    fn row<'a>(id: &'a str, name: &'a str) -> NewRow<'a> {
+        NewRow {
+            id,
+            name,
+            ..NewRow::default()
+        }
+    }
+
+    #[test]
+    fn a_row_has_what_readers_need() {
+        let described = NewRow {
+            category: "Tools",
+            description: "It works.",
+            docs: "https://example.com/docs",
+            ..row("pdf", "PDF")
+        };
+        let edited = with_feature(MANIFEST, described, Some("vision")).unwrap();
+        let new = "  - id: pdf\n    name: PDF\n    category: Tools\n    description: It works.\n    docs: https://example.com/docs\n";
+        let expected = MANIFEST.replace("# pictures\n", &format!("# pictures\n{new}"));
+        assert_eq!(edited.text, expected);
+        let wrong = NewRow {
+            docs: "example.com",
+            ..described
+        };
+        let error = with_feature(MANIFEST, wrong, None).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "this row cannot be added: `example.com` is not a web address"
+        );
+    }
+
     #[test]
     fn a_row_is_added_at_the_end_and_nothing_else_changes() {
-        let edited = with_feature(MANIFEST, "pdf", "PDF: input", None).unwrap();
+        let edited = with_feature(MANIFEST, row("pdf", "PDF: input"), None).unwrap();
         let expected = MANIFEST.replace("      use\n", "      use\n  - id: pdf\n    name: 'PDF: input'\n");
         assert_eq!(edited.text, expected);
         assert_eq!(edited.text.lines().nth(edited.line - 1), Some("  - id: pdf"));
@@ -279,7 +341,7 @@ aliases:
 
     #[test]
     fn a_row_is_added_after_another() {
-        let edited = with_feature(MANIFEST, "pdf", "PDF", Some("vision")).unwrap();
+        let edited = with_feature(MANIFEST, row("pdf", "PDF"), Some("vision")).unwrap();
         let expected = MANIFEST.replace("# pictures\n", "# pictures\n  - id: pdf\n    name: PDF\n");
         assert_eq!(edited.text, expected);
     }
@@ -336,15 +398,15 @@ aliases:
     fn a_wrong_entry_is_refused_with_a_way_out() {
         let say = |result: anyhow::Result<Edited>| result.unwrap_err().to_string();
         assert_eq!(
-            say(with_feature(MANIFEST, "Tool Use", "x", None)),
+            say(with_feature(MANIFEST, row("Tool Use", "x"), None)),
             "`Tool Use` is not a name: a lower-case letter, then lower-case letters, digits and `_` (did you mean `tool_use`?)"
         );
         assert_eq!(
-            say(with_feature(MANIFEST, "vision", "x", None)),
+            say(with_feature(MANIFEST, row("vision", "x"), None)),
             "the feature `vision` is in the manifest already (`manifest.yaml:10`)"
         );
         assert_eq!(
-            say(with_feature(MANIFEST, "pdf", "PDF", Some("visoin"))),
+            say(with_feature(MANIFEST, row("pdf", "PDF"), Some("visoin"))),
             "the manifest has no feature `visoin` (did you mean `vision`?)"
         );
         assert!(
@@ -352,7 +414,7 @@ aliases:
                 .contains("`azure` has the alias pattern")
         );
         assert!(say(with_provider(MANIFEST, "foundry", "x")).contains("lacks `{model}`"));
-        assert!(say(with_feature("x: [", "pdf", "PDF", None)).contains("has errors"));
+        assert!(say(with_feature("x: [", row("pdf", "PDF"), None)).contains("has errors"));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use clap::{Args, Subcommand};
 
 use super::print::status;
 use super::project::RootFlag;
-use crate::authoring::manifest_text::{self, Edited, NewTier};
+use crate::authoring::manifest_text::{self, Edited, NewRow, NewTier};
 use crate::authoring::{proxy_text, stub};
 use crate::commands;
 use crate::files::atomic_write;
 use crate::files::project::{CELLS, MANIFEST, PRICES, PROVIDERS, PROXY_CONFIG, Project, SHARED};
 use crate::ids::ProviderId;
+use crate::text::listed;
 use crate::wire::Route;
 
 /// Add a row, a column or a tier of models
@@ -43,7 +44,7 @@ enum What {
 /// The new row has a cell for every provider of the manifest. The manifest keeps its comments and its layout.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"\n  compat new feature pdf_input --name \"PDF input\" --after vision"
+    after_long_help = "Examples:\n  compat new feature pdf_input --name \"PDF input\"\n  compat new feature pdf_input --name \"PDF input\" --after vision --category \"Images and documents\""
 )]
 struct NewFeature {
     /// The feature's name in paths, filters and results: lower case, digits and `_`
@@ -51,6 +52,18 @@ struct NewFeature {
     /// The feature's name for readers of the matrix
     #[arg(long)]
     name: String,
+    /// The group of rows that it belongs to
+    #[arg(long, default_value = "")]
+    category: String,
+    /// What works if the row is green, in one plain sentence
+    #[arg(long, default_value = "")]
+    description: String,
+    /// The clause of the gateway contract that it rests on: `PAGE#SECTION`
+    #[arg(long, default_value = "")]
+    clause: String,
+    /// The address of the feature's documentation
+    #[arg(long, value_name = "URL", default_value = "")]
+    docs: String,
     /// The row before the new row [default: the last one]
     #[arg(long, value_name = "FEATURE")]
     after: Option<String>,
@@ -118,12 +131,15 @@ fn write(project: &Project, new: &Path, text: &str, manifest: &Edited) -> anyhow
 
 impl NewFeature {
     fn run(&self, project: &Project) -> anyhow::Result<()> {
-        let edited = manifest_text::with_feature(
-            &manifest_text(project)?,
-            &self.id,
-            &self.name,
-            self.after.as_deref(),
-        )?;
+        let row = NewRow {
+            id: &self.id,
+            name: &self.name,
+            category: &self.category,
+            description: &self.description,
+            clause: &self.clause,
+            docs: &self.docs,
+        };
+        let edited = manifest_text::with_feature(&manifest_text(project)?, row, self.after.as_deref())?;
         let folder = Path::new(CELLS).join(&self.id);
         ensure!(
             !project.root.join(&folder).exists(),
@@ -133,6 +149,22 @@ impl NewFeature {
         let shared = folder.join(SHARED);
         write(project, &shared, &stub::feature(&self.name), &edited)?;
         let first = first_to_run(project);
+        let texts = [
+            ("category", &self.category),
+            ("description", &self.description),
+            ("clause", &self.clause),
+            ("docs", &self.docs),
+        ];
+        let missing = texts.iter().filter(|(_, text)| text.is_empty());
+        let missing: Vec<&str> = missing.map(|(key, _)| *key).collect();
+        let missing = match missing.is_empty() {
+            true => String::new(),
+            false => format!(
+                "\n  6. add {} at `{MANIFEST}:{}`: readers of the page need them",
+                listed(missing),
+                edited.line
+            ),
+        };
         status!(
             "
 next:
@@ -140,7 +172,7 @@ next:
   2. `compat check {folder}` shows each `todo`
   3. `{run}` runs it
   4. `compat show {id}::{first}` shows the requests and replies, to write expectations from
-  5. remove the `todo`; a provider that differs gets a file: `{folder}/<provider>.yaml`",
+  5. remove the `todo`; a provider that differs gets a file: `{folder}/<provider>.yaml`{missing}",
             shared = shared.display(),
             folder = folder.display(),
             id = self.id,
