@@ -8,7 +8,8 @@ use serde_yaml::Value;
 use super::proxy_files::Merged;
 use crate::document::{Diagnostic, KeyPath};
 use crate::text::{closest, listed, meant};
-use crate::wire::{Route, model};
+use crate::wire::Route;
+use crate::wire::model::{self, Model};
 
 /// The variables by which a gateway reaches the simulator of a simulated run.
 #[derive(Clone, Copy, Debug)]
@@ -122,9 +123,8 @@ pub(super) fn of_name(name: &str) -> Option<&'static str> {
         ]
     });
     let rule = RULES.iter().find(|(pattern, _)| pattern.is_match(name));
-    let is_listed = || model::is_offered(Route::Anthropic, name, &[]) && !name.ends_with("-latest");
     rule.map(|(_, provider)| *provider)
-        .or_else(|| is_listed().then_some("anthropic"))
+        .or_else(|| model::is_named_in_the_api(name).then_some("anthropic"))
 }
 
 /// The error and the hint for a model whose provider LiteLLM does not know, by its prefix or by its name. A name that is
@@ -190,7 +190,14 @@ pub(super) fn outside(
     let mut errors = Vec::new();
     let id = provider_model(model);
     if !id.contains('*') && !model::is_offered(route, id, simulated.models) {
-        let error = merged.error(&model_path, format!("`{provider}` has no model `{id}`"));
+        let is_retired = matches!(route, Route::Anthropic | Route::Azure)
+            && model::find(id).is_some_and(Model::is_retired);
+        let lacks = if is_retired {
+            "has retired the model"
+        } else {
+            "has no model"
+        };
+        let error = merged.error(&model_path, format!("`{provider}` {lacks} `{id}`"));
         let close = model::closest_id(route, id, simulated.models);
         let close = meant(close.as_deref());
         errors.push(error.hint(format!(

@@ -17,10 +17,7 @@ const LONGEST_PAGE: usize = 1_000;
 /// The body of an answer: the newest models first, those of `tiers` that the table of models lacks before them.
 pub(super) fn page(query: &str, tiers: &[String]) -> Result<Value, ErrorReply> {
     let unlisted = tiers.iter().filter(|name| find(name).is_none());
-    let listed = MODELS
-        .iter()
-        .rev()
-        .filter(|model| model.generation >= Generation::FourFive);
+    let listed = MODELS.iter().rev().filter(|model| !model.is_retired());
     let entries: Vec<Value> = unlisted
         .map(|name| unlisted_entry(name))
         .chain(listed.map(entry))

@@ -133,6 +133,17 @@ fn read_result_blocks(content: &Value) -> Vec<Block> {
     blocks
 }
 
+/// Converse has a word of its own for a refusal.
+///
+/// Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html> (stopReason),
+/// <https://github.com/danny-avila/LibreChat/pull/15647>
+fn stop_reason(answer: &ProviderAnswer) -> &str {
+    match answer.stop_reason.as_str() {
+        "refusal" => "content_filtered",
+        other => other,
+    }
+}
+
 /// The body of a `converse` reply.
 pub fn reply(answer: &ProviderAnswer) -> Value {
     json!({
@@ -141,7 +152,7 @@ pub fn reply(answer: &ProviderAnswer) -> Value {
             "role": "assistant",
             "content": answer.content.iter().map(reply_block).collect::<Vec<_>>(),
         }},
-        "stopReason": answer.stop_reason,
+        "stopReason": stop_reason(answer),
         "usage": usage(answer),
     })
 }
@@ -267,7 +278,7 @@ fn stream_event(event: &StreamEvent, answer: &ProviderAnswer) -> Option<(&'stati
             json!({"contentBlockIndex": index, "delta": stream_delta(&data["delta"])}),
         ),
         "content_block_stop" => ("contentBlockStop", json!({"contentBlockIndex": index})),
-        "message_stop" => ("messageStop", json!({"stopReason": answer.stop_reason})),
+        "message_stop" => ("messageStop", json!({"stopReason": stop_reason(answer)})),
         _ => return None,
     };
     Some((name, payload, event.is_content_delta))

@@ -145,6 +145,14 @@ const fn model(
 }
 
 impl Model {
+    /// Whether Anthropic's own API and Foundry no longer have it. Bedrock and Vertex AI have dates of their own.
+    ///
+    /// Source: <https://platform.claude.com/docs/en/about-claude/model-deprecations> (all before Claude 4.5, the last on 5 August
+    /// 2026), <https://github.com/mnfst/modelparams.dev/pull/94> (the answer is that of an unknown model)
+    pub fn is_retired(&self) -> bool {
+        self.generation < Generation::FourFive
+    }
+
     const fn refusing(mut self, refuses: &'static [Refused]) -> Self {
         self.refuses = refuses;
         self
@@ -168,7 +176,7 @@ pub fn find(spelling: &str) -> Option<&'static Model> {
 /// Whether `route` has a model under `spelling`. `tiers` are names of further models, without a date.
 pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
     let is_listed = |model: &Model| match route {
-        Route::Anthropic => is_name_in_the_api(model, spelling),
+        Route::Anthropic => !model.is_retired() && is_name_in_the_api(model, spelling),
         Route::VertexAi => is_name_on_vertex(model, spelling),
         Route::BedrockInvoke | Route::BedrockConverse => is_bedrock_id(spelling, |id| id == model.bedrock),
         Route::BedrockMantle => {
@@ -194,11 +202,13 @@ pub fn is_offered(route: Route, spelling: &str, tiers: &[String]) -> bool {
 }
 
 /// The id on `route` that `spelling` probably means: of the model with its name, else with the most similar name. `None`
-/// also for an unlisted model of `tiers` on Bedrock, where the date and version are unknown.
+/// also for a retired model, and for an unlisted model of `tiers` on Bedrock, where the date and version are unknown.
 pub fn closest_id(route: Route, spelling: &str, tiers: &[String]) -> Option<String> {
     let name = canonical_name(spelling);
     let names = MODELS.iter().map(|model| model.name);
+    let has_retired = matches!(route, Route::Anthropic | Route::Azure);
     let name = match find(name) {
+        Some(model) if has_retired && model.is_retired() => return None,
         Some(model) => model.name,
         None => closest(name, names.chain(tiers.iter().map(String::as_str)))?,
     };
@@ -222,10 +232,12 @@ fn is_name_in_the_api(model: &Model, spelling: &str) -> bool {
     let Some(rest) = spelling.strip_prefix(model.name) else {
         return false;
     };
-    rest.is_empty()
-        || (!model.date.is_empty() && rest.strip_prefix('-') == Some(model.date))
-        || (rest == "-latest" && model.generation == Generation::Three)
-        || (rest == "-0" && matches!(model.name, "claude-opus-4" | "claude-sonnet-4"))
+    rest.is_empty() || (!model.date.is_empty() && rest.strip_prefix('-') == Some(model.date))
+}
+
+/// Whether the API has or had a model under `spelling`.
+pub fn is_named_in_the_api(spelling: &str) -> bool {
+    MODELS.iter().any(|model| is_name_in_the_api(model, spelling))
 }
 
 /// Models that no Foundry deployment hosts on Azure's own infrastructure.
@@ -241,7 +253,7 @@ fn is_deployment(model: &Model, spelling: &str) -> bool {
         Some(name) => name,
         None => spelling,
     };
-    name == model.name && (model.generation >= Generation::FourFive || model.name == "claude-opus-4-1")
+    name == model.name && !model.is_retired()
 }
 
 /// Whether Bedrock's Messages API has the model.
@@ -362,6 +374,12 @@ mod tests {
             ),
             (Route::BedrockInvoke, "us.anthropic.claude-haiku9", None),
             (Route::Anthropic, "gpt-4o", None),
+            (Route::Azure, "claude-opus-4-1", None),
+            (
+                Route::VertexAi,
+                "claude-opus-4-1@20250101",
+                Some("claude-opus-4-1"),
+            ),
         ] {
             assert_eq!(close(route, spelling).as_deref(), expected, "{spelling}");
         }
@@ -384,7 +402,10 @@ mod tests {
             ("claude-haiku-4-5@20251001", &OTHERS[1..2]),
             ("claude-sonnet-4-6@default", &OTHERS[1..2]),
             ("claude-3-5-sonnet-v2@20241022", &OTHERS[1..2]),
-            ("claude-3-7-sonnet-latest", &OTHERS[..1]),
+            // Retired.
+            ("claude-3-7-sonnet-20250219", &[]),
+            ("claude-opus-4-1", &OTHERS[1..2]),
+            ("us.anthropic.claude-opus-4-1-20250805-v1:0", &BEDROCK[..]),
             ("claude-haiku-9", &OTHERS[..]),
             ("claude-haiku-9@20270101", &OTHERS[1..2]),
             ("anthropic.claude-haiku-4-5-20251001-v1:0", &BEDROCK[..]),

@@ -121,16 +121,18 @@ fn image(subject: &Subject) -> Option<ErrorReply> {
     })
 }
 
-/// Bedrock and Vertex AI take no images by URL or from the Files API, and no documents from it. Bedrock's Messages API takes no
-/// documents by URL. The wording is ours.
+/// Bedrock, Vertex AI and a Foundry deployment hosted on Azure take no images and no documents from the Files API. Bedrock and Vertex AI
+/// take no images by URL, and Bedrock's Messages API no documents by URL. The wording is ours.
 ///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/vision (base64 only),
 /// https://platform.claude.com/docs/en/build-with-claude/files (supported platforms),
-/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported)
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-amazon-bedrock (features not supported),
+/// https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry (hosted on Azure)
 fn image_source(subject: &Subject) -> Option<ErrorReply> {
     let by_url: &[&str] = match subject.route() {
         Route::BedrockMantle => &["image", "document"],
         Route::BedrockInvoke | Route::VertexAi => &["image"],
+        Route::Azure if subject.is_hosted_on_azure() => &[],
         _ => return None,
     };
     media_blocks(subject).find_map(|(place, block)| {

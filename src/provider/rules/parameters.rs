@@ -121,9 +121,10 @@ fn one_sampling_parameter(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
 }
 
-/// The table of models has the levels of each. A value that is no level of any model has no source, so it passes.
+/// The table of models has the levels of each.
 ///
-/// Source: https://platform.claude.com/docs/en/build-with-claude/effort; wordings:
+/// Source: https://platform.claude.com/docs/en/build-with-claude/effort, and the closed list of the official SDK
+/// (`types/beta/beta_output_config_param.py`), with the wording that the API has for such lists; wordings:
 /// https://github.com/Oaklight/llm-rosetta/issues/289, https://github.com/awslabs/LISA/issues/218 (no effort),
 /// https://github.com/askalf/dario/issues/413 (a level)
 fn effort(subject: &Subject) -> Option<ErrorReply> {
@@ -132,8 +133,12 @@ fn effort(subject: &Subject) -> Option<ErrorReply> {
     if efforts.is_empty() {
         return subject.invalid("This model does not support the effort parameter.");
     }
-    if efforts.contains(&effort) || !matches!(effort, "max" | "xhigh") {
+    if efforts.contains(&effort) {
         return None;
+    }
+    if !matches!(effort, "low" | "medium" | "high" | "max" | "xhigh") {
+        return subject
+            .invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'");
     }
     subject.invalid(format!(
         "This model does not support effort level '{effort}'. Supported levels: {}.",

@@ -207,8 +207,7 @@ fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
     subject.invalid("Thinking may not be enabled when tool_choice forces tool use.")
 }
 
-/// Some models take no forced tool at all. Their token counts refuse it too, but the simulator accepts it there: the row of
-/// token counts has one request for all models.
+/// Some models take no forced tool at all, in a token count too.
 ///
 /// Source: https://platform.claude.com/docs/en/models/opus-5-5/migration-guide,
 /// https://platform.claude.com/docs/en/models/sonnet-5-5/migration-guide,
@@ -216,7 +215,7 @@ fn forced_tool(subject: &Subject) -> Option<ErrorReply> {
 /// https://github.com/can1357/oh-my-pi/issues/12939 (a request without thinking),
 /// https://github.com/stdapi-ai/stdapi.ai/issues/284 (Bedrock)
 fn forcing_model(subject: &Subject) -> Option<ErrorReply> {
-    if subject.is_count() || !subject.model_refuses(Refused::ForcedTool) || !is_forced(subject) {
+    if !subject.model_refuses(Refused::ForcedTool) || !is_forced(subject) {
         return None;
     }
     subject.invalid("tool_choice: type \"tool\" and \"any\" are not supported for this model.")

@@ -162,7 +162,7 @@ async fn what_a_cloud_lacks_is_refused_there_only() {
         ),
         (
             document,
-            vec![on_mantle],
+            vec![on_azure, on_mantle],
             "messages.0.content.0.document.source: Input tag 'file'",
         ),
     ] {

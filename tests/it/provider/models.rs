@@ -210,6 +210,7 @@ async fn each_model_has_its_own_parameters() {
     };
     let high: Change = |body| body["output_config"] = json!({"effort": "high"});
     let xhigh: Change = |body| body["output_config"] = json!({"effort": "xhigh"});
+    let huge: Change = |body| body["output_config"] = json!({"effort": "huge"});
     let max: Change = |body| body["output_config"] = json!({"effort": "max"});
     let hot: Change = |body| body["temperature"] = json!(1.5);
     let cold: Change = |body| body["temperature"] = json!(-1);
@@ -281,10 +282,10 @@ async fn each_model_has_its_own_parameters() {
                 "`temperature` cannot be set to -1 for this model.",
             )),
         ),
-        (OLDER, &[Anthropic, VertexAi], cold, None),
+        (OLDER, &[VertexAi], cold, None),
         (
             OLDER,
-            &[Anthropic, VertexAi],
+            &[VertexAi],
             hot,
             Some(("sampling_range", "temperature: range: -1 or 0..1")),
         ),
@@ -319,7 +320,7 @@ async fn each_model_has_its_own_parameters() {
             high,
             Some(("effort", no_effort)),
         ),
-        (OLDER, &[Anthropic, VertexAi], high, Some(("effort", no_effort))),
+        (OLDER, &[VertexAi], high, Some(("effort", no_effort))),
         ("claude-opus-4-5", &[Anthropic, VertexAi], high, None),
         (
             "claude-opus-4-5",
@@ -342,6 +343,15 @@ async fn each_model_has_its_own_parameters() {
         (SONNET, &Route::ALL, xhigh, Some(("effort", levels))),
         (OPUS, &Route::ALL, xhigh, None),
         (
+            OPUS,
+            &Route::ALL,
+            huge,
+            Some((
+                "effort",
+                "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
+            )),
+        ),
+        (
             "claude-sonnet-4-5",
             &WITH_SYSTEM,
             adaptive,
@@ -352,7 +362,7 @@ async fn each_model_has_its_own_parameters() {
         ),
         ("claude-opus-4-6", &WITH_SYSTEM, adaptive, None),
         (HAIKU, &BEDROCK, hour, None),
-        (OLDER, &[Anthropic, VertexAi], hour, None),
+        (OLDER, &[VertexAi], hour, None),
         (
             OLDER,
             &BEDROCK,
