@@ -7,8 +7,9 @@ use crate::transcript::DeltaKind;
 use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 use crate::wire::script::LOCKSTEP_PATIENCE_MS;
 
-/// The time between the provider's first and last delta, in milliseconds, from which a burst is detectable.
-const SPREAD_MS: u64 = 200;
+/// The time between the provider's first and last delta, in milliseconds, from which a burst is the gateway's. A busy machine was seen
+/// to stop a gateway for half a second.
+const SPREAD_MS: u64 = 1_000;
 /// A burst takes less than the provider's time divided by this.
 const BURST: u64 = 4;
 

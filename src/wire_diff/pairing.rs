@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::request::name_of;
+use super::request::{callers_key, name_of};
 use super::{Change, Difference, Fate, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
 use crate::wire::message::{Block, MessageRequest};
@@ -71,30 +71,31 @@ fn number(pairs: &mut [Pair], exchanges: &[ProviderExchange]) {
     }
 }
 
-/// Requests at the provider that belong to no request of Claude Code.
+/// Requests at the provider that belong to no request of Claude Code, and the caller's key in one of any kind.
 pub(super) fn orphans(pairs: &[Pair], exchanges: &[ProviderExchange]) -> Vec<Change> {
     let paired = || pairs.iter().flat_map(|pair| &pair.exchanges);
-    let orphans = exchanges.iter().filter(|exchange| {
-        is_compared(exchange.operation) && paired().all(|own| own.number != exchange.number)
-    });
-    let change = |exchange: &ProviderExchange| {
-        let (name, path) = (
-            "a request that Claude Code did not make",
-            exchange.request.path.as_str(),
-        );
-        Change {
+    let is_unpaired = |exchange: &&ProviderExchange| paired().all(|own| own.number != exchange.number);
+    let changes = |exchange: &ProviderExchange| -> Vec<Change> {
+        let name = "a request that Claude Code did not make";
+        let made = || Difference::of(Part::Request, name, Value::Null, exchange.request.path.as_str());
+        let made = is_compared(exchange.operation).then(made);
+        let change = |what| Change {
             direction: Direction::Request,
             operation: exchange.operation,
             turn: exchange.turn.unwrap_or(exchange.number),
             sent: 0,
             exchange: Some(exchange.number),
             route: exchange.route,
-            what: Difference::of(Part::Request, name, Value::Null, path),
-        }
+            what,
+        };
+        made.into_iter()
+            .chain(callers_key(exchange))
+            .map(change)
+            .collect()
     };
     match pairs {
         [] => Vec::new(),
-        _ => orphans.map(change).collect(),
+        _ => exchanges.iter().filter(is_unpaired).flat_map(changes).collect(),
     }
 }
 

@@ -14,22 +14,33 @@ use crate::wire::{Operation, Route, betas, body_fields, converse, error_reply, m
 const COMPARED_BY_MEANING: [&str; 3] = ["messages", "system", "tools"];
 
 pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
-    let Some(exchange) = pair.exchanges.first() else {
+    if pair.exchanges.is_empty() {
         return match offers_no_counts(pair) {
             true => Vec::new(),
             false => vec![never_forwarded(pair)],
         };
-    };
+    }
     let mut found: Vec<Difference> = repeated(pair).into_iter().collect();
     found.extend(delay::of_request(pair));
-    found.extend(exchange.keyless.then(|| without_key("the request")));
-    found.extend(headers(&pair.passage.request, &exchange.request));
-    // The gateway's own repetition may go another way.
+    // The gateway's own repetition may have another form, and go another way.
     for attempt in &pair.exchanges {
-        let own = credentials(attempt).into_iter().chain(place(attempt));
-        let new: Vec<Difference> = own.filter(|one| !found.contains(one)).collect();
+        let mut new = of_attempt(pair, attempt);
+        new.retain(|one| !found.contains(one));
         found.extend(new);
     }
+    found
+}
+
+/// The differences of one request at the provider.
+fn of_attempt(pair: &Pair, exchange: &ProviderExchange) -> Vec<Difference> {
+    let mut found: Vec<Difference> = exchange
+        .keyless
+        .then(|| without_key("the request"))
+        .into_iter()
+        .collect();
+    found.extend(headers(&pair.passage.request, &exchange.request));
+    found.extend(credentials(exchange));
+    found.extend(place(exchange));
     if let Some(route) = other_route(exchange) {
         // Its body is not read as what it is.
         found.push(route);
@@ -184,21 +195,29 @@ fn credentials(arrived: &ProviderExchange) -> Vec<Difference> {
             || name.ends_with("api-key")
             || name == "x-amz-security-token"
     };
-    let added = |path: String| {
-        Difference::of(Part::Credential, path, Value::Null, Value::Null).with_fate(Fate::Added)
-    };
     let by_name = arrived.request.headers.iter().map(|(name, _)| name.as_str());
     let by_name = by_name.filter(|name| is_credential(name) && !of_route.contains(name));
-    let mut found: Vec<Difference> = by_name.map(|name| added(format!("header {name}"))).collect();
+    let mut found: Vec<Difference> = by_name
+        .map(|name| added_credential(format!("header {name}")))
+        .collect();
     // Foundry has two names for the header of one key.
     let has_key = ["x-api-key", "api-key"].into_iter().any(has);
     let has_many = matches!(arrived.route, Some(Route::Anthropic | Route::Azure));
     if has_many && has_key && has("authorization") {
-        found.push(added(SECOND_HEADER.to_owned()));
+        found.push(added_credential(SECOND_HEADER.to_owned()));
     }
-    let by_value = arrived.caller_credential.iter();
-    found.extend(by_value.map(|place| added(format!("the caller's key in the {place}"))));
+    found.extend(callers_key(arrived));
     found
+}
+
+/// The key with which Claude Code calls the gateway, by its value.
+pub(super) fn callers_key(arrived: &ProviderExchange) -> impl Iterator<Item = Difference> {
+    let places = arrived.caller_credential.iter();
+    places.map(|place| added_credential(format!("the caller's key in the {place}")))
+}
+
+fn added_credential(path: String) -> Difference {
+    Difference::of(Part::Credential, path, Value::Null, Value::Null).with_fate(Fate::Added)
 }
 
 /// Compares where the request is processed with the gateway's configuration, as far as both are known.

@@ -147,12 +147,20 @@ fn a_stream_left_open_after_its_last_event_is_seen() {
 
 #[test]
 fn a_burst_is_recognised_by_the_pace_of_the_provider() {
-    let mut wire = Wire::one();
-    for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
-        event.at_ms = 20 + index as u64 * 150;
-    }
-    let wire = wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = 1800));
-    assert_eq!(wire.kinds(), [(Direction::Reply, Part::Pace, Fate::Delayed)]);
+    let at_once = |between: u64, at: u64| {
+        let mut wire = Wire::one();
+        for (index, event) in wire.exchanges[0].reply.events.iter_mut().enumerate() {
+            event.at_ms = 20 + index as u64 * between;
+        }
+        wire.comes_back(|events| events.iter_mut().for_each(|event| event.at_ms = at))
+            .kinds()
+    };
+    assert_eq!(
+        at_once(500, 4_000),
+        [(Direction::Reply, Part::Pace, Fate::Delayed)]
+    );
+    // A machine may stop for as long.
+    assert_eq!(at_once(150, 1_100), []);
 }
 
 #[test]
