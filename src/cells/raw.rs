@@ -281,6 +281,10 @@ pub struct ReplyForm {
     /// Sent only if the request has `safeguards`, and never on Converse.
     #[schemars(extend("examples" = [[{"type": "dangerous_tool_use", "status": {"type": "available", "tool_uses": {"${call_1}": {"type": "evaluated", "outcome": "not_flagged"}}}}]]))]
     pub safeguard_results: Option<Vec<Value>>,
+    /// What the provider cleared from the conversation (`context_management.applied_edits`). Sent only if the request asks for context
+    /// management, and never on Converse.
+    #[schemars(extend("examples" = [[{"type": "clear_thinking_20251015", "cleared_thinking_turns": 1, "cleared_input_tokens": 12}]]))]
+    pub applied_edits: Option<Vec<Value>>,
     /// How the stream is spread in time; if not given, all at once.
     pub pace: Option<PaceForm>,
     /// Other bytes of the stream that mean the same.
@@ -359,8 +363,7 @@ pub struct ReplyBlockForm {
     pub text: Option<String>,
     /// A long text: the same text many times. Without a space in it, the text is streamed in one piece.
     pub repeat: Option<RepeatForm>,
-    /// A thinking block; the simulator signs it.
-    #[schemars(length(min = 1))]
+    /// A thinking block; the simulator signs it. An empty one has a signature only.
     pub thinking: Option<String>,
     /// A call of a tool; the simulator gives it an id.
     pub tool_use: Option<ToolUseForm>,
@@ -443,7 +446,7 @@ pub struct SilenceForm {
     /// Its length in milliseconds.
     #[schemars(range(min = 1, max = 600_000))]
     pub ms: u64,
-    /// The number of `ping` events in it, evenly spread; 0 if not given. Bedrock sends none.
+    /// The number of `ping` events in it, evenly spread; 0 if not given. InvokeModel and Converse send none.
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub pings: usize,

@@ -107,6 +107,7 @@ impl Resolver<'_> {
             ("stop_sequence", form.stop_sequence.is_some()),
             ("stop_details", form.stop_details.is_some()),
             ("safeguard_results", form.safeguard_results.is_some()),
+            ("applied_edits", form.applied_edits.is_some()),
         ] {
             if given {
                 let message = format!("an error has no `{key}`");
@@ -203,17 +204,19 @@ impl Resolver<'_> {
         self.call_placeholders(path, form, &content);
         let sequence = form.stop_sequence.clone().map(Value::from);
         let details = form.stop_details.clone().map(Value::Object);
-        for (key, value) in [("stop_sequence", sequence), ("stop_details", details)] {
-            self.no_placeholders(&path.then(key), &value.unwrap_or_default());
-        }
+        let edits = form.applied_edits.clone().map(Value::Array);
+        self.no_placeholders(&path.then("stop_sequence"), &sequence.unwrap_or_default());
+        self.no_placeholders(&path.then("stop_details"), &details.clone().unwrap_or_default());
+        self.no_placeholders(&path.then("applied_edits"), &edits.clone().unwrap_or_default());
         ReplyMessage {
             content,
             stop_reason: form.stop_reason.clone(),
             split: DeltaSplit::default(),
             details: StopDetails {
                 stop_sequence: form.stop_sequence.clone(),
-                stop_details: form.stop_details.clone().map(Value::Object),
+                stop_details: details,
                 safeguard_results: form.safeguard_results.clone().map(Value::Array),
+                applied_edits: edits,
             },
             usage: form.usage.as_ref().map(|usage| Usage {
                 input_tokens: usage.input_tokens.unwrap_or(0),
@@ -350,8 +353,8 @@ impl Resolver<'_> {
             return Some(ReplyBlock::Text(text));
         }
         if let Some(thinking) = &block.thinking {
+            // It may be empty: a model that does not show its thinking still signs it.
             let path = path.then("thinking");
-            self.filled(&path, thinking);
             if thinking.contains("${") {
                 self.reader.hinted(
                     &path,

@@ -125,6 +125,7 @@ fn message(answer: &Answer) -> ReplyMessage {
             stop_sequence: detail("stop_sequence").and_then(|value| value.as_str().map(str::to_owned)),
             stop_details: detail("stop_details"),
             safeguard_results: detail("safeguard_results"),
+            applied_edits: None,
         },
         usage: answer.usage,
         ..ReplyMessage::default()

@@ -64,10 +64,19 @@ pub(super) fn owner(trials: &TrialMap<ScriptedTrial>, incoming: &Incoming) -> Op
 /// The header of a subagent's requests: <https://code.claude.com/docs/en/llm-gateway-protocol> (request headers).
 const AGENT: &str = "x-claude-code-agent-id";
 
+/// Whether the attribution block of the system prompt names a subagent. A gateway may drop the header.
+fn is_of_subagent(message: &MessageRequest) -> bool {
+    let mut texts = message.system.iter().filter_map(|block| match &block.content {
+        Content::Text(text) => Some(text),
+        _ => None,
+    });
+    texts.any(|text| text.starts_with("x-anthropic-billing-header:") && text.contains("cc_is_subagent=true"))
+}
+
 /// Whether `incoming`, whose prompt is `prompt`, is a request of `asker`.
 fn is_asked_by(incoming: &Incoming, prompt: &str, asker: &Asker) -> bool {
     let message = incoming.message.as_ref();
-    let is_subagent = incoming.headers.contains_key(AGENT);
+    let is_subagent = incoming.headers.contains_key(AGENT) || message.is_some_and(is_of_subagent);
     let model = message.map_or("", |message| message.model.as_str());
     let offers = |wanted: &String| {
         message.is_some_and(|message| message.tools.iter().any(|tool| tool.name == *wanted))

@@ -128,6 +128,7 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
             stop_sequence: message["stop_sequence"].as_str().map(str::to_owned),
             stop_details: message.get("stop_details").cloned(),
             safeguard_results: message.get("safeguard_results").cloned(),
+            applied_edits: message.pointer("/context_management/applied_edits").cloned(),
         },
         fields: ReplyFields::of(route, message["model"].as_str().unwrap_or_default(), false),
         usage: reply.usage,

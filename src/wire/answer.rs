@@ -53,6 +53,7 @@ impl ProviderAnswer {
             stop_sequence,
             stop_details,
             safeguard_results,
+            applied_edits: _,
         } = &self.details;
         fields["stop_sequence"] = json!(stop_sequence);
         if self.fields.stop_details || stop_details.is_some() {
@@ -82,7 +83,8 @@ impl ProviderAnswer {
 
     fn with_context_management(&self, mut value: Value) -> Value {
         if self.context_management {
-            value["context_management"] = json!({"applied_edits": []});
+            let edits = self.details.applied_edits.clone();
+            value["context_management"] = json!({"applied_edits": edits.unwrap_or_else(|| json!([]))});
         }
         value
     }

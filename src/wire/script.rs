@@ -193,6 +193,8 @@ pub struct StopDetails {
     pub stop_details: Option<Value>,
     /// With `${call_1}` for the id of the first tool call. The provider sends it only if the request has `safeguards`.
     pub safeguard_results: Option<Value>,
+    /// What the provider cleared from the conversation. It says so only if the request has `context_management`.
+    pub applied_edits: Option<Value>,
 }
 
 /// The end of a reply before its own end.
