@@ -19,6 +19,7 @@ use crate::expectation::{
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, loses};
 use crate::ids::{FeatureId, TrialName};
 use crate::outcome::{CheckResult, EvidenceLine, Mismatch, Verdict};
+use crate::wire::client_format::ClientFormat;
 use crate::wire::exchange::Matched;
 use crate::wire::script::{Reply, ReplyBlock};
 use crate::wire::{Direction, Operation};
@@ -233,7 +234,10 @@ impl Judge<'_> {
         let no_counts = matches!(expectation.check, Check::TokenCount(_))
             && expectation.level == Level::Contract
             && self.evidence.offers_no_counts();
-        let ruling = match no_gateway || no_provider || no_counts {
+        // In its own modes for cloud providers, Claude Code asks for no list of models.
+        let no_list = matches!(expectation.check, Check::GatewayRequest(_))
+            && self.known.versions.client_format == ClientFormat::Provider;
+        let ruling = match no_gateway || no_provider || no_counts || no_list {
             true => Ruling::NotJudged,
             false => expectation.check.judge(scene),
         };

@@ -15,6 +15,7 @@ use crate::env::Secret;
 use crate::ids::TrialKey;
 use crate::mutants::PassingRequest;
 use crate::wire::Operation;
+use crate::wire::client_format::below_pass_through;
 
 /// The paths that Claude Code reads besides the operations on models: the checks of a connection, the list of models, the
 /// contract of a gateway, and Bedrock's inference profiles (measured with Claude Code 2.1.326).
@@ -155,7 +156,7 @@ fn last_part(value: &[u8]) -> &str {
 }
 
 fn is_needed(method: &str, path: &str, operation: Operation) -> bool {
-    let path = without_pass_through(path);
+    let path = below_pass_through(without_pass_through(path));
     let is_read = matches!(method, "GET" | "HEAD");
     let is_model = || {
         path.strip_prefix("/v1/models/")
@@ -240,6 +241,8 @@ mod tests {
             200
         );
         assert_eq!(status("GET", "/bedrock/key/list"), 404);
+        assert_eq!(status("GET", "/anthropic/v1/models"), 200);
+        assert_eq!(status("GET", "/anthropic/key/list"), 404);
         assert_eq!(status("HEAD", "/api/hello"), 200);
         assert_eq!(status("POST", "/v1/models"), 404);
     }

@@ -39,7 +39,7 @@ use crate::progress::ProgressSink;
 use crate::provider::{Provider, Simulator};
 use crate::relay::{GatewayLogin, Mutation, Relay, TRIAL_PREFIX};
 use crate::wire::Route;
-use crate::wire::client_format::ClientFormat;
+use crate::wire::client_format::{ClientFormat, PASS_THROUGH};
 use crate::wire::secrets::Secrets;
 pub use boot::own_claude;
 use boot::{Backend, RunGuard};
@@ -311,7 +311,7 @@ impl Session {
         let (base_url, token) = (self.entrance_of(key), self.token(key));
         match (self.client_format, route) {
             (ClientFormat::Passthrough, _) => Endpoint::Gateway {
-                base_url: format!("{base_url}/anthropic"),
+                base_url: base_url + PASS_THROUGH,
                 token,
             },
             (ClientFormat::Provider, Some(Route::Azure)) => Endpoint::Foundry { base_url, key: token },

@@ -21,6 +21,15 @@ pub enum ClientFormat {
     Provider,
 }
 
+/// Where a gateway passes requests through to Anthropic. Source: <https://docs.litellm.ai/docs/pass_through/intro>.
+pub const PASS_THROUGH: &str = "/anthropic";
+
+/// The path below a gateway's pass-through to Anthropic; other paths as they are.
+pub fn below_pass_through(path: &str) -> &str {
+    let rest = path.strip_prefix(PASS_THROUGH);
+    rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 impl ClientFormat {
     /// Whether it is the usual one.
     pub fn is_usual(&self) -> bool {

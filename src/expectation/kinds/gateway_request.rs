@@ -12,6 +12,7 @@ use crate::expectation::client_side::place;
 use crate::expectation::{Checker, Deviation, Interest, Matcher, MatcherForm, Ruling, Scene, value_tree};
 use crate::text::clipped;
 use crate::wire::Operation;
+use crate::wire::client_format::below_pass_through;
 use crate::wire::exchange::GatewayExchange;
 use crate::wire::target::RequestTarget;
 use crate::wire_diff::Part;
@@ -90,7 +91,7 @@ impl Kind for GatewayRequestCheck {
     fn judge(&self, scene: &Scene<'_>) -> Ruling {
         let sent = &scene.evidence.sent;
         let mut own = sent.iter().filter(|sent| {
-            sent.request.method.eq_ignore_ascii_case(&self.method) && sent.request.path == self.path
+            sent.request.method.eq_ignore_ascii_case(&self.method) && self.is_at(&sent.request.path)
         });
         let Some(found) = own.next_back() else {
             let others = sent.iter().filter(|sent| sent.operation != Operation::Messages);
@@ -149,7 +150,14 @@ impl Kind for GatewayRequestCheck {
     /// The gateway answers it alone, if Claude Code asks.
     fn held_before(&self, scene: &Scene<'_>) -> Option<bool> {
         let mut sent = scene.evidence.sent.iter();
-        sent.any(|sent| sent.request.path == self.path).then_some(true)
+        sent.any(|sent| self.is_at(&sent.request.path)).then_some(true)
+    }
+}
+
+impl GatewayRequestCheck {
+    /// Whether `path` is its path, also below a gateway's pass-through.
+    fn is_at(&self, path: &str) -> bool {
+        path == self.path || below_pass_through(path) == self.path
     }
 }
 
@@ -162,8 +170,16 @@ fn asked_for(sent: &[GatewayExchange]) -> Option<&str> {
     messages.find_map(|sent| sent.request.body.json()?["model"].as_str())
 }
 
-/// Claude Code removes `[1m]` from the end of a model's name before it asks for the model.
+/// Claude Code removes `[1m]` from the end of a model's name before it asks for the model. Anthropic's own list has some names with
+/// a date.
 fn is_model(name: &Value, model: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches("[1m]").to_owned();
-    name.as_str().is_some_and(|name| plain(name) == plain(model))
+    let is_date = |rest: &str| rest.len() == 8 && rest.bytes().all(|digit| digit.is_ascii_digit());
+    let is_dated = |name: &str| {
+        (name.strip_prefix(model))
+            .and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(is_date)
+    };
+    name.as_str()
+        .is_some_and(|name| plain(name) == plain(model) || is_dated(name))
 }

@@ -5,6 +5,9 @@ use compat_matrix::expectation::kinds::{
     AttemptsCheck, GatewayRequestCheck, PrefixStableCheck, ReplyHeadCheck, ToolResultArrivedCheck,
     ToolResultCheck,
 };
+use compat_matrix::findings::{KnownForRun, Versions};
+use compat_matrix::judge;
+use compat_matrix::wire::client_format::ClientFormat;
 use compat_matrix::wire::exchange::SentEvent;
 
 fn header(name: &str, value: &str) -> (String, String) {
@@ -154,6 +157,33 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             ..pong()
         }
     };
+    let below_pass_through = || {
+        let mut evidence = listed();
+        evidence.sent[0].request.path = "/anthropic/v1/models".into();
+        evidence.sent[0].reply.as_mut().unwrap().events[0].data = json!({"data": [{"id": "b-20251001"}]});
+        let mut body = request("ping");
+        body["model"] = json!("b");
+        let message = gateway_exchange(&exchange(body, text_message("pong")), "application/json");
+        evidence.sent.push(message);
+        evidence
+    };
+    let of_provider = {
+        let versions = Versions {
+            client_format: ClientFormat::Provider,
+            ..Versions::default()
+        };
+        let known = KnownForRun {
+            versions,
+            ..KnownForRun::NOTHING
+        };
+        let name = "feature::provider::haiku".parse().expect("a name");
+        let test = test(check("/v1/other", 200, "b"));
+        judge::judge(&test, &name, &listed(), known)
+    };
+    assert!(
+        of_provider.mismatches.is_empty(),
+        "Claude Code asks for no list there"
+    );
     let asking_for = |model: &str| {
         let mut body = request("ping");
         body["model"] = json!(model);
@@ -175,6 +205,18 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             names_model(),
             asking_for("ab"),
             BROKEN,
+        ),
+        (
+            "a dated name below a pass-through",
+            match names_model() {
+                Check::GatewayRequest(check) => Check::GatewayRequest(GatewayRequestCheck {
+                    body: Vec::new(),
+                    ..check
+                }),
+                other => other,
+            },
+            below_pass_through(),
+            HELD,
         ),
         ("its reply", check("/v1/models", 200, "b"), listed(), HELD),
         ("another body", check("/v1/models", 200, "c"), listed(), BROKEN),

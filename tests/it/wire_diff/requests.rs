@@ -3,13 +3,13 @@
 use compat_matrix::wire::exchange::{Body, Matched, TOO_LARGE};
 use compat_matrix::wire::message::{Block, Content};
 use compat_matrix::wire::place::ProcessingPlace;
-use compat_matrix::wire::{Route, converse};
+use compat_matrix::wire::{Operation, Route, converse};
 use compat_matrix::wire_diff::compare;
 use serde_json::{Value, json};
 
 use super::{Wire, answer, body, list, remove, timed};
 
-use crate::support::text::assert_starts;
+use crate::support::text::{assert_has, assert_starts};
 
 #[test]
 fn unchanged_traffic_has_no_difference() {
@@ -295,10 +295,14 @@ fn only_the_routes_own_credential_may_arrive() {
     }
     let mut wire = Wire::one();
     wire.exchanges[0].caller_credential = vec!["body".into()];
-    assert_eq!(
-        wire.changes(),
-        ["request 1: credential `the caller's key in the body` added"]
-    );
+    let mut listed = wire.exchanges[0].clone();
+    (listed.number, listed.turn, listed.operation) = (2, None, Operation::ListModels);
+    let found = "credential `the caller's key in the body` added";
+    assert_eq!(wire.changes(), [format!("request 1: {found}")]);
+    // A request that is not one of Claude Code's.
+    wire.exchanges[0].caller_credential.clear();
+    wire.exchanges.push(listed);
+    assert_has(&wire.changes().join("\n"), found);
 }
 
 #[test]
@@ -519,6 +523,11 @@ fn repeated_and_swallowed_requests_are_differences() {
             "request 1: the answered request was forwarded more than once: 1 → {\"times\":2,\"statuses\":[200,200]}"
         ]
     );
+
+    if let Body::Json(body) = &mut repeated.exchanges[1].request.body {
+        body["top_k"] = json!(5);
+    }
+    assert_has(&repeated.changes().join("\n"), "field `top_k` added: 5");
 
     let mut swallowed = Wire::one();
     swallowed.exchanges.clear();
