@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::template::{NeutralList, TemplateError, fill};
 use super::{BuiltIn, CatalogueEntry, ClientAuth, Install, KeyHeader, Lacks, Need, OwnTool};
 use crate::document::{Diagnostic, KeyPath, NodeValue, Reader, written};
+use crate::wire::header_names;
 
 /// The keys of `gateways/<name>.yaml` that start a gateway. Without `install`, it can only be attached.
 #[derive(Debug)]
@@ -134,11 +135,27 @@ pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -
         check(&at, text, &list, "", reader);
     }
     let client = form.client.unwrap_or_default();
-    for (name, text) in &client.headers {
+    for (index, (name, text)) in client.headers.iter().enumerate() {
         let at = KeyPath::of("client").then("headers").then(name);
-        if !is_header_name(name) {
-            let error = reader.at_key(&at, format!("`{name}` is not the name of a header"));
-            reader.report(error.allowed("letters, digits, `-` and `_`"));
+        let is_again = |other: &String| other.eq_ignore_ascii_case(name);
+        let wrong = match header_names::reserved(name) {
+            _ if !is_header_name(name) => Some((
+                format!("`{name}` is not the name of a header"),
+                "letters, digits, `-` and `_`",
+            )),
+            Some(why) => Some((
+                format!("the header `{name}` cannot be set here: {why}"),
+                "headers that the gateway itself reads",
+            )),
+            None if client.headers.keys().take(index).any(is_again) => Some((
+                format!("the header `{name}` is there twice"),
+                "each header once, in upper or lower case",
+            )),
+            None => None,
+        };
+        if let Some((message, allowed)) = wrong {
+            let error = reader.at_key(&at, message);
+            reader.report(error.allowed(allowed));
         }
         check(&at, text, &list, "anthropic", reader);
     }

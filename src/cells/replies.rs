@@ -17,17 +17,6 @@ use crate::wire::script::{
     Silence, StopDetails, StreamError, StreamFraming, placeholders_in,
 };
 
-/// Headers that the server sets for the connection and the body.
-const OF_THE_CONNECTION: [&str; 7] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "keep-alive",
-    "trailer",
-    "transfer-encoding",
-];
-
 impl Resolver<'_> {
     pub(super) fn script(&mut self) -> Script {
         let Some(forms) = &self.form.replies else {
@@ -286,7 +275,7 @@ impl Resolver<'_> {
                 );
                 self.reader
                     .report(error.allowed("lower-case letters, digits, `-`, `_` and `.`"));
-            } else if OF_THE_CONNECTION.contains(&name.as_str()) {
+            } else if header_names::is_of_the_connection(name) {
                 let error = self
                     .reader
                     .at_key(&path, format!("the simulator itself sets `{name}`"));

@@ -15,21 +15,13 @@ use serde_json::{Value, json};
 use crate::catalogue::template::NeutralList;
 use crate::http;
 use crate::http_server::{BoundServer, HttpServer};
+use crate::wire::header_names::HOP_BY_HOP;
 
 /// The largest forwarded body, in bytes: twice the limit of Anthropic's API.
 const BODY_LIMIT: usize = 64 << 20;
 
 /// The header with the gateway's key, if `Authorization` has a credential of the provider.
 const OWN_KEY: &str = "x-litellm-api-key";
-
-/// Headers of a connection, not of the message (RFC 9110, section 7.6.1), and those that the client writes itself.
-const NOT_FORWARDED: [&str; 5] = [
-    "host",
-    "connection",
-    "keep-alive",
-    "transfer-encoding",
-    "content-length",
-];
 
 struct Transparent {
     list: NeutralList,
@@ -108,10 +100,8 @@ impl Transparent {
         let prefix = if column == "azure" { "/anthropic" } else { "" };
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut headers = parts.headers.clone();
-        NOT_FORWARDED
-            .iter()
-            .chain(&[OWN_KEY])
-            .for_each(|name| drop(headers.remove(*name)));
+        let own = HOP_BY_HOP.iter().chain(&["host", "content-length", OWN_KEY]);
+        own.for_each(|name| drop(headers.remove(*name)));
         if is_own {
             headers.remove("authorization");
             let value = HeaderValue::try_from(text("key")).unwrap_or(HeaderValue::from_static(""));
@@ -128,9 +118,8 @@ impl Transparent {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = reply.status();
         let mut headers: HeaderMap = reply.headers().clone();
-        NOT_FORWARDED[1..]
-            .iter()
-            .for_each(|name| drop(headers.remove(*name)));
+        let own = HOP_BY_HOP.iter().chain(&["content-length"]);
+        own.for_each(|name| drop(headers.remove(*name)));
         *response.headers_mut() = headers;
         *response.body_mut() = Body::from_stream(reply.bytes_stream());
         Ok(response)

@@ -28,6 +28,7 @@ use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::encoding::ContentDecoder;
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
+use crate::wire::header_names::HOP_BY_HOP;
 use crate::wire::framing::Framing;
 use crate::wire::sigv4::{Authorization, SignedParts};
 use crate::wire::target::RequestTarget;
@@ -35,19 +36,6 @@ use crate::wire::{Operation, json, redaction, reply_id};
 
 /// The largest forwarded body, in bytes: twice the limit of Anthropic's API, so that the provider refuses it, not the relay.
 const BODY_LIMIT: usize = 64 << 20;
-
-/// Headers of a connection, not of the message (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-];
 
 pub(super) struct RelayState {
     pub(super) position: RelayPosition,

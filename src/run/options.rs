@@ -139,7 +139,10 @@ impl FromStr for ClientHeader {
                 "a header has the form `NAME: VALUE`, such as `x-portkey-provider: anthropic`".to_owned(),
             );
         }
-        Ok(Self((name.to_owned(), value.to_owned())))
+        match crate::wire::header_names::reserved(name) {
+            Some(why) => Err(format!("`{name}` cannot be set: {why}")),
+            None => Ok(Self((name.to_owned(), value.to_owned()))),
+        }
     }
 }
 

@@ -68,6 +68,10 @@ async fn a_budget_that_is_too_small_starts_nothing() {
         (["--max-cost", "0"], "`0` is no sum of US dollars"),
         (["--max-cost", "-5"], "`-5` is no sum of US dollars"),
         (["--header", "CANARYabc"], "a header has the form `NAME: VALUE`"),
+        (
+            ["--header", "Host: x"],
+            "`--header`: `Host` cannot be set: the connection and the body decide its value",
+        ),
         (["--limit", "anthropic"], "expected `NAME=REQUESTS`"),
         (["--limit", "azur=5"], "the manifest has no provider `azur`"),
     ] {

@@ -268,6 +268,18 @@ fn each_mistake_of_an_entry_has_its_place() {
             "5:20: `x a` is not the name of a header",
         ),
         (
+            "client: {headers: {x-a: b, Content-Length: '5'}}\n",
+            "5:28: the header `Content-Length` cannot be set here: the connection and the body decide its value | headers that",
+        ),
+        (
+            "client: {headers: {anthropic-beta: b}}\n",
+            "5:20: the header `anthropic-beta` cannot be set here: it is Claude Code's own",
+        ),
+        (
+            "client: {headers: {x-a: b, X-A: c}}\n",
+            "5:28: the header `X-A` is there twice",
+        ),
+        (
             "configure: {a.json: x}\nconfigurations: {a: {about: A., configure: {b.json: y}}}\n",
             "6:45: the gateway has no file `b.json` to replace | `a.json`",
         ),
