@@ -16,15 +16,17 @@ use crate::findings::GatewayDescription;
 use crate::gateway::WantedGateway;
 use crate::matrix::compare::GatewayComparison;
 use crate::process::{self, ProcessTag, RunId, Watchdog};
+use crate::progress;
 use crate::report::Paint;
 use crate::results::Results;
+use crate::run::versioned::ensure_published;
 use crate::run::{ensure_known, launch};
 
 /// Run several gateways and compare them cell by cell
 ///
 /// Runs `compat run --gateway NAME` for each gateway, one after the other, and prints one table with the differences and what
-/// explains them. `compat gateways` lists the names. With several `--config`, each gateway runs with each of them. With `--from`,
-/// it reads finished results and runs nothing. The exit status is 0 if trials of every gateway were judged, whatever the
+/// explains them. `compat gateways` lists the names. An unknown gateway, configuration or version is refused before the first run.
+/// With several `--config`, each gateway runs with each of them. With `--from`, it reads finished results and runs nothing. The exit status is 0 if trials of every gateway were judged, whatever the
 /// results are, and 1 if those of a gateway could not be judged at all.
 #[derive(Args, Debug)]
 #[command(after_long_help = "Examples:
@@ -105,7 +107,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "`{}` has nothing to be compared with: name another gateway, or two of `--config`",
             arguments.gateways[0]
         );
+        let environment = Environment::from_process();
+        ensure!(
+            environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
+            "`{}` names a gateway that already runs, and `compat compare` starts its own: unset the variable",
+            env::LITELLM_PROXY_BASE_URL
+        );
         let runtime = tokio::runtime::Runtime::new()?;
+        let progress = progress::on_standard_error();
+        let published = ensure_published(&arguments.gateways, &project, &environment, progress.as_ref());
+        runtime.block_on(published)?;
         for gateway in &arguments.gateways {
             for config in &arguments.config {
                 let results = runtime.block_on(run_gateway(gateway, config, arguments))?;
@@ -148,11 +159,6 @@ async fn run_gateway(
 ) -> anyhow::Result<Results> {
     let root = arguments.root.find()?;
     let environment = Environment::from_process();
-    ensure!(
-        environment.get(env::LITELLM_PROXY_BASE_URL).is_none(),
-        "`{}` names a gateway that already runs, and `compat compare` starts its own: unset the variable",
-        env::LITELLM_PROXY_BASE_URL
-    );
     let folder = root.join("target/compat/compare");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let name = match config {

@@ -13,7 +13,7 @@ use crate::catalogue::{Install, OwnTool};
 use crate::env::{self, Environment};
 use crate::files::Project;
 use crate::files::project::{GATEWAYS, broken_project};
-use crate::gateway::{self, LITELLM, NO_GATEWAY, WantedTools};
+use crate::gateway::{self, LITELLM, NO_GATEWAY, WantedGateway, WantedTools};
 use crate::ids::TrialName;
 use crate::plan::selection::{Axes, Names};
 use crate::process::RunId;
@@ -82,22 +82,11 @@ impl VersionedRuns {
         Ok(())
     }
 
-    /// Where the gateway comes from.
     fn install(&self) -> anyhow::Result<Install> {
-        let name = self.tools.gateway.file_name();
-        if name == LITELLM {
-            return Ok(Install::Tool(OwnTool::Litellm));
-        }
-        ensure!(
-            !self.tools.gateway.is_none(),
-            "`--gateway {NO_GATEWAY}` has no versions: name a gateway, or compare versions of Claude Code with `--claude`"
-        );
-        let project = Project::open(&self.root).map_err(broken_project)?;
-        let entry = project.gateway(&name).map_err(broken_project)?.entry;
-        let entry = entry.with_context(|| {
-            format!("`{GATEWAYS}/{name}.yaml` has no `install`, so its versions cannot be installed")
-        })?;
-        Ok(entry.install)
+        install_of(
+            &self.tools.gateway,
+            &Project::open(&self.root).map_err(broken_project)?,
+        )
     }
 
     /// What the registries know about the gateway's versions.
@@ -119,8 +108,12 @@ impl VersionedRuns {
         tools
     }
 
-    /// The published versions of the tool.
+    /// The published versions of the tool. Fails if another tool of the runs cannot be installed.
     pub async fn published(&self, progress: &dyn ProgressSink) -> anyhow::Result<PublishedVersions> {
+        // With versions of Claude Code, the gateway is the same in all runs.
+        let gateway = std::slice::from_ref(&self.tools.gateway);
+        let project = Project::open(&self.root).map_err(broken_project)?;
+        ensure_published(gateway, &project, &self.environment, progress).await?;
         let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
         let releases = match self.tool {
             VersionedTool::Gateway => self.releases(&installer).await?,
@@ -256,6 +249,47 @@ impl VersionedRuns {
             ..RunOptions::default()
         }
     }
+}
+
+/// Where `gateway` comes from. Fails if the project cannot install it.
+fn install_of(gateway: &WantedGateway, project: &Project) -> anyhow::Result<Install> {
+    let name = gateway.file_name();
+    if name == LITELLM {
+        return Ok(Install::Tool(OwnTool::Litellm));
+    }
+    ensure!(
+        !gateway.is_none(),
+        "`--gateway {NO_GATEWAY}` has no versions: name a gateway, or compare versions of Claude Code with `--claude`"
+    );
+    let entry = project.gateway(&name).map_err(broken_project)?.entry;
+    let entry = entry.with_context(|| {
+        format!("`{GATEWAYS}/{name}.yaml` has no `install`, so its versions cannot be installed")
+    })?;
+    Ok(entry.install)
+}
+
+/// Fails if one of `gateways` cannot be installed, or never had the wanted version. It asks a registry only about versions that are
+/// not pinned.
+pub async fn ensure_published(
+    gateways: &[WantedGateway],
+    project: &Project,
+    environment: &Environment,
+    progress: &dyn ProgressSink,
+) -> anyhow::Result<()> {
+    let installer = Installer::new(environment.clone(), RunId::mint(), progress)?;
+    for gateway in gateways.iter().filter(|gateway| !gateway.is_none()) {
+        let install = install_of(gateway, project)?;
+        let Some(version) = &gateway.version else { continue };
+        let lock = Lock::read(&project.root.join(toolchain::lock::FOLDER))?;
+        if installer.is_pinned(&gateway.file_name(), &install, version, &lock) {
+            continue;
+        }
+        let releases = installer.releases(&install, &lock).await;
+        let named = releases
+            .and_then(|releases| PublishedVersions::of(&releases).named(std::slice::from_ref(version)));
+        named.with_context(|| format!("`{gateway}` cannot be run"))?;
+    }
+    Ok(())
 }
 
 /// The reason why a version cannot be run, in one line: the first exception of a gateway's log, the cause that `uv` gives, or

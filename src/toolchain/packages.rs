@@ -207,11 +207,7 @@ impl Installer<'_> {
             return Ok(Some(pinned));
         }
         // The lock of another version stays in the cache.
-        let folder = self
-            .cache
-            .root()
-            .join("pins")
-            .join(format!("{version}-of-its-day"));
+        let folder = self.locks_of(version);
         if let Ok(Some(pinned)) = PackagePin::read(&folder, name, &install) {
             return Ok(Some(pinned));
         }

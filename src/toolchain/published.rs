@@ -12,6 +12,7 @@ use regex::Regex;
 use super::index::{self, PackageRelease};
 use super::lock::{self, ClaudePin, Lock, PythonPin};
 use super::npm::{Package, Registry};
+use super::packages::PackagePin;
 use super::platform::{CLAUDE_PACKAGE, Platform};
 use super::{Installer, claude, update};
 use crate::catalogue::{Install, OwnTool};
@@ -226,6 +227,33 @@ impl Installer<'_> {
             let package = &lock.litellm.package;
             format!("the package index has no `{package}` {version}; the newest is {newest}")
         })
+    }
+
+    /// Whether the committed lock or the cache pins `version` of the gateway `name`, so that no registry has to be asked about it.
+    pub fn is_pinned(&self, name: &str, install: &Install, version: &ToolVersion, lock: &Lock) -> bool {
+        let version = version.as_str();
+        let is_kept = |tool: &str| {
+            let files = std::fs::read_dir(self.cache.root().join(PINS));
+            let mut names = files.into_iter().flatten().flatten().map(|file| file.file_name());
+            let start = format!("{tool}-{version}-");
+            names.any(|file| file.to_string_lossy().starts_with(&start))
+        };
+        match install {
+            Install::Tool(OwnTool::Litellm) => {
+                lock.litellm.version == version || is_kept(&lock.litellm.package)
+            }
+            Install::Tool(OwnTool::Claude) => lock.claude.version == version || is_kept(claude::TOOL),
+            Install::Npm { version: pinned, .. } | Install::Pypi { version: pinned, .. } => {
+                let kept = PackagePin::file(&self.locks_of(version), name, install);
+                pinned == version || kept.is_some_and(|file| file.is_file())
+            }
+            Install::BuiltIn(_) => false,
+        }
+    }
+
+    /// The folder with the locks of the gateways' packages at `version`, as of its own day.
+    pub(super) fn locks_of(&self, version: &str) -> PathBuf {
+        self.pin_path(&format!("{version}-of-its-day"))
     }
 
     fn pin_path(&self, name: &str) -> PathBuf {

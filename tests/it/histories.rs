@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use compat_matrix::env;
+use compat_matrix::toolchain::Lock;
 use serde_json::{Value, json};
 
 use crate::published::{TRIAL, project};
@@ -151,21 +153,21 @@ async fn a_gateway_that_no_trial_can_reach_fails_the_comparison() {
         .await;
     one.exits(1);
     one.err_has("`litellm@9.9.9` has nothing to be compared with: name another gateway");
-    let one = small
-        .compat(&[
-            "compare",
-            "litellm@9.9.9",
-            "litellm@1.0.0",
-            "--",
-            "--exact",
-            TRIAL,
-        ])
-        .await;
+    // 1.3.0 does not start.
+    let line = [
+        "compare",
+        "litellm@1.3.0",
+        "litellm@1.0.0",
+        "--",
+        "--exact",
+        TRIAL,
+    ];
+    let one = small.compat(&line).await;
     one.exits(1);
-    one.err_has("error: no trial of litellm@9.9.9 could be judged");
+    one.err_has("error: no trial of litellm@1.3.0 could be judged");
     let words = one.out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_has(&words, "litellm@9.9.9: ! ");
-    assert_has(&words, "the package index has no `litellm` 9.9.9");
+    assert_has(&words, "litellm@1.3.0: ! ");
+    assert_has(&words, "the gateway ended before it was ready");
     let two = small
         .compat(&[
             "compare",
@@ -180,15 +182,42 @@ async fn a_gateway_that_no_trial_can_reach_fails_the_comparison() {
 }
 
 #[tokio::test]
-async fn an_end_of_a_bisect_may_be_a_pre_release() {
-    let (small, _index) = project().await;
+async fn a_comparison_checks_every_version_before_it_runs_one() {
+    let (mut small, index) = project().await;
+    small.write(
+        "gateways/transparent.yaml",
+        "name: Transparent\ninstall: {built_in: transparent}\nfindings: {}\n",
+    );
+    small.write("gateways/attached.yaml", "name: Attached\nfindings: {}\n");
+    for (other, expected) in [
+        (
+            "litellm@9.9.9",
+            "`litellm@9.9.9` cannot be run: `9.9.9` is not a published version; the newest are `1.5.0`, `1.6.0`, `1.7.0`",
+        ),
+        (
+            "transparent@1.0.0",
+            "`transparent@1.0.0` cannot be run: it is part of this program",
+        ),
+        ("attached", "`gateways/attached.yaml` has no `install`"),
+    ] {
+        let ran = small.compat(&["compare", "litellm@1.0.0", "none", other]).await;
+        ran.exits(1);
+        ran.err_has(expected);
+        assert_lacks(&ran.err, "running ");
+    }
+    // What is pinned needs no registry.
+    drop(index);
+    let pinned = Lock::read(&small.path("toolchain")).unwrap().litellm.version;
+    let pinned = format!("litellm@{pinned}");
     let ran = small
-        .compat(&["bisect", TRIAL, "--good", "1.1.0", "--bad", "1.6.0rc1"])
+        .compat(&["compare", &pinned, "none", "--", "--nosuch"])
         .await;
-    // The double of 1.6.0rc1 works.
-    ran.exits(1);
-    ran.err_has("litellm: 6 versions from 1.1.0 to 1.6.0rc1");
-    ran.err_has("`--bad 1.6.0rc1` does not have a failed trial");
+    ran.err_has(&format!("running {pinned}"));
+    let unknown = small.compat(&["compare", "litellm@1.1.0", "none"]).await;
+    unknown.err_has("`litellm@1.1.0` cannot be run: ");
+    small.set(env::LITELLM_PROXY_BASE_URL, "http://127.0.0.1:1");
+    let attached = small.compat(&["compare", "litellm@9.9.9", "none"]).await;
+    attached.err_has("names a gateway that already runs, and `compat compare` starts its own");
 }
 
 const DEMO: &str = "name: Demo
@@ -280,7 +309,7 @@ async fn the_releases_of_an_npm_gateway_are_listed_and_locked() {
 
 #[tokio::test]
 async fn a_gateway_without_versions_is_explained() {
-    let (small, _index) = project().await;
+    let (mut small, _index) = project().await;
     small.write(
         "gateways/transparent.yaml",
         "name: Transparent\ninstall: {built_in: transparent}\nfindings: {}\n",
@@ -323,4 +352,15 @@ async fn a_gateway_without_versions_is_explained() {
         .compat(&["history", "--claude", "--gateway", "tranparent"])
         .await;
     claude.err_has("there is no gateway `tranparent`");
+    for line in [
+        &["history", "--claude"][..],
+        &["bisect", TRIAL, "--claude", "--good", "2.1.0", "--bad", "2.1.1"],
+    ] {
+        small.set(env::COMPAT_CLAUDE, "");
+        let ran = small
+            .compat(&[line, &["--gateway", "litellm@9.9.9"]].concat())
+            .await;
+        ran.exits(1);
+        ran.err_has("`litellm@9.9.9` cannot be run: `9.9.9` is not a published version");
+    }
 }
