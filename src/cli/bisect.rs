@@ -9,25 +9,31 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::print::{TextOrJson, output, output_json, status};
-use super::project::{FAILED, RootFlag};
+use super::project::{FAILED, InvalidFiles, RootFlag};
 use super::versioned::VersionedFlags;
 use crate::commands;
 use crate::evidence::file;
+use crate::expectation::IMPLIED;
+use crate::findings::{Finding, KnownFinding, SubjectPattern};
 use crate::ids::TrialName;
 use crate::outcome::{Cause, WITHOUT_FLAG};
+use crate::plan::Planned;
 use crate::plan::selection::{Axes, Names};
 use crate::progress::{self, Silent};
 use crate::report::{self, Paint};
 use crate::results::{TrialRecord, TrialResult};
+use crate::run::SelectedTrials;
 use crate::run::bisect::{self, Bisection, Probe, WrongEnd};
 use crate::run::versioned::{self, VersionedRuns, VersionedTool};
+use crate::text::{listed, suggestion};
 use crate::toolchain::{ToolVersion, inventory, update};
 
 /// Find the first version of the gateway or of Claude Code that shows a finding
 ///
 /// Runs one trial on the two ends, then on versions between them, in about log2 steps. `--good` may be newer than `--bad`: the
-/// answer is then the first version with the repair. Versions that do not install, or do not start, are skipped and named.
-/// With `--finding`, so are versions on which the trial breaks earlier.
+/// answer is then the first version with the repair. Skipped and named are versions that do not install or start, and those on which
+/// the trial cannot be judged, such as for a fault of this machine. With `--finding`, so are versions on which the trial breaks
+/// earlier. A finding that the trial cannot have is refused before the first run.
 ///
 /// Without `--finding`, a version is bad if the feature does not work on it. The exit status is 0 if the boundary is found, and
 /// 1 otherwise.
@@ -65,14 +71,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runs = arguments
         .versions
         .runs(&arguments.root.find()?, Axes::default(), names)?;
+    let selected = runs.selected()?;
     ensure!(
-        !runs.selected()?.names.is_empty(),
+        !selected.names.is_empty(),
         "there is no trial `{}`: `{}` lists them",
         arguments.trial,
         commands::run("--list")
     );
+    ensure!(
+        arguments.good != arguments.bad,
+        "`--good` and `--bad` are the same version"
+    );
+    let subjects = arguments.subjects(&selected)?;
     let search = Search {
         arguments,
+        subjects,
         versions: arguments.ordered(&runs)?,
         runs,
     };
@@ -97,7 +110,6 @@ impl Arguments {
     fn ordered(&self, runs: &VersionedRuns) -> anyhow::Result<Vec<ToolVersion>> {
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
         let published = runtime.block_on(runs.published(progress::on_standard_error().as_ref()))?;
-        ensure!(self.good != self.bad, "`--good` and `--bad` are the same version");
         if self.good.order() <= self.bad.order() {
             return published.within(&self.good, &self.bad);
         }
@@ -106,22 +118,50 @@ impl Arguments {
         Ok(versions)
     }
 
-    /// Whether a trial's record shows what the search is about.
-    fn is_bad(&self, record: &TrialRecord) -> bool {
-        match &self.finding {
-            None => matches!(record.result, TrialResult::Fail { .. }),
-            Some(name) => {
-                let is_broken = record
-                    .mismatches
-                    .iter()
-                    .any(|mismatch| mismatch.expectation == *name);
-                is_broken
-                    || record.findings.iter().any(|finding| {
-                        let known = finding.known.as_ref().is_some_and(|known| known.name == *name);
-                        known || finding.subject.to_string() == *name || finding.expectation == *name
-                    })
+    /// The subjects of the wanted finding; none for an expectation. Fails if the trial cannot run, or cannot have the finding.
+    fn subjects(&self, selected: &SelectedTrials) -> anyhow::Result<Vec<SubjectPattern>> {
+        let trial = &self.trial;
+        let planned = match selected.plan(None, trial) {
+            Planned::Run(planned) => planned,
+            Planned::Broken(errors) => return Err(InvalidFiles(errors).into()),
+            Planned::NotApplicable(reason) => bail!("`{trial}` is not applicable: {reason}"),
+        };
+        let Some(finding) = &self.finding else {
+            return Ok(Vec::new());
+        };
+        let known = selected.gateway.known.findings.iter();
+        let is_own = |known: &&KnownFinding| known.applies_to(&trial.cell.provider, &trial.tier);
+        let declared: Vec<&KnownFinding> = known.filter(is_own).collect();
+        if let Some(known) = declared.iter().find(|known| known.name == *finding) {
+            return Ok(known.shows.clone());
+        }
+        let mut name = finding.as_str();
+        let mut subjects = Vec::new();
+        if finding.contains(' ') {
+            let subject: Result<SubjectPattern, _> = finding.parse();
+            subjects.push(subject.with_context(|| format!("`--finding {finding}`"))?);
+            if !subjects[0].is_of_expectation() {
+                return Ok(subjects);
+            }
+            if subjects[0].may_be_in(&trial.cell.feature) {
+                name = finding.rsplit([' ', ':']).next().unwrap_or(finding);
             }
         }
+        let own = planned.test().expectations.iter().map(|one| &*one.name);
+        let expectations: Vec<&str> = own.chain(IMPLIED).collect();
+        let all = || {
+            expectations
+                .iter()
+                .copied()
+                .chain(declared.iter().map(|known| &*known.name))
+        };
+        ensure!(
+            expectations.contains(&name),
+            "`{trial}` cannot have the finding `{finding}`{}: it can have a change, such as `request beta NAME dropped`, or {}",
+            suggestion(name, all()),
+            listed(all())
+        );
+        Ok(subjects)
     }
 }
 
@@ -129,9 +169,28 @@ struct Search<'a> {
     arguments: &'a Arguments,
     runs: VersionedRuns,
     versions: Vec<ToolVersion>,
+    subjects: Vec<SubjectPattern>,
 }
 
 impl Search<'_> {
+    /// Whether a trial's record shows what the search is about. What keeps a trial from being judged breaks expectations too.
+    fn is_bad(&self, record: &TrialRecord) -> bool {
+        let is_judged = record.cause.is_none_or(Cause::is_judged);
+        let Some(name) = &self.arguments.finding else {
+            return is_judged && matches!(record.result, TrialResult::Fail { .. });
+        };
+        let mut broken = record.mismatches.iter().map(|mismatch| &mismatch.expectation);
+        let mut subjects = self.subjects.iter();
+        (is_judged && broken.any(|expectation| expectation == name))
+            || (record.findings.iter()).any(|finding| finding.expectation == *name)
+            || subjects.any(|subject| {
+                record
+                    .findings
+                    .iter()
+                    .any(|finding| subject.matches(&finding.subject))
+            })
+    }
+
     fn probe(&self, index: usize) -> anyhow::Result<Probe<TrialRecord>> {
         let (version, start) = (&self.versions[index], Instant::now());
         let probe = self.probe_quietly(version)?;
@@ -143,6 +202,9 @@ impl Search<'_> {
                 "{version}: skipped ({seconds:.1} s): {}",
                 versioned::in_short(why)
             ),
+        }
+        if let (Probe::Good(record) | Probe::Bad(record), true) = (&probe, index + 1 == self.versions.len()) {
+            status!("{}", shown_by(version, record));
         }
         Ok(probe)
     }
@@ -166,8 +228,11 @@ impl Search<'_> {
             (TrialResult::NotApplicable { reason }, _) => {
                 bail!("`{}` is not applicable: {reason}", self.arguments.trial)
             }
-            (TrialResult::Fail { error }, Some(Cause::Harness)) => Probe::Unusable(error.clone()),
-            _ if self.arguments.is_bad(&record) => Probe::Bad(record),
+            _ if record.flaky => Probe::Unusable("the trial passed only at its second attempt".to_owned()),
+            _ if self.is_bad(&record) => Probe::Bad(record),
+            (TrialResult::Fail { error }, Some(cause)) if !cause.is_judged() => {
+                Probe::Unusable(format!("the trial could not be judged: {error}"))
+            }
             (TrialResult::Fail { error }, _) if self.arguments.finding.is_some() && record.ended_early() => {
                 Probe::Unusable(format!("the trial breaks before the finding shows: {error}"))
             }
@@ -185,19 +250,9 @@ impl Search<'_> {
             WrongEnd::GoodIsBad(record) => {
                 format!("`--good {good}` has {about} too\n{}", report_of(&record))
             }
-            WrongEnd::BadIsGood {
-                good: one,
-                bad: other,
-            } => {
-                let only = only_in(&other, &one);
-                let hint = match only.is_empty() {
-                    true => format!("no finding of {bad} is missing on {good}"),
-                    false => format!(
-                        "`--finding` can name what {bad} shows and {good} does not:\n  {}",
-                        only.join("\n  ")
-                    ),
-                };
-                format!("`--bad {bad}` does not have {about}; {hint}")
+            WrongEnd::BadIsGood(record) => {
+                let shown = shown_by(bad, &record);
+                format!("`--bad {bad}` does not have {about}: `--finding` can name what it shows\n{shown}")
             }
             WrongEnd::Unusable { is_good_end, why } => {
                 let (flag, version) = if is_good_end { ("good", good) } else { ("bad", bad) };
@@ -346,18 +401,15 @@ fn wire_diff(record: &TrialRecord) -> String {
     }
 }
 
-/// The names of the findings that `record` has and `other` has not.
-fn only_in(record: &TrialRecord, other: &TrialRecord) -> Vec<String> {
-    let is_new = |subject: &String| {
-        !other
-            .findings
-            .iter()
-            .any(|finding| finding.subject.to_string() == *subject)
+/// The findings of a version, each with the name of its declaration.
+fn shown_by(version: &ToolVersion, record: &TrialRecord) -> String {
+    let line = |finding: &Finding| match &finding.known {
+        Some(known) => format!("\n  {} (`{}`)", finding.subject, known.name),
+        None => format!("\n  {}", finding.subject),
     };
-    record
-        .findings
-        .iter()
-        .map(|finding| finding.subject.to_string())
-        .filter(is_new)
-        .collect()
+    let lines: String = record.findings.iter().map(line).collect();
+    match lines.is_empty() {
+        true => format!("{version} shows no finding"),
+        false => format!("{version} shows:{lines}"),
+    }
 }

@@ -31,28 +31,29 @@ pub struct Bisection<T> {
 pub enum WrongEnd<T> {
     /// The good end shows the finding.
     GoodIsBad(T),
-    /// The bad end does not show it. With what the good end shows.
-    BadIsGood { good: T, bad: T },
+    /// The bad end does not show it.
+    BadIsGood(T),
     /// An end cannot be judged.
     Unusable { is_good_end: bool, why: String },
 }
 
-/// Searches `0..count` in about log2(`count`) probes. It probes both ends first.
+/// Searches `0..count` in about log2(`count`) probes. It probes both ends first, and of these the bad one: a finding that it does not
+/// have shows in one probe.
 pub fn bisect<T, E>(
     count: usize,
     mut probe: impl FnMut(usize) -> Result<Probe<T>, E>,
 ) -> Result<Result<Bisection<T>, WrongEnd<T>>, E> {
     let (first, last) = (0, count.saturating_sub(1));
     let unusable = |is_good_end, why| Ok(Err(WrongEnd::Unusable { is_good_end, why }));
+    let bad = match probe(last)? {
+        Probe::Bad(bad) => bad,
+        Probe::Good(bad) => return Ok(Err(WrongEnd::BadIsGood(bad))),
+        Probe::Unusable(why) => return unusable(false, why),
+    };
     let good = match probe(first)? {
         Probe::Good(good) => good,
         Probe::Bad(bad) => return Ok(Err(WrongEnd::GoodIsBad(bad))),
         Probe::Unusable(why) => return unusable(true, why),
-    };
-    let bad = match probe(last)? {
-        Probe::Bad(bad) => bad,
-        Probe::Good(bad) => return Ok(Err(WrongEnd::BadIsGood { good, bad })),
-        Probe::Unusable(why) => return unusable(false, why),
     };
     let mut found = Bisection {
         last_good: (first, good),
@@ -137,20 +138,12 @@ mod tests {
                 .unwrap_err()
         };
         assert!(matches!(end(9, Probe::Bad), WrongEnd::GoodIsBad(0)));
-        assert!(matches!(
-            end(9, Probe::Good),
-            WrongEnd::BadIsGood { good: 0, bad: 8 }
-        ));
+        assert!(matches!(end(9, Probe::Good), WrongEnd::BadIsGood(8)));
         let unusable = end(9, |index| match index {
-            0 => Probe::Good(0),
-            _ => Probe::Unusable("x".into()),
+            0 => Probe::Unusable("x".into()),
+            _ => Probe::Bad(index),
         });
-        assert!(matches!(
-            unusable,
-            WrongEnd::Unusable {
-                is_good_end: false,
-                ..
-            }
-        ));
+        let is_good_end = true;
+        assert!(matches!(unusable, WrongEnd::Unusable { is_good_end: found, .. } if found == is_good_end));
     }
 }

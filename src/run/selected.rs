@@ -181,7 +181,7 @@ impl SelectedTrials {
     }
 
     /// What to do with a trial. A gateway that lacks its column or its feature makes it not applicable.
-    pub(super) fn plan(&self, proxy_config: Option<&ProxyConfig>, name: &TrialName) -> Planned {
+    pub fn plan(&self, proxy_config: Option<&ProxyConfig>, name: &TrialName) -> Planned {
         let gateway = &self.gateway;
         match gateway.lacks.reason(&name.cell) {
             Some(reason) => Planned::NotApplicable(format!("{}: {reason}", gateway.known.gateway)),

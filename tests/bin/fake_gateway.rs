@@ -31,6 +31,9 @@ const END_ONCE: &str = "end the gateway once";
 /// A request with this text ends the gateway.
 const END_ALWAYS: &str = "end the gateway always";
 
+/// With this variable, a status and a body, it answers each request with them.
+const ANSWER: &str = "FAKE_ANSWER";
+
 /// Ends this process if `body` asks for that.
 fn end_if_asked(body: &[u8]) {
     let text = String::from_utf8_lossy(body);
@@ -43,7 +46,7 @@ fn end_if_asked(body: &[u8]) {
     }
 }
 
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+fn answer(stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut head: Vec<String> = Vec::new();
     loop {
@@ -59,13 +62,17 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         Ok(base) if is_post => pass_on(&head, &mut reader, stream, &base),
         _ => {
             let body = r#"{"status":"healthy","litellm_version":"1.83.0"}"#;
-            write!(
-                stream,
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            )
+            reply(stream, "200 OK", body)
         }
     }
+}
+
+fn reply(mut stream: TcpStream, status: &str, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 fn pass_on(
@@ -81,6 +88,10 @@ fn pass_on(
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
     end_if_asked(&body);
+    if let Ok(answer) = std::env::var(ANSWER) {
+        let (status, body) = answer.split_once(' ').unwrap_or((&answer, ""));
+        return reply(stream, status, body);
+    }
     let mut upstream = TcpStream::connect(base.trim_start_matches("http://"))?;
     let replaced = ["authorization", "connection", "x-api-key"];
     let kept = head

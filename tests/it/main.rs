@@ -37,6 +37,7 @@ mod toolchain;
 mod versions;
 mod published;
 mod histories;
+mod bisect;
 
 mod daemon;
 mod trial;
