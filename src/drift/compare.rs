@@ -166,6 +166,8 @@ fn generic(words: &str) -> String {
     generic
 }
 
+const CONTENT_TYPE: &str = "content-type";
+
 /// Headers of the connection, of the network in front of a provider, or with the time: they say nothing about its API.
 const NOT_OF_THE_API: [&str; 25] = [
     "access-control-allow-origin",
@@ -176,7 +178,7 @@ const NOT_OF_THE_API: [&str; 25] = [
     "content-encoding",
     "content-length",
     "content-security-policy",
-    "content-type",
+    CONTENT_TYPE,
     "date",
     "expires",
     "keep-alive",
@@ -234,7 +236,7 @@ fn headers(side: RecordedSide, reply: &RecordedReply, simulated: &ProviderReply)
     };
     let mut found = Vec::new();
     // The content type without parameters, and the error's name without its namespace.
-    let mut values = vec![("content-type", ';', DriftKind::OtherHeader)];
+    let mut values = vec![(CONTENT_TYPE, ';', DriftKind::OtherHeader)];
     if side == RecordedSide::Provider {
         values.push(("x-amzn-errortype", ':', DriftKind::OtherError));
         let (recorded, own) = (names(&reply.headers), names(&simulated.headers));
@@ -250,9 +252,15 @@ fn headers(side: RecordedSide, reply: &RecordedReply, simulated: &ProviderReply)
             value.split(end).next().unwrap_or_default().trim().to_lowercase()
         };
         let (recorded, own) = (essence(&reply.headers), essence(&simulated.headers));
-        if !recorded.is_empty() && !own.is_empty() && recorded != own {
-            found.push(Drift::new(kind, format!("header {name}"), recorded, own));
-        }
+        // Other headers of the API were compared by their names.
+        let is_alone = name == CONTENT_TYPE;
+        let kind = match (recorded.is_empty(), own.is_empty()) {
+            (false, false) if recorded != own => kind,
+            (false, true) if is_alone => DriftKind::NewHeader,
+            (true, false) if is_alone => DriftKind::MissingHeader,
+            _ => continue,
+        };
+        found.push(Drift::new(kind, format!("header {name}"), recorded, own));
     }
     found
 }

@@ -1,7 +1,7 @@
 //! Each kind of drift, made on purpose in traffic without drift; the command and its exit statuses.
 
 use compat_matrix::drift::report::schemas;
-use compat_matrix::drift::{Cassette, DriftKind, RecordedReply, Recording};
+use compat_matrix::drift::{Cassette, DriftKind, RecordedReply, RecordedSide, Recording};
 use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::{Body, SentEvent};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn position(recording: &mut Recording, kind: &str) -> usize {
 }
 
 /// The route, whether it is a stream, the change, and the fault. A stream that breaks off is compared as far as it came.
-const FAULTS: [(Route, bool, Change, &str); 20] = [
+const FAULTS: [(Route, bool, Change, &str); 22] = [
     (
         Route::Anthropic,
         false,
@@ -112,6 +112,7 @@ const FAULTS: [(Route, bool, Change, &str); 20] = [
             *reply(recording) = RecordedReply {
                 status: 529,
                 headers: vec![
+                    ("content-type".into(), "application/json".into()),
                     ("request-id".into(), "r".into()),
                     ("anthropic-organization-id".into(), "o".into()),
                 ],
@@ -156,6 +157,27 @@ const FAULTS: [(Route, bool, Change, &str); 20] = [
             }
         },
         "other header: header content-type [application/json | text/event-stream]",
+    ),
+    (
+        Route::Anthropic,
+        true,
+        |recording| {
+            reply(recording)
+                .headers
+                .retain(|(name, _)| name != "content-type")
+        },
+        "missing header: header content-type [ | text/event-stream]",
+    ),
+    (
+        Route::Anthropic,
+        false,
+        |recording| {
+            recording.side = RecordedSide::Client;
+            reply(recording)
+                .headers
+                .retain(|(name, _)| name != "content-type");
+        },
+        "missing header: header content-type [ | application/json]",
     ),
     (
         Route::BedrockInvoke,
@@ -265,6 +287,7 @@ async fn each_kind_of_drift_is_found_once() {
         let mut altered = clean.clone();
         let at = index(&clean, route, stream);
         change(&mut altered.recordings[at].recording);
+        altered.head.sides = vec![altered.recordings[at].recording.side];
         let report = report_of(&altered, &[]).await;
         let found = faults_of(&report);
         assert_eq!(found.len(), 1, "{fault}: {found:#?}");
