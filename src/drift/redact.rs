@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
 use super::{CassetteHead, Recording};
+use crate::text::hex;
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
 use crate::wire::secrets::{self, Secrets};
@@ -145,7 +146,50 @@ fn of_text(text: &str) -> String {
         .fold(without_named(text), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
-    redaction::of_named_values(&redaction::of_text(&without_accounts(&clean)))
+    without_encoded(redaction::of_named_values(&redaction::of_text(
+        &without_accounts(&clean),
+    )))
+}
+
+/// `text` without the private values of texts that it has in base64 or in hexadecimal. Images and other data are no text.
+fn without_encoded(text: String) -> String {
+    type Codec = (Regex, fn(&str) -> Option<Vec<u8>>, fn(&str) -> String);
+    // An account id in base64 has 16 characters.
+    static CODECS: LazyLock<[Codec; 3]> = LazyLock::new(|| {
+        let run = |pattern| Regex::new(pattern).expect("a constant expression");
+        [
+            (
+                run(r"[A-Za-z0-9+/]{16,}={0,2}"),
+                |run| STANDARD_NO_PAD.decode(run.trim_end_matches('=')).ok(),
+                |clean| STANDARD.encode(clean),
+            ),
+            (
+                run(r"[A-Za-z0-9_-]{16,}"),
+                |run| URL_SAFE_NO_PAD.decode(run).ok(),
+                |clean| URL_SAFE_NO_PAD.encode(clean),
+            ),
+            (run("[0-9A-Fa-f]{24,}"), from_hex, |clean| hex(clean.as_bytes())),
+        ]
+    });
+    let is_text = |text: &String| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
+    CODECS.iter().fold(text, |text, (run, decode, encode)| {
+        let cleaned = run.replace_all(&text, |found: &Captures<'_>| {
+            let decoded = decode(&found[0]).and_then(|bytes| String::from_utf8(bytes).ok());
+            let clean = decoded.filter(is_text).map(|inner| (of_text(&inner), inner));
+            match clean {
+                Some((clean, inner)) if clean != inner => encode(&clean),
+                _ => found[0].to_owned(),
+            }
+        });
+        cleaned.into_owned()
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let bytes = text.as_bytes().chunks_exact(2);
+    bytes
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 /// `text` without the values of private names, in JSON and in JSON within a text.
@@ -451,6 +495,27 @@ mod tests {
                 "project_ids": ["redacted", 0], "signature": "of a thought", "max_tokens": 5, "account": {"plan": "x"}, "token": "",
             })
         );
+    }
+
+    #[test]
+    fn a_private_value_is_found_in_an_encoded_text() {
+        let role = "arn:aws:iam::123456789012:role/canary";
+        let named = r#"{"tenant_id":"canary"}"#;
+        for private in [role, "123456789012", "by canary@shop.example", named] {
+            let twice = STANDARD.encode(private);
+            for text in [private, &twice].map(str::as_bytes) {
+                for encoded in [STANDARD.encode(text), URL_SAFE_NO_PAD.encode(text), hex(text)] {
+                    let clean = of_text(&format!("/x?a={encoded}&b"));
+                    assert!(!clean.contains(&encoded), "{private}: {clean}");
+                    assert!(clean.starts_with("/x?a=") && clean.ends_with("&b"), "{clean}");
+                }
+            }
+        }
+        assert_eq!(of_text(&STANDARD.encode(role)), STANDARD.encode(NO_ARN));
+        let image = STANDARD.encode((0..=255).collect::<Vec<u8>>());
+        for other in ["plain-text_of_a_cell", "toolu_01ABCDEFGHIJKLMN", &image] {
+            assert_eq!(of_text(other), other);
+        }
     }
 
     /// Each text ends within quotes, in which other quotes may stand.
