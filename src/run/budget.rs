@@ -52,7 +52,8 @@ fn unknown(test: &Test) -> Usage {
 
 /// The budget of a live run. It stops the run before the money is spent, not after.
 pub(super) struct Budget {
-    prices: Prices,
+    /// `None` without a `prices.yaml`: then Claude Code's own numbers count.
+    prices: Option<Prices>,
     /// The model of each tier.
     models: HashMap<String, String>,
     estimates: HashMap<TrialName, f64>,
@@ -97,14 +98,14 @@ impl Budget {
             return Ok(None);
         }
         let project = &selected.project;
-        let Some(prices) = project.prices().map_err(broken_project)? else {
-            anyhow::ensure!(
-                options.max_cost.is_none(),
-                "`--max-cost` needs the prices of `prices.yaml`, and there is no such file"
-            );
-            return Ok(None);
-        };
-        cheapest_first(order, &project.manifest, &prices);
+        let prices = project.prices().map_err(broken_project)?;
+        anyhow::ensure!(
+            prices.is_some() || options.max_cost.is_none(),
+            "`--max-cost` needs the prices of `prices.yaml`, and there is no such file"
+        );
+        if let Some(prices) = &prices {
+            cheapest_first(order, &project.manifest, prices);
+        }
         let applicable = project.applicable_trials();
         let names: Vec<TrialName> = order
             .iter()
@@ -124,7 +125,7 @@ impl Budget {
 
     /// `earlier` are the records of an earlier run, simulated or live; `unknown` is the usage of a trial without any. Fails if a limit is set and a price is missing.
     pub(super) fn new(
-        prices: Prices,
+        prices: Option<Prices>,
         manifest: &Manifest,
         names: &[TrialName],
         earlier: &[TrialRecord],
@@ -144,7 +145,10 @@ impl Budget {
         for name in names {
             let model = models.get(name.tier.as_str()).map_or("", String::as_str);
             let usage = usages.get(name).copied().unwrap_or_else(|| unknown(name));
-            match prices.cost(&name.cell.provider, model, usage) {
+            let cost = prices
+                .as_ref()
+                .and_then(|prices| prices.cost(&name.cell.provider, model, usage));
+            match cost {
                 Some(cost) => {
                     estimates.insert(name.clone(), cost);
                 }
@@ -170,6 +174,9 @@ impl Budget {
 
     /// The estimate in words, a column each.
     pub(super) fn estimate(&self) -> String {
+        let Some(prices) = &self.prices else {
+            return "estimate: none, because there is no `prices.yaml`; what is spent is then what Claude Code reports".to_owned();
+        };
         let mut estimate = Spending::default();
         for (name, cost) in &self.estimates {
             estimate.add(&name.cell.provider, *cost);
@@ -183,8 +190,8 @@ impl Budget {
         format!(
             "estimate: {estimate}, for {} at the prices of {} ({}){unpriced}",
             counted(self.estimates.len(), "trial"),
-            self.prices.as_of,
-            self.prices.source
+            prices.as_of,
+            prices.source
         )
     }
 
@@ -245,7 +252,8 @@ impl Budget {
     /// By the table, else as Claude Code reports it.
     fn cost(&self, provider: &ProviderId, trial: &TrialRecord) -> f64 {
         let model = self.models.get(trial.tier.as_str()).map_or("", String::as_str);
-        let cost = self.prices.cost(provider, model, trial.usage);
+        let prices = self.prices.as_ref();
+        let cost = prices.and_then(|prices| prices.cost(provider, model, trial.usage));
         cost.unwrap_or(trial.cost_usd)
     }
 
@@ -330,14 +338,9 @@ mod tests {
         Manifest::parse(Path::new("manifest.yaml"), MANIFEST.as_bytes()).unwrap()
     }
 
-    fn prices() -> Prices {
-        Prices::parse(
-            Path::new("prices.yaml"),
-            PRICES.as_bytes(),
-            &[],
-            &["cheap", "dear"],
-        )
-        .unwrap()
+    fn prices() -> Option<Prices> {
+        let file = Path::new("prices.yaml");
+        Prices::parse(file, PRICES.as_bytes(), &[], &["cheap", "dear"]).ok()
     }
 
     fn record(name: &TrialName, tokens: u64) -> TrialRecord {
@@ -454,7 +457,7 @@ mod tests {
             &[],
             &["other", "dear"],
         )
-        .unwrap();
+        .ok();
         let estimate = Budget::new(unknown.clone(), &manifest(), &names, &[], |_| UNKNOWN, None);
         let estimate = estimate.unwrap().estimate();
         assert!(
@@ -535,7 +538,7 @@ mod tests {
             "vision::anthropic::haiku",
             "vision::anthropic::opus",
         ]);
-        cheapest_first(&mut names, &manifest(), &prices());
+        cheapest_first(&mut names, &manifest(), &prices().unwrap());
         assert_eq!(names[0].tier.as_str(), "haiku");
         assert_eq!(names[1].cell.provider.as_str(), "azure", "else the order stays");
     }

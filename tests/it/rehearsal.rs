@@ -98,6 +98,16 @@ async fn a_budget_that_is_too_small_starts_nothing() {
     }
     let unpriced = small.run(&["text", "--no-preflight"]).await;
     unpriced.err_has("; without 1 trial of `claude-opus-4-7`, of which `prices.yaml` has no price");
+    let refused = small.run(&["text", "--max-cost", "5"]).await;
+    refused.exits(2);
+    refused.err_has("`prices.yaml` has no price of `claude-opus-4-7`, so `--max-cost` cannot be kept");
+    std::fs::remove_file(small.path("prices.yaml")).unwrap();
+    let unpriced = small.run(&["text", "--no-preflight"]).await;
+    unpriced.err_has("estimate: none, because there is no `prices.yaml`");
+    unpriced.err_has("spent: US$ ");
+    let refused = small.run(&["text", "--max-cost", "5"]).await;
+    refused.exits(2);
+    refused.err_has("`--max-cost` needs the prices of `prices.yaml`, and there is no such file");
     small.write("prices.yaml", "as_of: yesterday\n");
     small.run(&["text"]).await.err_has("prices.yaml:1:");
     let simulated = Small::new().run(&["text", "--max-cost", "5"]).await;
