@@ -41,6 +41,11 @@ impl WaitClock {
         Wait(Arc::clone(self))
     }
 
+    /// Counts a wait that something else announces.
+    pub fn add(&self, announced: Duration) {
+        self.0.lock().ended += announced;
+    }
+
     /// The time so far.
     pub fn total(&self) -> Duration {
         let waits = self.0.lock();

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
+use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode, Url};
@@ -271,7 +272,7 @@ impl RequestError {
             Self::Status { status, headers, .. }
                 if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
             {
-                retry_after(headers)
+                retry_after(headers).unwrap_or_default()
             }
             _ => return None,
         };
@@ -295,11 +296,16 @@ impl From<reqwest::Error> for RequestError {
     }
 }
 
-fn retry_after(headers: &HeaderMap) -> Duration {
-    headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map_or(Duration::ZERO, Duration::from_secs)
+/// The time of `retry-after`: seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>).
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            let until = DateTime::parse_from_rfc2822(value).ok()?;
+            (until.to_utc() - Utc::now()).to_std().ok()
+        }
+    }
 }
 
 /// Parses an `http` or `https` URL.

@@ -1,8 +1,11 @@
 //! The progress of a `claude` process, read from its standard output.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::transcript::DeltaKind;
+use crate::transcript::{ApiRetry, DeltaKind};
+use crate::wire::error_reply::SLOW_DOWN;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaudeProgress {
@@ -14,6 +17,8 @@ pub enum ClaudeProgress {
         stream: usize,
         shown: usize,
     },
+    /// `claude` waits for this time, because a provider is overloaded or limits requests. Then it repeats its request.
+    Limited(Duration),
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +33,11 @@ impl ProgressTracker {
         match text("/type")? {
             "system" if text("/subtype") == Some("status") && text("/status") == Some("requesting") => {
                 Some(ClaudeProgress::Requesting)
+            }
+            "system" => {
+                let retry = ApiRetry::from_event(0, event)?;
+                let is_limit = retry.status.is_some_and(|status| SLOW_DOWN.contains(&status));
+                is_limit.then(|| ClaudeProgress::Limited(Duration::from_millis(retry.delay_ms)))
             }
             "stream_event" if text("/parent_tool_use_id").is_none() => match text("/event/type")? {
                 "message_start" => {

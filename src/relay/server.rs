@@ -11,7 +11,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt as _, stream};
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -28,8 +27,8 @@ use crate::ledger::TrialMap;
 use crate::mutants::{Headers, MadeUpReply, PassingRequest, RelayPosition, ReplyHead};
 use crate::wire::encoding::ContentDecoder;
 use crate::wire::exchange::{Body, GatewayExchange, RecordedRequest};
-use crate::wire::header_names::HOP_BY_HOP;
 use crate::wire::framing::Framing;
+use crate::wire::header_names::HOP_BY_HOP;
 use crate::wire::sigv4::{Authorization, SignedParts};
 use crate::wire::target::RequestTarget;
 use crate::wire::{Operation, json, redaction, reply_id};
@@ -255,7 +254,7 @@ impl RelayState {
 impl Return<'_> {
     async fn pass_back(mut self, reply: reqwest::Response) -> Response<HttpBody> {
         if let Some(permit) = &mut self.permit {
-            permit.replied(reply.status().as_u16(), retry_after(reply.headers()));
+            permit.replied(reply.status().as_u16(), http::retry_after(reply.headers()));
         }
         let framing = framing(reply.headers());
         let mut head = ReplyHead::new(reply.status().as_u16(), passed_headers(reply.headers()));
@@ -467,18 +466,6 @@ fn has_simulated_id(headers: &HeaderMap) -> bool {
         .filter(|(name, _)| name.as_str().ends_with("request-id") || name.as_str().ends_with("requestid"));
     let mut ids = ids.filter_map(|(_, value)| value.to_str().ok());
     ids.any(reply_id::is_of_simulator)
-}
-
-/// The time of `retry-after`: seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("retry-after")?.to_str().ok()?.trim();
-    match value.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => {
-            let until = DateTime::parse_from_rfc2822(value).ok()?;
-            (until.to_utc() - Utc::now()).to_std().ok()
-        }
-    }
 }
 
 fn framing(headers: &HeaderMap) -> Option<Framing> {

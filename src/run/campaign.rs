@@ -238,6 +238,7 @@ impl Campaign<'_> {
                     },
                     proxy_config: Some(self.proxy_config),
                     cassette: None,
+                    after_limits: &[],
                 };
                 let record = task.run(self.session, |_| true).await;
                 FinishedJob {

@@ -77,7 +77,7 @@ use start::{
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
 use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width, with_level};
-use trial::{TrialTask, not_run};
+use trial::{AFTER_LIMITS, TrialTask, not_run};
 
 /// A run that has started. Its trials may run in parallel.
 pub struct MatrixRun {
@@ -335,9 +335,9 @@ impl MatrixRun {
             },
             proxy_config: self.configured.as_ref(),
             cassette: self.cassette.as_ref(),
+            after_limits: &AFTER_LIMITS,
         };
-        let affords =
-            |record: &TrialRecord| (self.budget.as_ref()).is_none_or(|budget| budget.affords_again(record));
+        let affords = |record: &TrialRecord| self.budget.iter().all(|budget| budget.affords_again(record));
         let record = self.runtime.block_on(task.run(session, affords));
         let is_rehearsal = session.has_met_simulator() && self.is_first_of_rehearsal();
         self.finished_with(record, |run, record| {

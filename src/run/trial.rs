@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chrono::Utc;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::record::RunCassette;
@@ -24,15 +25,19 @@ use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, Re
 use crate::relay::Mutation;
 use crate::results::TrialRecord;
 use crate::session::Session;
+use crate::session::pacing::LONGEST_BLOCK;
 use crate::session::schedule::{Slot, Ticket};
-use crate::wire::error_reply::SLOW_DOWN;
 use crate::wire::exchange::{HARNESS_AGENT, KEY_OF_COUNT};
 use crate::wire::{self, Usage};
 use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
 
-/// The most attempts at a trial.
+/// The most attempts at a trial that say something about it.
 pub(super) const ATTEMPTS: usize = 2;
+
+/// The waits, in seconds, before a live trial is tried again after a limit or an outage of the provider. Such an attempt uses up none
+/// of [`ATTEMPTS`]. The lane of the trial also waits for `retry-after`.
+pub const AFTER_LIMITS: [u64; 4] = [1, 4, 16, 64];
 
 /// The longest wait for the reply to a direct request.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(60);
@@ -56,11 +61,13 @@ pub struct TrialTask<'a> {
     pub proxy_config: Option<&'a ProxyConfig>,
     /// Keeps what passes on the sides of the gateway.
     pub cassette: Option<&'a RunCassette>,
+    /// [`AFTER_LIMITS`]; a test need not wait.
+    pub after_limits: &'a [u64],
 }
 
 impl TrialTask<'_> {
-    /// Runs the trial. A live trial gets a second attempt after a rate limit or an upstream error, and if the model may not have
-    /// followed the prompt, if the run `affords` it.
+    /// Runs the trial. A live trial gets a second attempt if the model may not have followed the prompt, and further ones after a
+    /// rate limit or an upstream error, if the run `affords` them.
     pub async fn run(self, session: &Session, affords: impl Fn(&TrialRecord) -> bool) -> TrialRecord {
         let mutant = self.mutation.map(|mutation| &mutation.mutant.name);
         let folder = evidence_files::folder_in(self.evidence, self.name, mutant);
@@ -73,7 +80,8 @@ impl TrialTask<'_> {
         self.cassette
             .iter()
             .for_each(|cassette| cassette.forget(self.name));
-        for number in 1..=ATTEMPTS {
+        let (mut limits, mut again) = (self.after_limits.iter(), [0; ATTEMPTS - 1].iter());
+        for number in 1.. {
             let folder = match number {
                 1 => folder.clone(),
                 _ => folder.join(format!("attempt-{number}")),
@@ -83,16 +91,26 @@ impl TrialTask<'_> {
             if number == 1 {
                 record.started_at = Utc::now();
             }
-            let result = self.attempt(session, &self.root.join(&folder), slot).await;
+            let waits = Arc::default();
+            let folder_of_attempt = self.root.join(&folder);
+            let result = self.attempt(session, &folder_of_attempt, slot, &waits).await;
             // A report names lines of this attempt's evidence.
             record.evidence = result.has_evidence.then(|| folder.display().to_string());
             record.expectations = result.judged;
-            record.waited_ms += result.waited_ms;
+            record.waited_ms += millis(waits.total());
             record.add(result.attempt, &result.outcome, result.usage, result.cost_usd);
-            let is_last = number == ATTEMPTS || session.behind() != Behind::Live;
-            if is_last || !may_pass_again(&record) || !affords(&record) {
+            let wait = match record.cause {
+                // A simulated provider has no transient errors, and follows its script.
+                _ if session.behind() != Behind::Live => None,
+                Some(Cause::RateLimit | Cause::Upstream) if !session.is_closed(self.name) => limits.next(),
+                Some(Cause::Assertion) if record.fails_run() => again.next(),
+                _ => None,
+            };
+            let Some(wait) = wait.filter(|_| affords(&record)) else {
                 break;
-            }
+            };
+            record.waited_ms += wait * 1_000;
+            sleep(Duration::from_secs(*wait)).await;
         }
         // An error of the harness may repeat a secret too.
         match session.secrets.remove_from(&mut record) {
@@ -105,15 +123,20 @@ impl TrialTask<'_> {
         }
     }
 
-    async fn attempt(self, session: &Session, folder: &Path, slot: Slot) -> AttemptResult {
-        let (start, waits) = (Instant::now(), Arc::new(WaitClock::default()));
-        let result = match self.gather_on_a_running_gateway(session, slot, &waits).await {
+    async fn attempt(
+        self,
+        session: &Session,
+        folder: &Path,
+        slot: Slot,
+        waits: &Arc<WaitClock>,
+    ) -> AttemptResult {
+        let start = Instant::now();
+        let result = match self.gather_on_a_running_gateway(session, slot, waits).await {
             Ok(evidence) => self.judge(&evidence, folder),
             Err(error) => Err(error),
         };
         let mut result = result.unwrap_or_else(|error| AttemptResult::broken(&error));
-        result.waited_ms += millis(waits.total());
-        result.attempt.duration_ms = millis(start.elapsed()).saturating_sub(result.waited_ms);
+        result.attempt.duration_ms = millis(start.elapsed().saturating_sub(waits.total()));
         result
     }
 
@@ -129,12 +152,6 @@ impl TrialTask<'_> {
                 .with_context(|| format!("cannot write evidence to `{}`", folder.display()))?;
         }
         let (outcome, findings) = concluded(failure, evaluation.findings);
-        let retries = evidence.transcript.api_retries();
-        // A live provider's limits make Claude Code itself wait too.
-        let slowed = retries.iter().filter(|retry| {
-            evidence.behind == Behind::Live && retry.status.is_some_and(|status| SLOW_DOWN.contains(&status))
-        });
-        let waited_ms = slowed.map(|retry| retry.delay_ms).sum();
         Ok(AttemptResult {
             attempt: Attempt {
                 duration_ms: 0,
@@ -143,8 +160,7 @@ impl TrialTask<'_> {
                     Outcome::Pass | Outcome::NotApplicable(_) => None,
                 },
                 findings,
-                retries: retries
-                    .into_iter()
+                retries: (evidence.transcript.api_retries().into_iter())
                     .map(|retry| Retry {
                         status: retry.status.unwrap_or(0),
                         error: retry.error,
@@ -158,7 +174,6 @@ impl TrialTask<'_> {
                 .into_iter()
                 .sum(),
             cost_usd: evidence.transcript.total_cost_usd(),
-            waited_ms,
         })
     }
 
@@ -324,6 +339,12 @@ impl TrialTask<'_> {
                         let _ = shown_sender.send(shown);
                     }
                 }
+                // A live provider's limits are not the trial's time.
+                ClaudeProgress::Limited(wait) => {
+                    if session.behind() == Behind::Live && wait <= LONGEST_BLOCK {
+                        waits.add(wait);
+                    }
+                }
             })
             .await;
             drop(shown_sender);
@@ -422,15 +443,6 @@ fn short_name(key: TrialKey) -> String {
     key.0.simple().to_string()[..12].to_owned()
 }
 
-/// Whether a second attempt at a live trial may succeed. A simulated provider has no transient errors, and follows its script.
-fn may_pass_again(record: &TrialRecord) -> bool {
-    match record.cause {
-        Some(Cause::RateLimit | Cause::Upstream) => true,
-        Some(Cause::Assertion) => record.fails_run(),
-        _ => false,
-    }
-}
-
 /// The outcome of an attempt. A failure that says nothing about gateway, feature or Claude Code keeps only the changes of
 /// the contract on the wire: the recordings prove them, whatever else failed.
 fn concluded(failure: Option<Failure>, mut findings: Vec<Finding>) -> (Outcome, Vec<Finding>) {
@@ -457,8 +469,6 @@ struct AttemptResult {
     has_evidence: bool,
     usage: Usage,
     cost_usd: f64,
-    /// What its requests, and Claude Code before a repetition, waited for limits; not part of the attempt's duration.
-    waited_ms: u64,
 }
 
 impl AttemptResult {
@@ -483,7 +493,6 @@ impl AttemptResult {
             has_evidence: false,
             usage: Usage::default(),
             cost_usd: 0.0,
-            waited_ms: 0,
         }
     }
 }

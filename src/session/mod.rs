@@ -404,6 +404,11 @@ impl Session {
         }
     }
 
+    /// Whether the provider asked the trial's requests to wait for longer than a run waits.
+    pub fn is_closed(&self, name: &TrialName) -> bool {
+        self.pacing.is_closed(&name.cell.provider, &name.tier)
+    }
+
     /// Fails if `claude` failed because a gateway that this process did not start accepts no connection.
     pub async fn ensure_reached(&self, evidence: Evidence) -> anyhow::Result<Evidence> {
         let failed = evidence.exit.code != Some(0);

@@ -28,9 +28,9 @@ use crate::wire::error_reply::SLOW_DOWN;
 const AT_FIRST: f64 = 4.0;
 const AT_MOST: f64 = 32.0;
 
-/// The longest time for which `retry-after` stops a lane. After a longer one, the next request gets the 429, and its trial ends
-/// with the cause `rate_limit`.
-const LONGEST_BLOCK: Duration = Duration::from_secs(120);
+/// The longest time for which `retry-after` stops a lane, and Claude Code itself may wait. Limits of a minute end before. After a
+/// longer one the lane is [closed](Pacing::is_closed): its trials end with the cause `rate_limit`, after one attempt.
+pub const LONGEST_BLOCK: Duration = Duration::from_secs(10 * 60);
 
 /// Times in whole milliseconds are at most this much too late. A cut that came before a request must never seem to come after it.
 const ROUNDING_MS: u64 = 3;
@@ -70,6 +70,8 @@ struct Window {
     under_way: usize,
     /// Until when a provider asked to wait.
     blocked_until: Option<Instant>,
+    /// Whether its last answer asked to wait for longer than a run waits.
+    is_closed: bool,
     cut_at: Option<Instant>,
     slowed: usize,
     waited: Duration,
@@ -131,6 +133,11 @@ impl Pacing {
                 Box::new(permit) as Box<dyn RequestPermit>
             })
         })
+    }
+
+    /// Whether the provider asked the requests of a lane to wait for longer than a run waits.
+    pub fn is_closed(&self, provider: &ProviderId, tier: &TierId) -> bool {
+        self.lane(provider, tier).window.lock().is_closed
     }
 
     fn lane(&self, provider: &ProviderId, tier: &TierId) -> Arc<Lane> {
@@ -213,6 +220,7 @@ impl Lane {
                 at_most: share(AT_MOST),
                 under_way: 0,
                 blocked_until: None,
+                is_closed: false,
                 cut_at: None,
                 slowed: 0,
                 waited: Duration::ZERO,
@@ -343,6 +351,7 @@ impl RequestPermit for LanePermit {
             window.slowed += 1;
             window.cut(self.sent_at, now);
             let wait = retry_after.filter(|wait| *wait <= LONGEST_BLOCK);
+            window.is_closed = wait != retry_after;
             if let Some(wait) = wait {
                 window.blocked_until = window.blocked_until.max(Some(now + wait));
             }
@@ -353,6 +362,7 @@ impl RequestPermit for LanePermit {
                 blocked_until_ms: wait.map_or(0, |wait| now_ms + ms(wait)),
             });
         } else if status < 400 {
+            window.is_closed = false;
             window.allowed = (window.allowed + 1.0 / window.allowed).min(window.at_most);
         }
         drop(window);
@@ -432,7 +442,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_overloaded_provider_gets_half_and_then_one_more_at_a_time() {
-        let lane = lane(&[]);
+        let pacing = Pacing::new(Limits::default(), 1, alone());
+        let (provider, tier) = (ProviderId::new("anthropic"), TierId::new("haiku"));
+        let lane = pacing.lane(&provider, &tier);
         let mut permits = join_all((0..4).map(|_| lane.enter(1))).await;
         let late = tokio::spawn({
             let lane = Arc::clone(&lane);
@@ -457,7 +469,9 @@ mod tests {
         for day in [Duration::from_secs(86_400), Duration::MAX] {
             let before = Instant::now();
             lane.enter(1).await.replied(429, Some(day));
+            assert!(pacing.is_closed(&provider, &tier));
             lane.enter(1).await.replied(200, None);
+            assert!(!pacing.is_closed(&provider, &tier));
             assert_eq!(before.elapsed().as_secs(), 0, "a day is too long to wait");
         }
         for _ in 0..6 {

@@ -47,13 +47,16 @@ pub struct UnusableAlias {
     pub diagnosis: Diagnosis,
 }
 
+/// The longest `retry-after` for which it waits instead: limits of a minute end within it.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+
 /// What came of a request.
 enum Probed {
     Answered,
     /// By a simulator that answers like a model.
     Rehearsed,
-    /// It is transient, or the trials judge it.
-    Failed(UnusableAlias),
+    /// It is transient, or the trials judge it. With the wait that the provider asks for.
+    Failed(UnusableAlias, Option<Duration>),
     TimedOut(String),
     Unusable(UnusableAlias),
 }
@@ -101,8 +104,12 @@ pub async fn check(
     let is_answer = |(_, probed): &(String, Probed)| matches!(probed, Probed::Answered | Probed::Rehearsed);
     let mut probed = ask_all().await;
     for wait in WAITS {
-        let may_answer = (probed.iter()).any(|(_, probed)| matches!(probed, Probed::Failed(_)));
-        if provider.is_some() || !may_answer || probed.iter().any(is_answer) {
+        let failed = probed.iter().filter_map(|(_, probed)| match probed {
+            Probed::Failed(_, asked) => Some(asked.unwrap_or(wait).max(wait)),
+            _ => None,
+        });
+        let Some(wait) = failed.max() else { break };
+        if provider.is_some() || probed.iter().any(is_answer) {
             break;
         }
         tokio::time::sleep(wait).await;
@@ -136,9 +143,9 @@ pub async fn check(
                 Probed::Unusable(unusable) => Some(unusable),
                 Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
                 Probed::Answered if !arrived && !is_astray => Some(other_provider()),
-                Probed::Failed(failed) if is_unanswered => Some(unanswered(failed)),
+                Probed::Failed(failed, _) if is_unanswered => Some(unanswered(failed)),
                 Probed::TimedOut(words) if is_unanswered => Some(hangs(words)),
-                Probed::Answered | Probed::Rehearsed | Probed::Failed(_) | Probed::TimedOut(_) => None,
+                Probed::Answered | Probed::Rehearsed | Probed::Failed(..) | Probed::TimedOut(_) => None,
             })?;
             Some((alias, why))
         })
@@ -216,9 +223,11 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
         .json(&body)
         .send()
         .await;
+    let mut asked = None;
     let received = match sent {
         Ok(reply) => {
             let status = reply.status();
+            asked = http::retry_after(reply.headers()).filter(|asked| *asked <= LONGEST_ASKED);
             // The head of a reply is no answer yet.
             http::text(reply).await.map(|text| (status, text))
         }
@@ -251,7 +260,7 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     let is_left_to_trials = is_transient || diagnosis.cause.is_judged();
     let unusable = UnusableAlias { answer, diagnosis };
     match is_left_to_trials {
-        true => Probed::Failed(unusable),
+        true => Probed::Failed(unusable, asked),
         false => Probed::Unusable(unusable),
     }
 }

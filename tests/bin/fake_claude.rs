@@ -246,6 +246,8 @@ struct Conversation {
     messages: Vec<Value>,
     usage: Value,
     failed: bool,
+    /// The wait before the next request.
+    retry_after_ms: u64,
 }
 
 impl Conversation {
@@ -287,6 +289,7 @@ impl Conversation {
         let retries: u64 = variable(env::CLAUDE_CODE_MAX_RETRIES).parse().unwrap_or(10);
         let mut attempt = 0;
         loop {
+            self.retry_after_ms = 10;
             let (status, text) = match self.ask().await {
                 Err((status, text)) if status != 400 && status != 404 => (status, text),
                 answered => return answered,
@@ -295,10 +298,11 @@ impl Conversation {
             if attempt > retries {
                 return Err((status, text));
             }
+            let wait = self.retry_after_ms;
             let retry = json!({ "type": "system", "subtype": "api_retry", "attempt": attempt,
-                "max_retries": retries, "retry_delay_ms": 10, "error_status": status, "error": "server_error" });
+                "max_retries": retries, "retry_delay_ms": wait, "error_status": status, "error": "server_error" });
             print(&retry.to_string());
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(wait)).await;
         }
     }
 
@@ -321,6 +325,9 @@ impl Conversation {
             .map_err(|error| (0, error.to_string()))?;
         let status = response.status().as_u16();
         if status != 200 {
+            if let Some(wait) = http::retry_after(response.headers()) {
+                self.retry_after_ms = wait.as_millis() as u64;
+            }
             return Err((status, response.text().await.unwrap_or_default()));
         }
         let mut answer = Answer::default();

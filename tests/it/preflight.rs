@@ -11,7 +11,7 @@ use compat_matrix::{env, http};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::support::loopback::{Server, compressed, serve, status};
+use crate::support::loopback::{Server, compressed, ready, serve, status};
 use crate::support::small_project::{Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
 
@@ -103,6 +103,30 @@ async fn a_live_run_without_any_answer_starts_no_trial() {
     ran.exits(102);
     assert_eq!(small.causes(), ["rate_limit"], "{}", ran.out);
     ran.out_has("so the trial did not run", 1);
+}
+
+#[tokio::test]
+async fn the_preflight_waits_as_long_as_the_provider_asks() {
+    let simulator = simulator().await;
+    let server = Server::start(|asked, _| {
+        let limited = Response::builder().status(429).header("retry-after", "3");
+        let body = r#"{"type":"error","error":{"type":"rate_limit_error","message":"Too many requests."}}"#;
+        ready(match (asked.target.starts_with("/v1/messages"), asked.before) {
+            (true, 0 | 1) => limited.body(body.into()).unwrap(),
+            (true, _) => compressed(200, r#"{"type":"message","content":[]}"#),
+            (false, _) => Response::default(),
+        })
+    })
+    .await;
+    let mut small = Small::attached(&simulator);
+    small.set(env::LITELLM_PROXY_BASE_URL, &server.address);
+    small.set(env::COMPAT_PROVIDER_URL, "");
+    let ran = small.run(&["text"]).await;
+    assert_lacks(&ran.out, "so the trial did not run");
+    // Two aliases are asked twice, and not a third time in between.
+    let targets = server.targets();
+    let preflight = targets.iter().filter(|target| *target == "/v1/messages");
+    assert_eq!(preflight.count(), 4, "{targets:?}");
 }
 
 #[tokio::test]

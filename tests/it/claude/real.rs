@@ -64,6 +64,7 @@ async fn each_delta_shows_before_the_next_is_sent() {
     let mut requesting = None;
     let ran = run(&invocation(&folder, &base_url), |progress| match progress {
         ClaudeProgress::Requesting => requesting = Some(started.elapsed()),
+        ClaudeProgress::Limited(_) => {}
         ClaudeProgress::Deltas { shown, .. } => {
             stub.shown.send_replace(shown);
         }

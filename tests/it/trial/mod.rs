@@ -1,6 +1,8 @@
 //! A trial from its session to its record. A double replaces `claude`; the provider simulator, or a double that refuses all
 //! requests, replaces the gateway.
 
+mod live;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,14 +12,14 @@ use axum::extract::Request;
 use compat_matrix::cells::Test;
 use compat_matrix::env::{self, Environment};
 use compat_matrix::evidence::Behind;
-use compat_matrix::expectation::kinds::{ExitCheck, RequestCheck, RequestsCheck, TextCheck};
+use compat_matrix::expectation::kinds::{RequestCheck, RequestsCheck, TextCheck};
 use compat_matrix::expectation::{Check, Turn};
 use compat_matrix::findings::KnownForRun;
 use compat_matrix::http;
 use compat_matrix::ids::TrialName;
 use compat_matrix::outcome::{Cause, Failure, Verdict};
 use compat_matrix::progress::Silent;
-use compat_matrix::provider::{self, Simulator};
+use compat_matrix::provider::Simulator;
 use compat_matrix::results::{TrialRecord, TrialResult};
 use compat_matrix::run::trial::TrialTask;
 use compat_matrix::session::daemon::DaemonUse;
@@ -79,18 +81,6 @@ async fn session_on(simulator: &Simulator) -> Session {
     session(attached(base, key, Some(base))).await.expect("a session")
 }
 
-/// A live session, as far as its environment tells, on a simulator with these replies.
-async fn live_session(unscripted: provider::Unscripted) -> (Simulator, Session) {
-    let options = provider::SimulatorOptions {
-        unscripted,
-        ..provider::SimulatorOptions::default()
-    };
-    let simulator = Simulator::start(options).await.expect("the simulator starts");
-    let key = simulator.credentials().anthropic_api_key.clone();
-    let variables = attached(simulator.base_url(), &key, None);
-    (simulator, session(variables).await.expect("a session"))
-}
-
 /// A prompt with the reply `pong`, and expectations of both sides.
 fn text_test() -> Test {
     let mut test = test(Check::Text(TextCheck(equals("pong"))));
@@ -149,6 +139,7 @@ impl Finished {
             root: root.path(),
             evidence: std::path::Path::new(compat_matrix::files::evidence_files::EVIDENCE),
             ticket: &Queue::default().join(0),
+            after_limits: &[0; 3],
         };
         let record = task.run(session, |_| true).await;
         Self { record, root }
@@ -392,50 +383,6 @@ async fn a_request_that_fits_two_trials_is_ambiguous() {
 }
 
 #[tokio::test]
-async fn a_live_run_judges_only_the_side_of_claude() {
-    let (_simulator, session) = live_session(provider::Unscripted::Reply(provider::standalone_reply())).await;
-    assert_eq!(session.behind(), Behind::Live);
-    let mut test = text_test();
-    test.expectations[0].check = Check::Exit(ExitCheck(0));
-    let finished = Finished::of(&test, session).await;
-    finished.passes();
-    assert_eq!(finished.verdict("check"), Some(Verdict::Held));
-    assert_eq!(finished.verdict("requests"), Some(Verdict::NotJudged));
-    assert_eq!(finished.verdict("prompt"), Some(Verdict::NotJudged));
-    assert_eq!(finished.verdict("unmatched_requests"), None);
-}
-
-#[tokio::test]
-async fn a_transient_error_is_retried_in_a_live_run() {
-    let gateway = Server::start(|_, _| {
-        let error = json!({ "type": "overloaded_error", "message": "Overloaded" });
-        let body = json!({ "type": "error", "error": error });
-        let response = axum::http::Response::builder().status(529);
-        loopback::ready(response.body(body.to_string().into()).unwrap())
-    })
-    .await;
-    let session = session(attached(&gateway.address, "any key", None))
-        .await
-        .expect("a session");
-    let finished = Finished::of(&text_test(), session).await;
-    assert_eq!(
-        finished.failure().cause,
-        Cause::Upstream,
-        "{:#?}",
-        finished.record
-    );
-    assert_eq!(finished.record.attempts.len(), 2);
-    assert!(
-        finished
-            .record
-            .evidence
-            .as_ref()
-            .is_some_and(|folder| folder.ends_with("attempt-2"))
-    );
-    assert!(!finished.evidence("transcript.jsonl").is_empty());
-}
-
-#[tokio::test]
 async fn an_incomplete_environment_is_refused_with_a_hint() {
     let simulator = simulator().await;
     let stranger = Server::start(|_, _| loopback::ready(loopback::ok("{}"))).await;
@@ -496,23 +443,6 @@ async fn an_incomplete_environment_is_refused_with_a_hint() {
     ));
     let error = session(variables).await.expect_err("there is no key").to_string();
     assert_has(&error, "cannot read the control key from `/nonexistent/key`");
-}
-
-#[tokio::test]
-async fn a_live_model_that_did_not_follow_gets_a_second_attempt() {
-    for (answers, passes) in [(["no", "pong"], true), (["no", "never"], false)] {
-        let script = script(answers.map(text));
-        let (_simulator, session) = live_session(provider::Unscripted::Script(script)).await;
-        let record = Finished::of(&text_test(), session).await.record;
-        assert_eq!(record.attempts.len(), 2, "{record:#?}");
-        let first = record.attempts[0].failure.as_ref().expect("it failed");
-        assert_eq!(first.cause, Cause::Assertion, "never the gateway's fault");
-        assert_eq!(record.flaky, passes);
-        assert_eq!(record.cause, (!passes).then_some(Cause::Assertion));
-        if !passes {
-            assert_has(&record.mismatches[0].actual, "never");
-        }
-    }
 }
 
 #[tokio::test]
