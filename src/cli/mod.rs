@@ -44,6 +44,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{self, CalledAs};
 use crate::env::{self, Environment};
+use crate::progress;
 
 /// A compatibility matrix: which Claude Code features really work through an LLM gateway, on which provider.
 ///
@@ -101,9 +102,6 @@ fn command() -> clap::Command {
     Compat::command()
 }
 
-/// The exit status for a wrong command line.
-const USAGE: u8 = 2;
-
 /// Runs the command in the process's arguments.
 pub fn main() -> ExitCode {
     let hidden = crate::process::run_hidden_mode_if_asked();
@@ -118,18 +116,9 @@ pub fn main() -> ExitCode {
             false => CalledAs::Program,
         },
     );
-    let arguments = match Compat::try_parse() {
+    let arguments = match crate::run::parsed::<Compat>(progress::say) {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => {
-            // It repeats a wrong argument.
-            print::status_line(format_args!("{}", error.render().to_string().trim_end()));
-            return ExitCode::from(USAGE);
-        }
-        Err(help) => {
-            // It fails only if the reader closed the pipe.
-            let _ = help.print();
-            return ExitCode::SUCCESS;
-        }
+        Err(code) => return code,
     };
     let result = match arguments.command {
         Command::Bisect(arguments) => bisect::run(&arguments),

@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use clap::Parser as _;
 
 pub use arguments::{CommandLine, Libtest};
 
@@ -30,9 +29,10 @@ pub fn main(compat: Option<&'static str>) -> ExitCode {
         return code;
     }
     crate::process::hide();
-    // On an error, clap exits with status 2, as libtest does.
-    let command_line = CommandLine::parse();
-    status(&command_line.run, &command_line.libtest, compat)
+    match run::parsed::<CommandLine>(progress::say) {
+        Ok(line) => status(&line.run, &line.libtest, compat),
+        Err(code) => code,
+    }
 }
 
 /// Runs the matrix, and prints an error.

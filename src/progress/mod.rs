@@ -152,7 +152,8 @@ pub fn fitted<'a>(text: &'a str, stream: &impl IsTerminal) -> Cow<'a, str> {
 
 /// Prints `text` for a reader on standard error.
 pub fn say(text: &str) {
-    anstream::eprintln!("{}", fitted(&printable(text), &io::stderr()));
+    // There is no other place to report an error of standard error.
+    let _ = writeln!(anstream::stderr(), "{}", fitted(&printable(text), &io::stderr()));
 }
 
 /// The pause between two pictures of a spinner.

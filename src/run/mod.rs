@@ -62,7 +62,7 @@ use crate::text::{first_names, printable};
 use budget::Budget;
 use fail_fast::FailFast;
 use gateway_name::{gateway_name, note_unknown_gateway};
-pub use options::{RunOptions, dollars};
+pub use options::{RunOptions, dollars, parsed};
 pub use order::concurrency;
 use order::start_order;
 use pace::Pace;

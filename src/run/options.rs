@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser};
 
+use super::status::BROKEN;
 use crate::catalogue::{DEFAULT, is_header_name};
 use crate::cells::limits::NamedLimit;
 use crate::env;
@@ -118,6 +120,27 @@ impl Default for RunOptions {
             ..options
         }
     }
+}
+
+/// The command line of this process. If it is wrong, `say` gets the reason, with similar names and the usage. The error is the exit
+/// status.
+pub fn parsed<T: Parser>(say: impl Fn(&str)) -> Result<T, ExitCode> {
+    T::try_parse().map_err(|mut error| {
+        if !error.use_stderr() {
+            // It fails only if the reader closed the pipe.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+            // No name begins with a dash.
+            tips.retain(|tip| !tip.to_string().contains(" as a value, use "));
+            if !tips.is_empty() {
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+            }
+        }
+        say(error.render().to_string().trim_end());
+        ExitCode::from(BROKEN)
+    })
 }
 
 /// A header of each request: `x-portkey-provider: anthropic`.

@@ -18,6 +18,12 @@ async fn no_command_prints_controls_of_files_or_arguments() {
         1,
     );
     let mut texts = vec![ran.out, ran.err];
+    let flag = format!("--{CONTROLS}");
+    for arguments in [&[&*flag][..], &["--gateway", CONTROLS], &["--shard", CONTROLS]] {
+        let ran = small.run(arguments).await;
+        ran.exits(2);
+        texts.push(ran.err);
+    }
     for arguments in [
         &["check"][..],
         &["explain", "text::azure"],

@@ -113,6 +113,23 @@ async fn unknown_names_are_refused_with_the_known_ones() {
         ran.exits(2);
         ran.err_has(expected);
     }
+    for (arguments, expected) in [
+        (
+            &["--wrong-flag"][..],
+            "error: unexpected argument '--wrong-flag' found\n\nUsage: cargo test --test compat -- [OPTIONS] [FILTER]...\n",
+        ),
+        (
+            &["--gatway", "x"],
+            "unexpected argument '--gatway' found\n\n  tip: a similar argument exists: '--gateway'\n\nUsage: ",
+        ),
+        (&["-w"], "unexpected argument '-w' found\n\nUsage: "),
+        (&["--tier"], "a value is required for '--tier <TIER>'"),
+    ] {
+        let ran = small.run(arguments).await;
+        ran.exits(2);
+        ran.err_has(expected);
+        ran.err_lacks("as a value");
+    }
     small.write("compat-results.json", "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
     ran.err_has("contains no results");
