@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Route;
-use crate::text::slip_of;
+use crate::text::{is_slip_of, slip_of};
 
 /// The flags that Bedrock and Vertex AI accept. They are from the page of the model on Bedrock
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>)
@@ -81,7 +81,7 @@ pub fn is_accepted(route: Route, beta: &str) -> bool {
         .any(|list| list.contains(&beta))
 }
 
-/// The known beta that `beta` is a slip of.
+/// The known beta that `beta` is a slip of, in its letters or in the digits of its date.
 pub fn misspelt(beta: &str) -> Option<&'static str> {
     let renamed = RENAMED.into_iter().flat_map(|(name, own)| [name, own]);
     let lists: [&[&'static str]; 6] = [
@@ -92,7 +92,10 @@ pub fn misspelt(beta: &str) -> Option<&'static str> {
         &WITHOUT_EFFECT,
         &ANTHROPICS_OWN,
     ];
-    slip_of(beta, lists.into_iter().flatten().copied().chain(renamed))
+    let known: Vec<&str> = lists.into_iter().flatten().copied().chain(renamed).collect();
+    let has_date = beta.bytes().filter(u8::is_ascii_digit).count() >= "20251124".len();
+    let of_date = known.iter().find(|other| !has_date && is_slip_of(beta, other));
+    slip_of(beta, known.iter().copied()).or(of_date.copied())
 }
 
 /// The name of the rule by which a provider refuses a beta.

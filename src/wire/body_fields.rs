@@ -6,7 +6,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
 use super::{Route, request_types};
-use crate::text::slip_of;
+use crate::text::{closest, slip_of};
 
 /// Fields of every provider with the Messages API's body.
 const COMMON: [&str; 14] = [
@@ -128,7 +128,8 @@ const IN_OPEN_VALUES: [&str; 6] = [
 
 /// The role that `role` is a slip of.
 pub fn misspelt_role(role: &str) -> Option<&'static str> {
-    slip_of(role, ROLES)
+    let of_short = || closest(role, ROLES).filter(|_| role.len() < 4);
+    slip_of(role, ROLES).or_else(of_short)
 }
 
 /// Whether a request by `route` may have the field `name`. Of Converse: whether the model gets it.

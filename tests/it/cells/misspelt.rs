@@ -20,6 +20,16 @@ fn a_slip_in_a_name_has_a_suggestion() {
             ],
         ),
         case(
+            "the date of a beta",
+            "  b:\n    beta: { turn: 1, name: effort-2025-11-4 }\n",
+            &["did you mean `effort-2025-11-24`?"],
+        ),
+        case(
+            "a short role",
+            "direct: { messages: [{ role: usr, content: ping }] }\n",
+            &["no message has the role `usr`", "did you mean `user`?"],
+        ),
+        case(
             "a beta of a variable",
             "env: { ANTHROPIC_BETAS: \"effort-2025-11-24, context-1n-2025-08-07\" }\n",
             &["env.ANTHROPIC_BETAS", "did you mean `context-1m-2025-08-07`?"],
