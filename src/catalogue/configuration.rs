@@ -78,7 +78,7 @@ impl Configurations {
     }
 }
 
-/// The checked configurations. `install` is `None` if the entry of the gateway has an error, or if it can only be attached.
+/// The checked configurations. `entry` is `None` if the gateway's source has an error, or if it can only be attached.
 pub(crate) fn resolve(
     forms: IndexMap<String, Configuration>,
     entry: Option<&CatalogueEntry>,
@@ -143,9 +143,11 @@ pub(crate) fn resolve(
         for (variable, text) in &form.environment {
             let at = path.then("environment").then(variable);
             check_variable(&at, variable, reader);
-            match is_litellm {
-                false => check(&at, text, &list, "", reader),
-                true => {
+            match (is_litellm, install) {
+                // It is not known which names a template may use.
+                (false, None) => {}
+                (false, Some(_)) => check(&at, text, &list, "", reader),
+                (true, _) => {
                     if let Err(error) = fill_from_providers(text, &list.providers) {
                         report_unfilled(&at, text, &error, reader);
                     }

@@ -65,46 +65,19 @@ pub struct ClientForm {
     pub headers: IndexMap<String, String>,
 }
 
-/// The checked entry. `None` if the gateway can only be attached, or if there is an error, which `reader` then has.
-pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -> Option<CatalogueEntry> {
-    let before = reader.diagnostics.len();
-    let Some(source) = &form.install else {
-        let keys = [
-            ("needs", !form.needs.is_empty()),
-            ("configure", !form.configure.is_empty()),
-            ("start", form.start.is_some()),
-            ("ready", form.ready.is_some()),
-            ("client", form.client.is_some()),
-        ];
-        for (key, _) in keys.into_iter().filter(|(_, is_there)| *is_there) {
-            let error = reader.at_key(&KeyPath::of(key), format!("`{key}` needs `install`"));
-            reader.report(error.hint("say where the gateway comes from, or remove the key: a gateway without `install` is attached"));
-        }
-        return None;
+/// The entry. `None` if the gateway can only be attached, or if its source has an error. `is_damaged` says whether a key has an error
+/// of form.
+pub(crate) fn resolve(
+    form: EntryForm,
+    lacks: &Lacks,
+    is_damaged: &dyn Fn(&str) -> bool,
+    reader: &mut Reader<'_>,
+) -> Option<CatalogueEntry> {
+    let needs = match is_damaged("needs") {
+        true => &[Need::Postgresql, Need::SignIn][..],
+        false => &form.needs[..],
     };
-    let at_install = KeyPath::of("install");
-    let install = install(source, &at_install, reader);
-    let is_own = matches!(
-        install,
-        Some(Install::BuiltIn(_) | Install::Tool(OwnTool::Litellm))
-    );
-    if install.is_some() && !is_own {
-        if form.start.is_none() {
-            let error = reader.at_key(&at_install, "the gateway has no `start`");
-            reader.report(error.hint("write the program and its arguments as `start: {command: […]}`"));
-        }
-        if form.ready.is_none() {
-            let error = reader.at_key(&at_install, "the gateway has no `ready`");
-            reader.report(error.hint("write a path that answers with success, such as `ready: /health`"));
-        }
-    }
-    for (key, is_there) in [("start", form.start.is_some()), ("needs", !form.needs.is_empty())] {
-        if is_own && is_there {
-            let error = reader.at_key(&KeyPath::of(key), "this program starts this gateway itself");
-            reader.report(error.hint(format!("remove `{key}`")));
-        }
-    }
-    let list = NeutralList::sample(&form.needs).without(lacks);
+    let list = NeutralList::sample(needs).without(lacks);
     if let Some(ready) = form.ready.as_deref().filter(|ready| !ready.starts_with('/')) {
         let error = reader.at(&KeyPath::of("ready"), "the path does not begin with `/`");
         reader.report(
@@ -118,9 +91,7 @@ pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -
         check_path(&at, file, reader);
         check(&at, text, &list, "", reader);
     }
-    let start = form.start.map(|start| (start.command, start.environment));
-    let (command, environment) = start.unwrap_or_default();
-    for (index, text) in command.iter().enumerate() {
+    for (index, text) in form.start.iter().flat_map(|start| &start.command).enumerate() {
         check(
             &KeyPath::of("start").then("command").then(index),
             text,
@@ -129,15 +100,15 @@ pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -
             reader,
         );
     }
-    for (name, text) in &environment {
+    for (name, text) in form.start.iter().flat_map(|start| &start.environment) {
         let at = KeyPath::of("start").then("environment").then(name);
         check_variable(&at, name, reader);
         check(&at, text, &list, "", reader);
     }
-    let client = form.client.unwrap_or_default();
-    for (index, (name, text)) in client.headers.iter().enumerate() {
+    let headers = form.client.iter().flat_map(|client| &client.headers);
+    for (index, (name, text)) in headers.clone().enumerate() {
         let at = KeyPath::of("client").then("headers").then(name);
-        let is_again = |other: &String| other.eq_ignore_ascii_case(name);
+        let is_again = |(other, _): (&String, &String)| other.eq_ignore_ascii_case(name);
         let wrong = match header_names::reserved(name) {
             _ if !is_header_name(name) => Some((
                 format!("`{name}` is not the name of a header"),
@@ -147,7 +118,7 @@ pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -
                 format!("the header `{name}` cannot be set here: {why}"),
                 "headers that the gateway itself reads",
             )),
-            None if client.headers.keys().take(index).any(is_again) => Some((
+            None if headers.clone().take(index).any(is_again) => Some((
                 format!("the header `{name}` is there twice"),
                 "each header once, in upper or lower case",
             )),
@@ -159,7 +130,47 @@ pub(crate) fn resolve(form: EntryForm, lacks: &Lacks, reader: &mut Reader<'_>) -
         }
         check(&at, text, &list, "anthropic", reader);
     }
-    let install = install.filter(|_| reader.diagnostics.len() == before)?;
+    let Some(source) = form.install.as_ref().filter(|_| !is_damaged("install")) else {
+        let keys = [
+            ("needs", !form.needs.is_empty()),
+            ("configure", !form.configure.is_empty()),
+            ("start", form.start.is_some()),
+            ("ready", form.ready.is_some()),
+            ("client", form.client.is_some()),
+        ];
+        let is_told = is_damaged("install");
+        for (key, _) in keys.into_iter().filter(|(_, is_there)| *is_there && !is_told) {
+            let error = reader.at_key(&KeyPath::of(key), format!("`{key}` needs `install`"));
+            reader.report(error.hint("say where the gateway comes from, or remove the key: a gateway without `install` is attached"));
+        }
+        return None;
+    };
+    let at_install = KeyPath::of("install");
+    let install = install(source, &at_install, reader);
+    let is_own = matches!(
+        install,
+        Some(Install::BuiltIn(_) | Install::Tool(OwnTool::Litellm))
+    );
+    if install.is_some() && !is_own {
+        if form.start.is_none() && !is_damaged("start") {
+            let error = reader.at_key(&at_install, "the gateway has no `start`");
+            reader.report(error.hint("write the program and its arguments as `start: {command: […]}`"));
+        }
+        if form.ready.is_none() && !is_damaged("ready") {
+            let error = reader.at_key(&at_install, "the gateway has no `ready`");
+            reader.report(error.hint("write a path that answers with success, such as `ready: /health`"));
+        }
+    }
+    for (key, is_there) in [("start", form.start.is_some()), ("needs", !form.needs.is_empty())] {
+        if is_own && is_there {
+            let error = reader.at_key(&KeyPath::of(key), "this program starts this gateway itself");
+            reader.report(error.hint(format!("remove `{key}`")));
+        }
+    }
+    let install = install?;
+    let start = form.start.map(|start| (start.command, start.environment));
+    let (command, environment) = start.unwrap_or_default();
+    let client = form.client.unwrap_or_default();
     Some(CatalogueEntry {
         install,
         needs: form.needs,

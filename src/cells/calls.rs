@@ -8,7 +8,7 @@ use super::resolve::Resolver;
 use crate::document::KeyPath;
 use crate::expectation::context::STRUCTURED_OUTPUT;
 use crate::text::{closest, listed, quotable, slip_of};
-use crate::wire::script::{Asker, PLACEHOLDERS, placeholders_in};
+use crate::wire::script::{Asker, PLACEHOLDERS, ReplyBlock, placeholders_in};
 
 /// The tools that Claude Code may offer (its `init` events, version 2.1.327), with those that only some flags or modes offer.
 const CLAUDE_TOOLS: [&str; 44] = [
@@ -91,6 +91,32 @@ impl Resolver<'_> {
         }
     }
 
+    /// Reports `${call_N}` for a tool call that the reply does not have.
+    pub(super) fn call_placeholders(&mut self, path: &KeyPath, form: &ReplyForm, content: &[ReplyBlock]) {
+        let is_whole = !self.damaged.has(&path.then("content"));
+        let Some(results) = form.safeguard_results.as_ref().filter(|_| is_whole) else {
+            return;
+        };
+        let calls = content
+            .iter()
+            .filter(|block| matches!(block, ReplyBlock::ToolUse { .. }))
+            .count();
+        let text = Value::from(results.clone()).to_string();
+        for name in placeholders_in(&text) {
+            let number = name
+                .strip_prefix("${call_")
+                .and_then(|rest| rest.strip_suffix('}')?.parse().ok());
+            if !number.is_some_and(|number: usize| (1..=calls).contains(&number)) {
+                let message = format!(
+                    "`{}` has no value: the reply has {calls} tool calls",
+                    quotable(name)
+                );
+                let hint = "`${call_1}` is the id of the first `tool_use` of this reply";
+                self.reader.hinted(&path.then("safeguard_results"), message, hint);
+            }
+        }
+    }
+
     /// The requests that a reply is for, which must be possible.
     pub(super) fn asker(&mut self, path: &KeyPath, form: &ReplyForm) -> Asker {
         let asker = form.asker.clone().unwrap_or_default();
@@ -106,7 +132,8 @@ impl Resolver<'_> {
             self.no_placeholders(&path.then("prompt"), &Value::from(prompt.as_str()));
         }
         // A subagent has a prompt of its own.
-        if let Some(part) = asker.prompt.as_ref().filter(|_| asker.subagent != Some(true)) {
+        let is_of_cell = asker.subagent != Some(true) && !self.damaged.has_key("prompts");
+        if let Some(part) = asker.prompt.as_ref().filter(|_| is_of_cell) {
             self.prompt_is_written_right(&path.then("prompt"), part);
         }
         asker

@@ -10,8 +10,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{forms, reason};
-use crate::document::form::{FormError, FormErrorKind};
-use crate::document::{Diagnostic, Entry, Node, NodeValue, Place, yaml};
+use crate::document::form::{FormError, FormErrorKind, is_damaged};
+use crate::document::{Diagnostic, Entry, Form, KeyPath, Node, NodeValue, Place, yaml};
 use crate::wire::redaction;
 
 const NOT_APPLICABLE: &str = "not_applicable";
@@ -275,52 +275,59 @@ fn origins_below(entry: &Entry, key: &str, depth: usize, origins: &mut Vec<Origi
     }
 }
 
-/// The keys that were removed from a tree because of an error of form. Their absence is no second error.
+/// The values that were removed from a tree because of an error of form. Their absence is no second error.
 #[derive(Debug, Default)]
 pub(super) struct Damaged {
+    pub(super) paths: Vec<Vec<String>>,
+    /// Unknown keys, and those that they may stand for.
     keys: Vec<String>,
+    /// The errors of form below misspelt keys.
+    pub(super) below_slips: Vec<Diagnostic>,
 }
 
 impl Damaged {
-    /// Removes every value with an error of form from `node`.
-    pub(super) fn remove<'a>(node: &mut Node, form: impl IntoIterator<Item = &'a FormError>) -> Self {
-        let mut damaged = Self::default();
-        for found in form {
-            damaged.remove_value(node, found);
-        }
-        // An expectation without its misspelt key may still have an error.
-        if damaged.has_key("expect") {
-            for found in forms::CELL.check(node) {
-                damaged.remove_value(node, &found);
+    /// Repairs the errors of form in the merged tree `node`. One in a value that another file replaces is none of it.
+    pub(super) fn remove<'a>(
+        node: &mut Node,
+        of: &Form,
+        errors: impl IntoIterator<Item = &'a FormError>,
+    ) -> Self {
+        let is_merged = |found: &&FormError| {
+            let depth = found.path.first().map_or(0, |key| 1 + depth_of(key));
+            let span = node.key_span_at(&found.path[..depth.min(found.path.len())]);
+            span.place().file == found.diagnostic.place.file
+        };
+        let errors: Vec<FormError> = errors.into_iter().filter(is_merged).cloned().collect();
+        // Of a part of an expectation without a wrong value, it is not known what it still checks.
+        let depth = |path: &[String]| match path.first().is_some_and(|key| key == "expect") {
+            true => 3,
+            false => usize::MAX,
+        };
+        let repaired = of.repair(node, &errors, depth);
+        let mut keys = Vec::new();
+        for error in &errors {
+            // An unknown key may stand for one of the cell, or be one in the wrong place.
+            if let FormErrorKind::UnknownKey { meant } = &error.kind
+                && is_damaged(&repaired.damaged, &error.path)
+            {
+                keys.extend(error.path.last().cloned().into_iter().chain(meant.clone()));
             }
         }
-        damaged
-    }
-
-    fn remove_value(&mut self, node: &mut Node, found: &FormError) {
-        let [key, rest @ ..] = &found.path[..] else {
-            return;
-        };
-        // The other variables may have errors of their own.
-        let depth = if key == "env" { 1 } else { depth_of(key) };
-        if key != "env" || rest.is_empty() {
-            self.keys.push(key.clone());
+        *node = repaired.node;
+        let below_slips = repaired.below_slips.into_iter();
+        Self {
+            paths: repaired.damaged,
+            keys,
+            below_slips: below_slips.map(|error| error.diagnostic).collect(),
         }
-        let is_unknown = matches!(found.kind, FormErrorKind::UnknownKey { .. });
-        // An unknown key may stand for one of the cell, or be one in the wrong place.
-        if let FormErrorKind::UnknownKey { meant } = &found.kind {
-            self.keys.extend(found.path.last().cloned());
-            self.keys.extend(meant.clone());
-        }
-        node.remove(match depth {
-            // The other keys of an expectation may have errors of their own.
-            1 if key == "expect" && is_unknown && rest.len() == 2 => &found.path,
-            1 if !rest.is_empty() => &found.path[..2],
-            _ => &found.path[..1],
-        });
     }
 
     pub(super) fn has_key(&self, key: &str) -> bool {
-        self.keys.iter().any(|known| known == key)
+        self.keys.iter().any(|known| known == key) || is_damaged(&self.paths, &[key])
+    }
+
+    /// Whether a value at or below `path` is missing, or stands for a missing one.
+    pub(super) fn has(&self, path: &KeyPath) -> bool {
+        is_damaged(&self.paths, &path.0)
     }
 }

@@ -1,15 +1,13 @@
 //! The manifest: the rows, columns and tiers of the matrix, in order, and the patterns of the model aliases.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-
-use serde::Deserialize;
 
 use super::limits::{ANY, Limit, Limits, NamedLimit};
 use super::raw::{FeatureForm, LimitForm, ManifestForm, MatrixForm, TierForm};
 use super::{forms, reason};
-use crate::document::form::FormError;
-use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, yaml};
+use crate::document::form::{Repaired, drop_damaged};
+use crate::document::{Diagnostic, KeyPath, Node, Reader, Span, without_errors, yaml};
 use crate::expectation::check_clause;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
 use crate::text::{as_name, closest, is_name, listed, slip_of};
@@ -23,8 +21,8 @@ pub struct Manifest {
     pub parts: Vec<MatrixPart>,
     /// What the providers allow in a live run.
     pub limits: Limits,
-    /// The alias pattern of each provider, in the same order.
-    patterns: Vec<(String, Span)>,
+    /// The alias pattern of each provider, in the same order; `None` if it has an error.
+    patterns: Vec<Option<(String, Span)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,41 +96,37 @@ impl Manifest {
 
     /// Reads the manifest from the bytes of `file`.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        match Self::read(file, bytes) {
-            (Some(manifest), errors) if errors.is_empty() => Ok(manifest),
-            (_, errors) => Err(errors),
-        }
+        without_errors(Self::read(file, bytes))
     }
 
-    /// All errors in the bytes of `file`, and the manifest, if no error concerns what cells depend on.
+    /// All errors in the bytes of `file`, and the manifest without them, for the cells: `None` if too little is left.
     pub fn read(file: &Path, bytes: &[u8]) -> (Option<Self>, Vec<Diagnostic>) {
         let node = match yaml::parse(file, bytes) {
             Ok(node) => node,
             Err(errors) => return (None, errors),
         };
-        let removed = |error: &FormError| match &error.path[..] {
-            // Only the key of a row, so that the row exists.
-            [list, _, _] if list == "features" => Some(3),
-            _ => error.entry_of(&["limits", "matrices"]),
+        let (mut errors, read) = forms::MANIFEST.read::<ManifestForm>(&node);
+        let Some((form, repaired)) = read else {
+            return (None, errors);
         };
-        let (mut errors, node) = forms::MANIFEST.check_and_repair(&node, removed);
-        let Some(node) = node else { return (None, errors) };
-        let form = match ManifestForm::deserialize(node.to_json()) {
-            Ok(form) => form,
-            Err(error) => return (None, vec![Diagnostic::of_file(file, error.to_string())]),
-        };
-        let (of_names, of_texts) = check(&form, &node);
-        let is_usable = of_names.is_empty();
-        errors.extend(of_names.into_iter().chain(of_texts));
-        (is_usable.then(|| Self::resolve(form, &node)), errors)
+        errors.extend(check(&form, &repaired));
+        (Some(Self::resolve(form, &repaired.node)), errors)
     }
 
+    /// The manifest of `form`. In one with errors, the names of aliases are columns too: one of the two names is a slip.
     fn resolve(form: ManifestForm, node: &Node) -> Self {
         let pattern = |provider: &String| {
+            let pattern = form.aliases.get(provider).filter(|text| text.contains(MODEL))?;
             let span = node.span_at(&KeyPath::of("aliases").then(provider).0);
-            (form.aliases[provider].clone(), span.clone())
+            Some((pattern.clone(), span.clone()))
         };
-        let patterns = form.providers.iter().map(pattern).collect();
+        let columns = form.providers.iter().chain(form.aliases.keys());
+        let columns = columns.map(|column| (column.clone(), pattern(column)));
+        let columns = named(columns.collect(), |(name, _)| name);
+        let column = |name: &String| {
+            let names = columns.iter().map(|(name, _)| name.as_str());
+            ProviderId::new(closest(name, names).unwrap_or(name))
+        };
         let feature = |form: FeatureForm| Feature {
             id: FeatureId::new(form.id),
             name: form.name,
@@ -149,7 +143,7 @@ impl Manifest {
             not_on: form
                 .not_on
                 .into_iter()
-                .map(|(provider, reason)| (ProviderId::new(provider), reason))
+                .map(|(provider, reason)| (column(&provider), reason))
                 .collect(),
         };
         let part = |(name, form): (String, MatrixForm)| MatrixPart {
@@ -167,11 +161,17 @@ impl Manifest {
         };
         Self {
             limits: Limits(form.limits.into_iter().map(limit).collect()),
-            features: form.features.into_iter().map(feature).collect(),
-            providers: form.providers.into_iter().map(ProviderId::new).collect(),
-            tiers: form.tiers.into_iter().map(tier).collect(),
+            features: named(form.features, |row| &mut row.id)
+                .into_iter()
+                .map(feature)
+                .collect(),
+            tiers: named(form.tiers, |tier| &mut tier.id)
+                .into_iter()
+                .map(tier)
+                .collect(),
             parts: form.matrices.into_iter().map(part).collect(),
-            patterns,
+            providers: columns.iter().map(|(name, _)| ProviderId::new(name)).collect(),
+            patterns: columns.into_iter().map(|(_, pattern)| pattern).collect(),
         }
     }
 
@@ -183,12 +183,13 @@ impl Manifest {
 
     fn pattern(&self, provider: &ProviderId) -> Option<&(String, Span)> {
         let column = self.providers.iter().position(|known| known == provider)?;
-        self.patterns.get(column)
+        self.patterns.get(column)?.as_ref()
     }
 
     /// The gateway's name for the model of `tier` on `provider`; `None` if the manifest lacks either.
     pub fn alias(&self, provider: &ProviderId, tier: &TierId) -> Option<String> {
-        self.alias_of(provider, &self.tier(tier)?.model)
+        let tier = self.tier(tier).filter(|tier| !tier.model.is_empty())?;
+        self.alias_of(provider, &tier.model)
     }
 
     /// The gateway's name for `model` on `provider`; `None` if the manifest lacks the provider.
@@ -214,8 +215,21 @@ impl Manifest {
 /// Texts of the manifest, each with its path.
 type Texts<'a> = Vec<(KeyPath, &'a str)>;
 
-/// The errors in the values of a manifest that is correct in form: in what cells depend on, and in the rest.
-fn check(form: &ManifestForm, node: &Node) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+/// `items`, each name once. A name with an error is the one that the error proposes.
+fn named<T>(items: Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
+    let mut known = HashSet::from([String::new()]);
+    let usable = |mut item: T| {
+        let text = name(&mut item);
+        if let Some(usable) = as_name(text).filter(|_| !is_name(text)) {
+            *text = usable;
+        }
+        known.insert(text.clone()).then_some(item)
+    };
+    items.into_iter().filter_map(usable).collect()
+}
+
+/// The errors in the values of a manifest that is correct in form.
+fn check(form: &ManifestForm, repaired: &Repaired) -> Vec<Diagnostic> {
     fn texts<'a, T>(list: &str, key: &str, items: &'a [T], text: fn(&T) -> &String) -> Texts<'a> {
         let path = |index| KeyPath::of(list).then(index).then(key);
         let items = items.iter().enumerate();
@@ -223,7 +237,7 @@ fn check(form: &ManifestForm, node: &Node) -> (Vec<Diagnostic>, Vec<Diagnostic>)
             .map(|(index, item)| (path(index), text(item).as_str()))
             .collect()
     }
-    let mut reader = Reader::new(node);
+    let mut reader = Reader::new(&repaired.node);
     let (features, tiers) = (&form.features, &form.tiers);
     let providers = form.providers.iter().enumerate();
     let providers = providers.map(|(index, id)| (KeyPath::of("providers").then(index), id.as_str()));
@@ -256,16 +270,16 @@ fn check(form: &ManifestForm, node: &Node) -> (Vec<Diagnostic>, Vec<Diagnostic>)
     }
     let sets = form.tiers.iter().map(|tier| &tier.set);
     are_dissimilar(&mut reader, "tiers", "set", sets);
-    check_aliases(&mut reader, form);
+    check_aliases(&mut reader, form, repaired);
     check_lacking(&mut reader, form);
-    check_sets(&mut reader, form);
-    let mut rest = Reader::new(node);
+    check_sets(&mut reader, form, repaired);
     let categories = form.features.iter().map(|row| &row.category);
-    are_dissimilar(&mut rest, "features", "category", categories);
-    check_rows(&mut rest, &form.features);
-    check_parts(&mut rest, form);
-    check_limits(&mut rest, form);
-    (reader.diagnostics, rest.diagnostics)
+    are_dissimilar(&mut reader, "features", "category", categories);
+    check_rows(&mut reader, &form.features);
+    check_parts(&mut reader, form);
+    check_limits(&mut reader, form);
+    drop_damaged(&repaired.damaged, &mut reader.diagnostics);
+    reader.diagnostics
 }
 
 /// The texts about a row for readers: none is empty, the clause and the address exist in form.
@@ -348,12 +362,12 @@ fn check_lacking(reader: &mut Reader<'_>, form: &ManifestForm) {
 }
 
 /// Every tier has a set or none has. A set is called neither like a tier nor `all`.
-fn check_sets(reader: &mut Reader<'_>, form: &ManifestForm) {
+fn check_sets(reader: &mut Reader<'_>, form: &ManifestForm, repaired: &Repaired) {
     let has_sets = form.tiers.iter().any(|tier| tier.set.is_some());
     for (index, tier) in form.tiers.iter().enumerate() {
         let path = KeyPath::of("tiers").then(index);
         let Some(set) = &tier.set else {
-            if has_sets {
+            if has_sets && !repaired.is_damaged(&["tiers", &index.to_string(), "set"]) {
                 let message = format!("the tier `{}` has no `set`, and another tier has one", tier.id);
                 reader.hinted(&path, message, "a run takes whole sets".to_owned());
             }
@@ -408,7 +422,11 @@ fn check_limits(reader: &mut Reader<'_>, form: &ManifestForm) {
 }
 
 fn is_known(reader: &mut Reader<'_>, path: &KeyPath, what: &str, name: &str, known: &[String]) {
-    if known.iter().any(|known| known == name) {
+    // A name with an error may be the right one elsewhere.
+    if known
+        .iter()
+        .any(|known| known == name || as_name(known).as_deref() == Some(name))
+    {
         return;
     }
     let mut distinct: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -418,7 +436,7 @@ fn is_known(reader: &mut Reader<'_>, path: &KeyPath, what: &str, name: &str, kno
     reader.report(error.did_you_mean(name, distinct));
 }
 
-fn check_aliases(reader: &mut Reader<'_>, form: &ManifestForm) {
+fn check_aliases(reader: &mut Reader<'_>, form: &ManifestForm, repaired: &Repaired) {
     let path = KeyPath::of("aliases");
     let providers = || form.providers.iter().map(String::as_str);
     let patterns = form.aliases.iter();
@@ -437,7 +455,9 @@ fn check_aliases(reader: &mut Reader<'_>, form: &ManifestForm) {
             reader.report(error.hint("without it all tiers would be the same model"));
         }
     }
-    let is_missing = |provider: &&String| !form.aliases.contains_key(*provider);
+    let is_missing = |provider: &&String| {
+        !form.aliases.contains_key(*provider) && !repaired.is_damaged(&["aliases", provider])
+    };
     for provider in form.providers.iter().filter(is_missing) {
         let message = format!("the provider `{provider}` has no alias pattern");
         let hint = match closest(provider, form.aliases.keys().map(String::as_str)) {

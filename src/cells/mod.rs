@@ -18,7 +18,7 @@ mod proxy_files;
 mod proxy_providers;
 pub mod proxy_config;
 pub mod raw;
-mod reason;
+pub mod reason;
 pub mod reference;
 mod replies;
 pub mod reserved;

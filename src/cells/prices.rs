@@ -9,7 +9,6 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::document::form::FormError;
 use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
 use crate::ids::ProviderId;
 use crate::text::listed;
@@ -84,16 +83,13 @@ impl Prices {
         models: &[&str],
     ) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
-        let entry_of = |error: &FormError| error.entry_of(&["models", "factors"]);
-        let (form_errors, node) = FORM.check_and_repair(&node, entry_of);
-        let Some(node) = node else {
+        let (form_errors, read) = FORM.read::<PricesForm>(&node);
+        let Some((form, repaired)) = read else {
             return Err(form_errors);
         };
-        let form = PricesForm::deserialize(node.to_json())
-            .map_err(|error| vec![Diagnostic::of_file(file, error.to_string())])?;
-        let mut reader = Reader::new(&node);
+        let mut reader = Reader::new(&repaired.node);
         reader.diagnostics = form_errors;
-        if NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
+        if !repaired.is_damaged(&["as_of"]) && NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
             let error = reader.at(&KeyPath::of("as_of"), format!("`{}` is no day", form.as_of));
             reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
         }

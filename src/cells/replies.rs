@@ -39,7 +39,8 @@ impl Resolver<'_> {
                 .content
                 .iter()
                 .flatten()
-                .any(|block| block.tool_use.is_some());
+                .any(|block| block.tool_use.is_some())
+                || self.damaged.has(&path.then(index));
         }
         Script { replies }
     }
@@ -61,11 +62,16 @@ impl Resolver<'_> {
                 let mut known = known;
                 let mut blocks = Vec::new();
                 for (index, block) in content.iter().enumerate() {
-                    blocks.extend(self.reply_block(&path.then(index), block, known));
-                    known.server_tool_called |= block.server_tool_use.is_some();
+                    let path = path.then(index);
+                    blocks.extend(self.reply_block(&path, block, known));
+                    known.server_tool_called |= block.server_tool_use.is_some() || self.damaged.has(&path);
                 }
                 let content = blocks;
                 Some(Reply::Message(self.message(reply_path, form, content)))
+            }
+            // Its error of form is already among the errors.
+            (None, None) if self.damaged.has(path) => {
+                Some(Reply::Message(self.message(path, form, Vec::new())))
             }
             (None, Some(error)) => Some(self.reply_error(path, form, error)),
             (None, None) => {
@@ -133,7 +139,8 @@ impl Resolver<'_> {
 
     /// Reports a number of deltas that the reply does not have.
     fn deltas_exist(&mut self, path: &KeyPath, after: usize, content: &[ReplyBlock]) {
-        let most = content_deltas(content).filter(|most| after > *most);
+        let is_whole = !self.damaged.has(&KeyPath(path.0[..2].to_vec()));
+        let most = content_deltas(content).filter(|most| is_whole && after > *most);
         if let Some(most) = most {
             let message = format!("the reply has {}", counted(most, "content delta"));
             let error = self.reader.at(path, message).found(after.to_string());
@@ -170,10 +177,10 @@ impl Resolver<'_> {
                 "remove one of them",
             );
         }
-        if let Some(sequence) = &form.stop_sequence {
-            self.no_placeholders(&path.then("stop_sequence"), &Value::from(sequence.as_str()));
-        }
-        if form.stop_sequence.is_some() && form.stop_reason.as_deref() != Some("stop_sequence") {
+        if form.stop_sequence.is_some()
+            && form.stop_reason.as_deref() != Some("stop_sequence")
+            && !self.damaged.has(&path.then("stop_reason"))
+        {
             self.reader.hinted(
                 &path.then("stop_sequence"),
                 "only a message that ends for a stop sequence names one",
@@ -247,6 +254,9 @@ impl Resolver<'_> {
             kind: error.kind.clone(),
             message: error.message.clone(),
         });
+        if self.damaged.has(&path.then("interrupt")) {
+            return None;
+        }
         if error.is_some() == (form.cut == Some(true)) {
             let error = self.reader.at(
                 &path.then("interrupt"),
@@ -296,31 +306,6 @@ impl Resolver<'_> {
         headers
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
-    }
-
-    /// Reports `${call_N}` for a tool call that the reply does not have.
-    fn call_placeholders(&mut self, path: &KeyPath, form: &ReplyForm, content: &[ReplyBlock]) {
-        let Some(results) = &form.safeguard_results else {
-            return;
-        };
-        let calls = content
-            .iter()
-            .filter(|block| matches!(block, ReplyBlock::ToolUse { .. }))
-            .count();
-        let text = Value::from(results.clone()).to_string();
-        for name in placeholders_in(&text) {
-            let number = name
-                .strip_prefix("${call_")
-                .and_then(|rest| rest.strip_suffix('}')?.parse().ok());
-            if !number.is_some_and(|number: usize| (1..=calls).contains(&number)) {
-                let message = format!(
-                    "`{}` has no value: the reply has {calls} tool calls",
-                    quotable(name)
-                );
-                let hint = "`${call_1}` is the id of the first `tool_use` of this reply";
-                self.reader.hinted(&path.then("safeguard_results"), message, hint);
-            }
-        }
     }
 
     fn reply_block(

@@ -15,6 +15,7 @@ use super::layers::{self, Damaged, Layers, OwnFile};
 use super::manifest::Manifest;
 use super::raw::{CellForm, PromptBlockForm, PromptForm, ScriptForm};
 use super::{forms, reason, reserved};
+use crate::document::form::drop_damaged;
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Place, Reader, yaml};
 use crate::expectation::CellContext;
 use crate::ids::{CellId, FeatureId, ProviderId, TierId, TierNames};
@@ -66,7 +67,9 @@ pub fn cell(
     };
     diagnostics.extend(known_layers.errors().cloned());
     let form_errors = own.iter().flat_map(|own| &own.form);
-    let damaged = Damaged::remove(&mut node, form_errors.chain(known_layers.form_errors()));
+    let form_errors = form_errors.chain(known_layers.form_errors());
+    let mut damaged = Damaged::remove(&mut node, &forms::CELL, form_errors);
+    diagnostics.append(&mut damaged.below_slips);
     let form = match CellForm::deserialize(node.to_json()) {
         Ok(form) => form,
         Err(error) => {
@@ -92,6 +95,7 @@ pub fn cell(
         called_tools: Vec::new(),
     };
     let test = resolver.test();
+    drop_damaged(&resolver.damaged.paths, &mut resolver.reader.diagnostics);
     diagnostics.extend(resolver.reader.diagnostics);
     if diagnostics.is_empty() {
         let body = CellBody::Test(Box::new(test));
@@ -107,13 +111,14 @@ pub fn cell(
 
 /// Reads a script from the bytes of `file`.
 pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
-    let node = yaml::parse(file, bytes)?;
-    let form_errors = forms::SCRIPT.diagnostics(&node);
-    if !form_errors.is_empty() {
-        return Err(form_errors);
-    }
-    let of_file = |error: serde_json::Error| vec![Diagnostic::of_file(file, error.to_string())];
-    let script = ScriptForm::deserialize(node.to_json()).map_err(of_file)?;
+    let mut node = yaml::parse(file, bytes)?;
+    let errors = forms::SCRIPT.check(&node);
+    let mut damaged = Damaged::remove(&mut node, &forms::SCRIPT, &errors);
+    let mut diagnostics: Vec<Diagnostic> = errors.into_iter().map(|error| error.diagnostic).collect();
+    diagnostics.append(&mut damaged.below_slips);
+    let Ok(script) = ScriptForm::deserialize(node.to_json()) else {
+        return Err(diagnostics);
+    };
     // The client decides whether it sends an image.
     let image = PromptBlockForm {
         image: Some("any".to_owned()),
@@ -135,13 +140,15 @@ pub fn script(file: &Path, bytes: &[u8]) -> Result<Script, Vec<Diagnostic>> {
         tiers: Vec::new(),
         tier_names: TierNames::default(),
         attachments: &|_| Err("a script has no files".to_owned()),
-        damaged: Damaged::default(),
+        damaged,
         called_tools: Vec::new(),
     };
     let script = resolver.script();
-    match resolver.reader.diagnostics {
-        diagnostics if diagnostics.is_empty() => Ok(script),
-        diagnostics => Err(diagnostics),
+    drop_damaged(&resolver.damaged.paths, &mut resolver.reader.diagnostics);
+    diagnostics.extend(resolver.reader.diagnostics);
+    match diagnostics.is_empty() {
+        true => Ok(script),
+        false => Err(diagnostics),
     }
 }
 
@@ -176,7 +183,9 @@ impl Resolver<'_> {
         let inputs = "prompt prompts files replies direct count_tokens flags mcp_servers";
         let broken_input = inputs.split(' ').any(|key| self.damaged.has_key(key));
         let whole = self.reader.diagnostics.len() == before && !broken_input;
-        if whole {
+        let forms = self.form.replies.as_ref().map_or(0, Vec::len);
+        let is_counted = !prompts.is_empty() && forms > 0 && script.replies.len() == forms;
+        if is_counted && !broken_input {
             self.balance(&prompts, &script, direct.is_some());
         }
         let not_on = self.not_on();

@@ -127,6 +127,14 @@ pub struct Diagnostic {
     pub related: Vec<(Place, String)>,
 }
 
+/// The value of a file, if the file has no error.
+pub fn without_errors<T>((value, errors): (Option<T>, Vec<Diagnostic>)) -> Result<T, Vec<Diagnostic>> {
+    match value {
+        Some(value) if errors.is_empty() => Ok(value),
+        _ => Err(errors),
+    }
+}
+
 impl Diagnostic {
     /// An error at `span`.
     pub fn at(span: &Span, message: impl Into<String>) -> Self {

@@ -80,7 +80,7 @@ impl InvalidValue<'_> {
         kind: &ValidationErrorKind,
     ) -> (FormErrorKind, Diagnostic) {
         match kind {
-            ValidationErrorKind::Type { kind } => (FormErrorKind::WrongType, self.wrong_type(kind)),
+            ValidationErrorKind::Type { kind } => self.wrong_type(kind),
             ValidationErrorKind::Required { property } => self.missing(property.as_str().unwrap_or_default()),
             ValidationErrorKind::Enum { options } => {
                 let options = options.as_array().into_iter().flatten();
@@ -214,13 +214,20 @@ impl InvalidValue<'_> {
     }
 
     fn not_a_name(&self, name: &str) -> FormError {
-        let (path, error) = self.key_error(name, format!("`{name}` is not a name for an expectation"));
-        let error = error.allowed("a lower-case letter, then lower-case letters, digits and `_`");
+        let (what, joint) = match self.path.last().map(String::as_str) {
+            Some("mcp_servers") => ("a server", "-"),
+            Some("refusals") => ("a rule of a provider", "_"),
+            _ => ("an expectation", "_"),
+        };
+        let (path, error) = self.key_error(name, format!("`{name}` is not a name for {what}"));
+        let error = error.allowed(format!(
+            "a lower-case letter, then lower-case letters, digits and `{joint}`"
+        ));
         FormError {
             path,
-            kind: FormErrorKind::Other,
+            kind: FormErrorKind::Name,
             diagnostic: match as_name(name) {
-                Some(usable) => error.hint(format!("write `{usable}`")),
+                Some(usable) => error.hint(format!("write `{}`", usable.replace('_', joint))),
                 None => error,
             },
         }
@@ -235,7 +242,7 @@ impl InvalidValue<'_> {
         (FormErrorKind::MissingKey(name.to_owned()), error)
     }
 
-    fn wrong_type(&self, kind: &TypeKind) -> Diagnostic {
+    fn wrong_type(&self, kind: &TypeKind) -> (FormErrorKind, Diagnostic) {
         let wanted: Vec<JsonType> = match kind {
             TypeKind::Single(kind) => vec![*kind],
             TypeKind::Multiple(kinds) => kinds.iter().collect(),
@@ -249,7 +256,17 @@ impl InvalidValue<'_> {
         error.hint = self
             .not_indented()
             .or_else(|| self.found.and_then(|node| type_hint(node, &wanted, self.schema)));
-        error.found(self.describe()).allowed(allowed)
+        let is_quoting = match self.found.map(|node| &node.value) {
+            Some(NodeValue::Text(text)) => is_scalar_in_quotes(text, &wanted),
+            Some(NodeValue::Bool(_) | NodeValue::Number(_)) => wanted.contains(&JsonType::String),
+            _ => false,
+        };
+        let kind = if is_quoting {
+            FormErrorKind::Quotes
+        } else {
+            FormErrorKind::WrongType
+        };
+        (kind, error.found(self.describe()).allowed(allowed))
     }
 
     /// The texts that the schema allows: `oneOf` over constants.
@@ -345,7 +362,7 @@ impl InvalidValue<'_> {
 }
 
 /// The schema of the value that `path` leads to.
-fn schema_of<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
+pub(super) fn schema_of<'a>(root: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(root, |schema, step| {
         let kinds = [
             &schema["properties"][step],

@@ -14,7 +14,7 @@ pub mod form;
 pub mod reader;
 pub mod render;
 
-pub use diagnostic::{Diagnostic, Place, Span};
+pub use diagnostic::{Diagnostic, Place, Span, without_errors};
 pub use form::Form;
 pub use node::{Entry, Node, NodeValue};
 pub use reader::{KeyPath, Query, Reader, written};

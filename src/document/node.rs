@@ -93,20 +93,72 @@ impl Node {
 
     /// Removes the entry of a map that `path` leads to.
     pub fn remove(&mut self, path: &[String]) {
-        let (Some((key, rest)), value) = (path.split_first(), &mut self.value) else {
+        let Some((key, around)) = path.split_last() else {
             return;
         };
-        match value {
-            NodeValue::Map(entries) if rest.is_empty() => entries.retain(|entry| entry.key != *key),
+        if let Some(NodeValue::Map(entries)) = self.at_mut(around).map(|around| &mut around.value) {
+            entries.retain(|entry| entry.key != *key);
+        }
+    }
+
+    /// The value that `path` leads to.
+    fn at_mut(&mut self, path: &[String]) -> Option<&mut Self> {
+        path.iter().try_fold(self, |node, step| match &mut node.value {
+            NodeValue::List(items) => items.get_mut(step.parse::<usize>().ok()?),
             NodeValue::Map(entries) => {
-                let found = entries.iter_mut().filter(|entry| entry.key == *key);
-                found.for_each(|entry| entry.value.remove(rest));
+                let entry = entries.iter_mut().find(|entry| entry.key == *step)?;
+                Some(&mut entry.value)
             }
-            NodeValue::List(items) => {
-                let item = key.parse().ok().and_then(|index: usize| items.get_mut(index));
-                item.into_iter().for_each(|item| item.remove(rest));
+            _ => None,
+        })
+    }
+
+    /// Whether `path` leads to an entry of a list.
+    pub fn is_in_list(&self, path: &[String]) -> bool {
+        let around = path.split_last().and_then(|(_, around)| self.at(around));
+        around.is_some_and(|around| matches!(around.value, NodeValue::List(_)))
+    }
+
+    /// Gives the entry of a map that `path` leads to the name `name`, unless the map has that.
+    pub fn rename(&mut self, path: &[String], name: &str) -> bool {
+        let Some((key, around)) = path.split_last() else {
+            return false;
+        };
+        match self.at_mut(around).map(|around| &mut around.value) {
+            Some(NodeValue::Map(entries)) if entries.iter().all(|entry| entry.key != name) => {
+                let entries = entries.iter_mut().filter(|entry| entry.key == *key);
+                entries.for_each(|entry| name.clone_into(&mut entry.key));
+                true
             }
-            _ => {}
+            _ => false,
+        }
+    }
+
+    /// Makes a text of a number or a boolean, and the other way round.
+    pub fn change_quotes(&mut self, path: &[String]) {
+        let Some(node) = self.at_mut(path) else { return };
+        node.value = match std::mem::replace(&mut node.value, NodeValue::Null) {
+            NodeValue::Bool(value) => NodeValue::Text(value.to_string()),
+            NodeValue::Number(number) => NodeValue::Text(number.to_string()),
+            NodeValue::Text(text) => match serde_json::from_str(&text) {
+                Ok(Value::Bool(value)) => NodeValue::Bool(value),
+                Ok(Value::Number(number)) => NodeValue::Number(number),
+                _ => NodeValue::Text(text),
+            },
+            other => other,
+        };
+    }
+
+    /// Adds `value` to the map that `path` leads to.
+    pub fn add(&mut self, path: &[String], key: &str, value: NodeValue) {
+        let Some(node) = self.at_mut(path) else { return };
+        let span = node.span.clone();
+        if let NodeValue::Map(entries) = &mut node.value {
+            entries.push(Entry {
+                key: key.to_owned(),
+                key_span: span.clone(),
+                value: Self { span, value },
+            });
         }
     }
 

@@ -7,10 +7,10 @@ use super::Project;
 use super::project::{GATEWAYS, PROXY_CONFIG};
 use super::reading::{read, visible_entries};
 use crate::catalogue::{Configurations, Install, Lacks, OwnTool};
-use crate::document::{Diagnostic, KeyPath, Node, Reader, yaml};
+use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Reader, yaml};
 use crate::env;
 use crate::expectation::IMPLIED;
-use crate::findings::{KnownFinding, Subject, SubjectPattern};
+use crate::findings::{KnownFinding, PAGES, Subject, SubjectPattern};
 use crate::ids::{CellId, FeatureId};
 use crate::text::{as_name, is_name, listed};
 
@@ -79,23 +79,20 @@ fn strange(name: &str, is_folder: bool) -> Diagnostic {
 pub(super) fn check(project: &Project) -> Vec<Diagnostic> {
     let (names, mut errors) = list(&project.root);
     for gateway in names {
-        let read = project
-            .gateway(&gateway)
-            .and_then(|description| Ok((description, document(project, &gateway)?)));
-        match read {
-            Err(found) => errors.extend(found),
-            Ok((description, node)) => {
-                let mut reader = Reader::new(&node);
-                let findings = description.known.findings.iter();
-                let lacks = &description.lacks;
-                errors.extend(findings.flat_map(|finding| errors_of(project, finding, lacks, &reader)));
-                let entry = description.entry.as_ref();
-                if entry.is_some_and(|entry| entry.install == Install::Tool(OwnTool::Litellm)) {
-                    check_litellm(project, &description.configurations, &mut reader);
-                }
-                errors.extend(reader.diagnostics);
-            }
+        let (description, found) = project.gateway_to_check(&gateway);
+        errors.extend(found);
+        let (Some(description), Ok(node)) = (description, document(project, &gateway)) else {
+            continue;
+        };
+        let mut reader = Reader::new(&node);
+        let findings = description.known.findings.iter();
+        let lacks = &description.lacks;
+        errors.extend(findings.flat_map(|finding| errors_of(project, finding, lacks, &reader)));
+        let entry = description.entry.as_ref();
+        if entry.is_some_and(|entry| entry.install == Install::Tool(OwnTool::Litellm)) {
+            check_litellm(project, &description.configurations, &mut reader);
         }
+        errors.extend(reader.diagnostics);
     }
     errors
 }
@@ -145,9 +142,15 @@ fn errors_of(
     reader: &Reader<'_>,
 ) -> Vec<Diagnostic> {
     let path = KeyPath::of("findings").then(&finding.name);
-    let mut errors = unknown_expectations(project, finding, lacks, reader, &path.then("shows"));
+    let mut columns = finding.providers.iter();
+    // The columns of a wrong name are not known.
+    let mut errors = match columns.all(|column| project.manifest.providers.contains(column)) {
+        true => unknown_expectations(project, finding, lacks, reader, &path.then("shows")),
+        false => Vec::new(),
+    };
     let link = &finding.link;
-    if !link.contains("://") && !project.root.join(link).is_file() {
+    let is_page = link.starts_with(PAGES) && link.ends_with(".md");
+    if is_page && !project.root.join(link).is_file() {
         let error = reader.at(&path.then("link"), format!("there is no page `{link}`"));
         errors.push(error.hint("write the page, with a reproduction, or link to a public report"));
     }
@@ -168,8 +171,17 @@ fn unknown_expectations(
         .iter()
         .map(|feature| feature.id.as_str())
         .collect();
-    let error = |(index, pattern): (usize, &SubjectPattern)| {
-        let Ok(Subject::Expectation { feature, name }) = pattern.to_string().parse() else {
+    let items = match reader.node.at(&shows.0).map(|list| &list.value) {
+        Some(NodeValue::List(items)) => &items[..],
+        _ => &[],
+    };
+    let error = |(index, item): (usize, &Node)| {
+        let NodeValue::Text(text) = &item.value else {
+            return None;
+        };
+        let (Ok(Subject::Expectation { feature, name }), Ok(pattern)) =
+            (text.parse(), text.parse::<SubjectPattern>())
+        else {
             return None;
         };
         let path = shows.then(index);
@@ -211,7 +223,7 @@ fn unknown_expectations(
         };
         Some(error.did_you_mean(&name, known.iter().map(String::as_str)))
     };
-    finding.shows.iter().enumerate().filter_map(error).collect()
+    items.iter().enumerate().filter_map(error).collect()
 }
 
 /// The names of the expectations of some rows, or of every row, in the finding's columns, and the names of those whose findings

@@ -14,7 +14,7 @@ use super::gateway_files;
 use super::layout::Layout;
 use super::merged_errors::{in_order, without_shared};
 use super::mutant_files::MUTANTS;
-use super::reading::{attachment, may_be_not_applicable, read, read_if_exists};
+use super::reading::{attachment, may_be_not_applicable, missing_pages, read, read_if_exists};
 use crate::catalogue::Configuration;
 use crate::cells::manifest::Tier;
 use crate::cells::prices::Prices;
@@ -23,7 +23,7 @@ use crate::cells::{
     Cell, Layer, Layers, Manifest, Origin, ProxyConfig, Simulated, layers, proxy_map_sections,
     proxy_text_with, resolve,
 };
-use crate::document::{Diagnostic, render};
+use crate::document::{Diagnostic, render, without_errors};
 use crate::env::SIMULATOR_VARIABLES;
 use crate::findings::{GatewayDescription, KnownFindings, MatrixNames};
 use crate::ids::{CellId, FeatureId, ProviderId, TrialName};
@@ -83,10 +83,7 @@ impl Project {
 
     /// Reads the manifest in `root` and lists the cells.
     pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
-        match Self::open_to_check(root) {
-            (Some(project), errors) if errors.is_empty() => Ok(project),
-            (_, errors) => Err(errors),
-        }
+        without_errors(Self::open_to_check(root))
     }
 
     /// The errors of the manifest in `root`, and the project, if its cells can be judged.
@@ -185,16 +182,20 @@ impl Project {
 
     /// The gateway called `name`; one that can only be attached, without known findings, if it has no file.
     pub fn gateway(&self, name: &str) -> Result<GatewayDescription, Vec<Diagnostic>> {
+        without_errors(self.gateway_to_check(name))
+    }
+
+    /// The errors of the gateway called `name`, and the gateway without them.
+    pub(super) fn gateway_to_check(&self, name: &str) -> (Option<GatewayDescription>, Vec<Diagnostic>) {
         let file = gateway_files::file(name);
-        let Some(bytes) = read_if_exists(&self.root, &file).map_err(|error| vec![*error])? else {
-            let known = KnownFindings {
-                id: name.to_owned(),
-                ..KnownFindings::NONE
-            };
-            return Ok(GatewayDescription {
-                known,
-                ..GatewayDescription::default()
-            });
+        let bytes = match read_if_exists(&self.root, &file) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                let mut gateway = GatewayDescription::default();
+                name.clone_into(&mut gateway.known.id);
+                return (Some(gateway), Vec::new());
+            }
+            Err(error) => return (None, vec![*error]),
         };
         let features = self.manifest.features.iter().map(|feature| feature.id.clone());
         let names = MatrixNames {
@@ -202,7 +203,7 @@ impl Project {
             features: &features.collect::<Vec<_>>(),
             tiers: &self.manifest.tier_names(),
         };
-        GatewayDescription::parse(&file, &bytes, names)
+        GatewayDescription::read(&file, &bytes, names)
     }
 
     /// The names of the gateways with a file, sorted.
@@ -409,6 +410,14 @@ impl Project {
             errors.extend(self.cell(cell).err().unwrap_or_default());
         }
         errors.extend(gateway_files::check(self));
+        let gateways = self.gateways().into_iter().map(|name| gateway_files::file(&name));
+        let own = self
+            .manifest
+            .cells()
+            .filter(|cell| self.layout.own.contains(cell));
+        let files = own.map(|cell| Self::cell_file(&cell)).chain(self.layer_files());
+        let files = files.chain(gateways).chain([PathBuf::from(MANIFEST)]);
+        errors.extend(files.flat_map(|file| missing_pages(&self.root, &file)));
         errors.extend(self.prices().err().unwrap_or_default());
         errors.retain(|error| is_selected(paths, &error.place.file));
         for cell in &named {
@@ -539,6 +548,10 @@ impl Project {
         let is_written = |cell: &Arc<Cell>| plan::unwritten(cell).is_empty();
         let config = config.filter(|_| self.cell(cell).as_ref().is_ok_and(is_written));
         let broken = |tier: &Tier| match self.plan(config, &cell.trial(&tier.id)) {
+            // An error of the manifest.
+            _ if self.manifest.alias(&cell.provider, &tier.id).is_none() => {
+                self.cell(cell).err().unwrap_or_default()
+            }
             Planned::Broken(errors) => errors,
             Planned::Run(_) | Planned::NotApplicable(_) => Vec::new(),
         };

@@ -7,28 +7,48 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use super::project::{PROXY_CONFIG, SHARED};
-use crate::document::{Diagnostic, yaml};
+use crate::cells::reason;
+use crate::document::{Diagnostic, Node, yaml};
 use crate::text::suggestion;
-
-/// The key of a cell whose feature cannot exist there.
-const NOT_APPLICABLE: &[u8] = b"not_applicable";
-
-/// The key of the tiers that lack a feature.
-const NOT_ON: &[u8] = b"not_on";
 
 /// Whether `file` contains the word `not_applicable`, in a key or elsewhere.
 pub(super) fn says_not_applicable(root: &Path, file: &Path) -> bool {
-    let text = read(root, file).unwrap_or_default();
-    text.windows(NOT_APPLICABLE.len())
-        .any(|window| window == NOT_APPLICABLE)
+    contains(&read(root, file).unwrap_or_default(), "not_applicable")
 }
 
 /// Whether `file` may make a trial not applicable: it contains the word for a cell or for a tier.
 pub(super) fn may_be_not_applicable(root: &Path, file: &Path) -> bool {
     let text = read(root, file).unwrap_or_default();
-    [NOT_APPLICABLE, NOT_ON]
-        .iter()
-        .any(|word| text.windows(word.len()).any(|window| window == *word))
+    contains(&text, "not_applicable") || contains(&text, "not_on")
+}
+
+fn contains(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+/// The errors about the pages that reasons in `file` name and that do not exist. Its other errors are reported where it is read.
+pub(super) fn missing_pages(root: &Path, file: &Path) -> Vec<Diagnostic> {
+    let bytes = match read_if_exists(root, file) {
+        Ok(Some(bytes)) if contains(&bytes, "docs/") => bytes,
+        _ => return Vec::new(),
+    };
+    let Ok(node) = yaml::parse(file, &bytes) else {
+        return Vec::new();
+    };
+    let mut named = reason::pages(&node, false);
+    named.retain(|(_, page)| !root.join(page).is_file());
+    let error = |(reason, page): (&Node, &str)| {
+        let folder = Path::new(page).parent().unwrap_or(Path::new(""));
+        let pages: Vec<String> = entries(root, folder)
+            .unwrap_or_default()
+            .iter()
+            .map(|(name, _)| folder.join(name).display().to_string())
+            .collect();
+        Diagnostic::at(&reason.span, format!("there is no page `{page}`"))
+            .hint("write the page, or name another source")
+            .did_you_mean(page, pages.iter().map(String::as_str))
+    };
+    named.into_iter().map(error).collect()
 }
 
 /// The bytes of `file`, relative to `root`. Fails if it is too large.

@@ -15,8 +15,8 @@ use crate::catalogue::{
     self, CatalogueEntry, ClientForm, Configuration, Configurations, EntryForm, InstallForm, Lack, Lacks,
     Need, StartForm,
 };
-use crate::document::form::FormError;
-use crate::document::{Diagnostic, Form, KeyPath, Reader, yaml};
+use crate::document::form::drop_damaged;
+use crate::document::{Diagnostic, Form, KeyPath, Reader, without_errors, yaml};
 use crate::ids::{FeatureId, ProviderId, TierNames};
 use crate::text::{is_name, listed};
 use crate::wire::client_format::ClientFormat;
@@ -138,23 +138,34 @@ struct FindingForm {
 impl GatewayDescription {
     /// Reads the bytes of `file`.
     pub fn parse(file: &Path, bytes: &[u8], names: MatrixNames<'_>) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let entry_of = |error: &FormError| error.entry_of(&["findings"]);
-        let (errors, node) = GATEWAY_FORM.check_and_repair(&node, entry_of);
-        let Some(node) = node else { return Err(errors) };
-        let form = GatewayFile::deserialize(node.to_json())
-            .map_err(|error| vec![Diagnostic::at(&node.span, error.to_string())])?;
+        without_errors(Self::read(file, bytes, names))
+    }
+
+    /// All errors in the bytes of `file`, and the gateway without them, to compare it with the cells: `None` if too little is left.
+    pub fn read(file: &Path, bytes: &[u8], names: MatrixNames<'_>) -> (Option<Self>, Vec<Diagnostic>) {
+        let node = match yaml::parse(file, bytes) {
+            Ok(node) => node,
+            Err(errors) => return (None, errors),
+        };
+        let (mut errors, read) = GATEWAY_FORM.read::<GatewayFile>(&node);
+        let Some((form, repaired)) = read else {
+            return (None, errors);
+        };
+        let is_damaged = |key: &str| repaired.is_damaged(&[key]);
         let mut resolver = Resolver {
-            reader: Reader::new(&node),
+            reader: Reader::new(&repaired.node),
             providers: names.providers.iter().map(ProviderId::as_str).collect(),
             tiers: names.tiers,
             configurations: Configurations::default(),
-            measured: form.measured.unwrap_or_default(),
+            has_all_configurations: !is_damaged("configurations"),
+            measured: form
+                .measured
+                .filter(|_| !is_damaged("measured"))
+                .unwrap_or_default(),
             findings: Vec::new(),
         };
-        resolver.reader.diagnostics = errors;
         resolver.check_measured();
-        if form.install.is_none() && !form.configurations.is_empty() {
+        if form.install.is_none() && !form.configurations.is_empty() && !is_damaged("install") {
             resolver.reader.hinted(
                 &KeyPath::of("configurations"),
                 "`configurations` needs `install`",
@@ -172,7 +183,7 @@ impl GatewayDescription {
             ready: form.ready,
             client: form.client,
         };
-        let entry = catalogue::resolve(entry, &lacks, &mut resolver.reader);
+        let entry = catalogue::resolve(entry, &lacks, &is_damaged, &mut resolver.reader);
         resolver.configurations = catalogue::resolve_configurations(
             form.configurations,
             entry.as_ref(),
@@ -182,24 +193,22 @@ impl GatewayDescription {
         for (name, form) in form.findings {
             resolver.add(name, form);
         }
-        match resolver.reader.diagnostics.is_empty() {
-            true => Ok(Self {
-                entry,
-                configurations: resolver.configurations,
-                lacks,
-                known: KnownFindings {
-                    gateway: form.name,
-                    id: file
-                        .file_stem()
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned(),
-                    measured: resolver.measured,
-                    findings: resolver.findings,
-                },
-            }),
-            false => Err(resolver.reader.diagnostics),
-        }
+        let id = file.file_stem().unwrap_or_default().to_string_lossy();
+        let gateway = Self {
+            entry,
+            configurations: resolver.configurations,
+            lacks,
+            known: KnownFindings {
+                gateway: form.name,
+                id: id.into_owned(),
+                measured: resolver.measured,
+                findings: resolver.findings,
+            },
+        };
+        let mut of_meaning = resolver.reader.diagnostics;
+        drop_damaged(&repaired.damaged, &mut of_meaning);
+        errors.extend(of_meaning);
+        (Some(gateway), errors)
     }
 }
 
@@ -208,6 +217,7 @@ struct Resolver<'a> {
     providers: Vec<&'a str>,
     tiers: &'a TierNames,
     configurations: Configurations,
+    has_all_configurations: bool,
     measured: Vec<String>,
     findings: Vec<KnownFinding>,
 }
@@ -276,7 +286,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Adds the finding, unless its form has an error.
+    /// Adds the finding. Without a right range it has all versions, and may declare what another one does.
     fn add(&mut self, name: String, form: FindingForm) {
         let path = KeyPath::of("findings").then(&name);
         if !is_name(&name) {
@@ -298,29 +308,28 @@ impl Resolver<'_> {
         if let Some(range) = &versions {
             self.spans_measured(&path.then("versions"), range, &form.versions);
         }
-        let claude_code = match &form.claude_code {
-            Some(range) => self.range(&path.then("claude_code"), range).map(Some),
-            None => Some(None),
-        };
+        let claude_code = form.claude_code.as_ref();
+        let claude_code = claude_code.map(|range| self.range(&path.then("claude_code"), range));
+        let is_ranged = versions.is_some() && claude_code != Some(None);
         let configurations: Vec<String> = self.configurations.names().map(str::to_owned).collect();
-        self.names(
-            &path.then("configurations"),
-            form.configurations.as_deref().unwrap_or_default(),
-            "configuration",
-            &configurations.iter().map(String::as_str).collect::<Vec<_>>(),
-        );
+        let named = form.configurations.as_deref().unwrap_or_default();
+        if self.has_all_configurations {
+            self.names(
+                &path.then("configurations"),
+                named,
+                "configuration",
+                &configurations.iter().map(String::as_str).collect::<Vec<_>>(),
+            );
+        }
         self.link(&path.then("link"), &form.link);
-        let (Some(versions), Some(claude_code)) = (versions, claude_code) else {
-            return;
-        };
         let finding = KnownFinding {
             shows,
             providers: form.providers.iter().map(ProviderId::new).collect(),
             tiers: form
                 .tiers
                 .map(|names| names.iter().flat_map(|name| self.tiers.called(name)).collect()),
-            versions,
-            claude_code,
+            versions: versions.unwrap_or(VersionRange::ALL),
+            claude_code: claude_code.flatten(),
             configurations: form.configurations,
             client_formats: form.client_formats,
             reason: form.reason.trim().to_owned(),
@@ -330,7 +339,9 @@ impl Resolver<'_> {
             place: self.reader.node.key_span_at(&path.0).place(),
             name,
         };
-        self.declared_before(&path, &finding);
+        if is_ranged {
+            self.declared_before(&path, &finding);
+        }
         self.findings.push(finding);
     }
 
@@ -433,7 +444,7 @@ impl Resolver<'_> {
 }
 
 /// The folder of the pages about findings without a public report.
-const PAGES: &str = "docs/findings/";
+pub const PAGES: &str = "docs/findings/";
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub mod summary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use gateway_file::{GATEWAY_FORM, GatewayDescription, MatrixNames};
+pub use gateway_file::{GATEWAY_FORM, GatewayDescription, MatrixNames, PAGES};
 pub use known::{KnownFinding, KnownFindings, KnownForRun, Versions};
 pub use range::VersionRange;
 pub use subject::{Subject, SubjectError, SubjectPattern};

@@ -21,6 +21,11 @@ pub const RANGE_FORM: &str =
     "comparisons by `=`, `>`, `>=`, `<` or `<=`, such as `=1.98.0` or `>=1.98.0, <=1.106.2`";
 
 impl VersionRange {
+    pub const ALL: Self = Self {
+        first: (0, 0, 0),
+        end: None,
+    };
+
     /// Whether `version` is in the range. Only the first three numbers count, because gateways number patches in ways of their
     /// own: `1.83.3` of `v1.83.3-stable.patch.2` and of `1.83.3.post2`.
     pub fn contains(&self, version: &str) -> bool {
@@ -66,11 +71,7 @@ impl FromStr for VersionRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let comparisons =
             VersionReq::parse(text).map_err(|error| format!("not a range of versions: {error}"))?;
-        let all = Self {
-            first: (0, 0, 0),
-            end: None,
-        };
-        let mut range = all;
+        let mut range = Self::ALL;
         for comparator in &comparisons.comparators {
             let (first, end) = releases(comparator);
             range = match comparator.op {
@@ -84,7 +85,7 @@ impl FromStr for VersionRange {
             };
         }
         match range {
-            _ if range == all => {
+            _ if range == Self::ALL => {
                 Err("the range has every version, also those that nobody measured".to_owned())
             }
             Self {

@@ -35,16 +35,19 @@ pub fn resolve(
     known: &Known<'_>,
 ) -> Result<Mutant, Vec<Diagnostic>> {
     let node = yaml::parse(file, bytes)?;
-    let of_form = FORM.diagnostics(&node);
-    if !of_form.is_empty() {
-        return Err(of_form);
-    }
+    let of_form = FORM.check(&node);
+    let repaired = FORM.repair(&node, &of_form, |_| usize::MAX);
+    let node = repaired.node;
     let mut resolver = Resolver {
         reader: Reader::new(&node),
         known,
     };
     resolver.expressions(FORM.schema(), &node, &KeyPath::default());
-    if !resolver.reader.diagnostics.is_empty() {
+    let is_readable = resolver.reader.diagnostics.is_empty() && repaired.damaged.is_empty();
+    let of_form = of_form.into_iter().chain(repaired.below_slips);
+    let of_form = of_form.map(|error| error.diagnostic);
+    resolver.reader.diagnostics.extend(of_form);
+    if !is_readable {
         return Err(resolver.reader.diagnostics);
     }
     let form = MutantForm::deserialize(node.to_json())

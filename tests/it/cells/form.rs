@@ -180,6 +180,23 @@ fn mistakes_of_form_are_explained() {
             ],
         ),
         (
+            "a bad name of a server",
+            and("mcp_servers: { The Library: [{ name: a, description: a, result: a }] }\n"),
+            &[
+                "`The Library` is not a name for a server",
+                "digits and `-`",
+                "write `the-library`",
+            ],
+        ),
+        (
+            "a bad name of a rule",
+            and("refusals: { Known Betas: Why. }\n"),
+            &[
+                "`Known Betas` is not a name for a rule of a provider",
+                "write `known_betas`",
+            ],
+        ),
+        (
             "a name in another form",
             with("  reply:", "  Right reply:"),
             &["5:3", "is not a name for an expectation", "write `right_reply`"],
