@@ -45,7 +45,7 @@ impl Stage<'_> {
         }
         let charge = cache.charge(&self.request.model, &tokens::pieces(self.request), self.now_ms);
         ProviderAnswer {
-            id: new_id("msg_", self.route, &reply_id::digits(Uuid::new_v4())),
+            id: new_id("msg_", self.route, &reply_id::digits(reply_id::new(Uuid::new_v4))),
             model: reply_name(&self.request.model).to_owned(),
             stop_reason: reply.stop_reason.clone().unwrap_or_else(|| stop_reason(&content)),
             details: self.details(&reply.details, &content),

@@ -268,7 +268,7 @@ pub(super) fn headers_of_reply(route: Route, id: &str) -> Headers {
         ],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
         Route::BedrockConverse | Route::BedrockInvoke => {
-            vec![("x-amzn-requestid", reply_id::sealed(Uuid::new_v4()).to_string())]
+            vec![("x-amzn-requestid", reply_id::new(Uuid::new_v4).to_string())]
         }
     }
 }

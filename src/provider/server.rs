@@ -383,7 +383,7 @@ fn count_tokens(incoming: &Incoming) -> Decision {
         Route::BedrockInvoke | Route::BedrockConverse => "inputTokens",
         Route::Anthropic | Route::VertexAi | Route::Azure | Route::BedrockMantle => "input_tokens",
     };
-    let id = reply_id::digits(Uuid::new_v4());
+    let id = reply_id::digits(reply_id::new(Uuid::new_v4));
     let headers = response::headers_of_reply(incoming.route(), &format!("01{id}"));
     let mut outgoing = Outgoing::json(200, headers, json!({name: count}));
     outgoing.reply.usage.input_tokens = count;
@@ -397,7 +397,7 @@ fn list_models(incoming: &Incoming, tiers: &[String]) -> Decision {
     };
     match models {
         Ok(body) => {
-            let id = reply_id::digits(Uuid::new_v4());
+            let id = reply_id::digits(reply_id::new(Uuid::new_v4));
             let headers = response::headers_of_reply(incoming.route(), &format!("01{id}"));
             built_in(Outgoing::json(200, headers, body))
         }
@@ -419,7 +419,7 @@ fn unmatched(incoming: &Incoming, why: String) -> Decision {
 }
 
 fn refuse(incoming: &Incoming, matched: Matched, refusal: &ErrorReply) -> Decision {
-    let rendered = refusal.render(incoming.route(), reply_id::sealed(Uuid::new_v4()));
+    let rendered = refusal.render(incoming.route(), reply_id::new(Uuid::new_v4));
     let outgoing = Outgoing::json(rendered.status, rendered.headers, rendered.body);
     Decision { matched, outgoing }
 }
