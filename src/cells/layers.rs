@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{forms, reason};
 use crate::document::form::{FormError, FormErrorKind, is_damaged};
 use crate::document::{Diagnostic, Entry, Form, KeyPath, Node, NodeValue, Place, yaml};
+use crate::text::is_slip_of;
 use crate::wire::redaction;
 
 const NOT_APPLICABLE: &str = "not_applicable";
@@ -28,8 +29,8 @@ pub struct Layer {
 impl Layer {
     /// Reads a `_shared.yaml` from its bytes.
     pub fn shared(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let mut form = forms::SHARED.check(&node);
+        let mut node = yaml::parse(file, bytes)?;
+        let (slips, mut form) = correct_slips(&forms::SHARED, &mut node);
         for FormError { diagnostic, .. } in &mut form {
             if diagnostic.path == NOT_APPLICABLE {
                 "`not_applicable` cannot be shared".clone_into(&mut diagnostic.message);
@@ -39,20 +40,21 @@ impl Layer {
                 );
             }
         }
-        Ok(Self::checked(node, form))
+        Ok(Self::checked(node, slips, form))
     }
 
     /// Reads a `_providers/<provider>.yaml` from its bytes.
     pub fn provider(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let form = forms::CELL.check(&node);
-        let mut layer = Self::checked(node, form);
+        let mut node = yaml::parse(file, bytes)?;
+        let (slips, form) = correct_slips(&forms::CELL, &mut node);
+        let mut layer = Self::checked(node, slips, form);
         layer.errors.extend(contradictions(&layer.node));
         Ok(layer)
     }
 
-    fn checked(node: Node, form: Vec<FormError>) -> Self {
-        let of_form = form.iter().map(|found| found.diagnostic.clone());
+    fn checked(node: Node, slips: Vec<FormError>, form: Vec<FormError>) -> Self {
+        let of_form = slips.iter().chain(&form);
+        let of_form = of_form.map(|found| found.diagnostic.clone());
         let errors = of_form.chain(credentials(&node)).collect();
         Self { node, form, errors }
     }
@@ -92,21 +94,39 @@ impl<'a> Layers<'a> {
 /// A cell's own file, parsed, and the errors of form in it.
 pub(super) struct OwnFile {
     pub(super) node: Node,
+    slips: Vec<FormError>,
     pub(super) form: Vec<FormError>,
 }
 
 impl OwnFile {
     pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let node = yaml::parse(file, bytes)?;
-        let form = forms::CELL.check(&node);
-        Ok(Self { node, form })
+        let mut node = yaml::parse(file, bytes)?;
+        let (slips, form) = correct_slips(&forms::CELL, &mut node);
+        Ok(Self { node, slips, form })
     }
 
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
-        let form = self.form.iter().map(|found| found.diagnostic.clone());
+        let form = self.slips.iter().chain(&self.form);
+        let form = form.map(|found| found.diagnostic.clone());
         form.chain(credentials(&self.node))
             .chain(contradictions(&self.node))
             .collect()
+    }
+}
+
+/// Corrects the misspelt keys of a file itself, so that it can be merged. Returns their errors, and the other errors of form.
+fn correct_slips(of: &Form, node: &mut Node) -> (Vec<FormError>, Vec<FormError>) {
+    let errors = of.check(node);
+    let is_corrected = |found: &FormError| match (&found.kind, &found.path[..]) {
+        (FormErrorKind::UnknownKey { meant: Some(meant) }, [key]) => {
+            is_slip_of(key, meant) && node.rename(&found.path, meant)
+        }
+        _ => false,
+    };
+    let (slips, rest): (Vec<_>, Vec<_>) = errors.into_iter().partition(is_corrected);
+    match slips.is_empty() {
+        true => (slips, rest),
+        false => (slips, of.check(node)),
     }
 }
 
@@ -294,8 +314,9 @@ impl Damaged {
     ) -> Self {
         let is_merged = |found: &&FormError| {
             let depth = found.path.first().map_or(0, |key| 1 + depth_of(key));
-            let span = node.key_span_at(&found.path[..depth.min(found.path.len())]);
-            span.place().file == found.diagnostic.place.file
+            let path = &found.path[..depth.min(found.path.len())];
+            let file = node.key_span_at(path).place().file;
+            node.at(path).is_some() && file == found.diagnostic.place.file
         };
         let errors: Vec<FormError> = errors.into_iter().filter(is_merged).cloned().collect();
         // Of a part of an expectation without a wrong value, it is not known what it still checks.

@@ -72,6 +72,19 @@ fn a_wrong_key_of_a_row_is_one_error() {
 }
 
 #[test]
+fn a_misspelt_key_hides_no_error_below_it() {
+    let folder = project(&ROW.replace("expect:", "expct:").replace("equals", "eqals"));
+    folder.write("cells/_shared.yaml", "expect:\n  ends:\n    exit: 0\n");
+    assert_eq!(
+        errors(&folder),
+        [
+            "cells/first/_shared.yaml:4 unknown key `expct`",
+            "cells/first/_shared.yaml:6 unknown key `eqals`",
+        ]
+    );
+}
+
+#[test]
 fn an_error_in_a_layer_hides_none_in_another() {
     let folder = project(&ROW.replace("equals", "eqals"));
     folder.write(
