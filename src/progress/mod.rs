@@ -88,7 +88,7 @@ struct Bars {
 impl ProgressSink for Bars {
     fn note(&self, line: &str) {
         // This fails only if the terminal was closed.
-        let _ = self.all.println(printable(line));
+        let _ = self.all.println(fitted(&printable(line), &io::stderr()));
     }
 
     fn begin(&self, label: &str) {
