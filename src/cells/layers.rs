@@ -306,7 +306,7 @@ pub(super) struct Damaged {
 }
 
 impl Damaged {
-    /// Repairs the errors of form in the merged tree `node`. One in a value that another file replaces is none of it.
+    /// Repairs the errors of form in the merged tree `node`. Errors in a value that another file replaces do not count.
     pub(super) fn remove<'a>(
         node: &mut Node,
         of: &Form,
@@ -319,7 +319,7 @@ impl Damaged {
             node.at(path).is_some() && file == found.diagnostic.place.file
         };
         let errors: Vec<FormError> = errors.into_iter().filter(is_merged).cloned().collect();
-        // Of a part of an expectation without a wrong value, it is not known what it still checks.
+        // A whole matcher is removed, because what is left of it may check something else.
         let depth = |path: &[String]| match path.first().is_some_and(|key| key == "expect") {
             true => 3,
             false => usize::MAX,

@@ -288,7 +288,7 @@ impl Resolver<'_> {
             } else if header_names::is_of_the_connection(name) {
                 let error = self
                     .reader
-                    .at_key(&path, format!("the simulator itself sets `{name}`"));
+                    .at_key(&path, format!("the connection decides `{name}`"));
                 self.reader.report(error.hint("remove it"));
             } else {
                 self.reader

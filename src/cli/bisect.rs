@@ -14,7 +14,7 @@ use super::versioned::VersionedFlags;
 use crate::commands;
 use crate::evidence::file;
 use crate::expectation::IMPLIED;
-use crate::findings::{Finding, KnownFinding, SubjectPattern};
+use crate::findings::{Finding, KnownFinding, SubjectPattern, Versions};
 use crate::ids::TrialName;
 use crate::outcome::{Cause, WITHOUT_FLAG};
 use crate::plan::Planned;
@@ -130,7 +130,13 @@ impl Arguments {
             return Ok(Vec::new());
         };
         let known = selected.gateway.known.findings.iter();
-        let is_own = |known: &&KnownFinding| known.applies_to(&trial.cell.provider, &trial.tier);
+        // A bisect runs in the usual client format.
+        let run = Versions {
+            configuration: selected.configuration.as_ref().map(|one| one.name.as_str()),
+            ..Versions::default()
+        };
+        let is_own =
+            |known: &&KnownFinding| known.applies_to(&trial.cell.provider, &trial.tier) && known.is_of(run);
         let declared: Vec<&KnownFinding> = known.filter(is_own).collect();
         if let Some(known) = declared.iter().find(|known| known.name == *finding) {
             return Ok(known.shows.clone());
@@ -173,7 +179,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Whether a trial's record shows what the search is about. What keeps a trial from being judged breaks expectations too.
+    /// Whether a trial's record shows what the search is about. A trial that could not be judged has broken expectations too; they do not count.
     fn is_bad(&self, record: &TrialRecord) -> bool {
         let is_judged = record.cause.is_none_or(Cause::is_judged);
         let Some(name) = &self.arguments.finding else {
@@ -228,7 +234,7 @@ impl Search<'_> {
             (TrialResult::NotApplicable { reason }, _) => {
                 bail!("`{}` is not applicable: {reason}", self.arguments.trial)
             }
-            _ if record.flaky => Probe::Unusable("the trial passed only at its second attempt".to_owned()),
+            _ if record.flaky => Probe::Unusable("the trial passed only at a later attempt".to_owned()),
             _ if self.is_bad(&record) => Probe::Bad(record),
             (TrialResult::Fail { error }, Some(cause)) if !cause.is_judged() => {
                 Probe::Unusable(format!("the trial could not be judged: {error}"))

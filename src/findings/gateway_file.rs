@@ -286,7 +286,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Adds the finding. Without a right range it has all versions, and may declare what another one does.
+    /// Adds the finding. If its range has errors, it has all versions, and is not compared with other declarations.
     fn add(&mut self, name: String, form: FindingForm) {
         let path = KeyPath::of("findings").then(&name);
         if !is_name(&name) {

@@ -235,7 +235,7 @@ impl Judge<'_> {
             && expectation.level == Level::Contract
             && self.evidence.offers_no_counts();
         // In its own modes for cloud providers, Claude Code asks for no list of models.
-        let no_list = matches!(expectation.check, Check::GatewayRequest(_))
+        let no_list = matches!(&expectation.check, Check::GatewayRequest(check) if check.path == "/v1/models")
             && self.known.versions.client_format == ClientFormat::Provider;
         let ruling = match no_gateway || no_provider || no_counts || no_list {
             true => Ruling::NotJudged,

@@ -222,7 +222,12 @@ fn new_id(prefix: &str, route: Route, digits: &str) -> String {
 /// Source: <https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls>
 fn letters() -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let number = Uuid::new_v4().as_u128();
-    let digit = |place| DIGITS[(number / 62_u128.pow(place) % 62) as usize] as char;
-    reply_id::with_checksum((0..15).map(digit).chain(['A']).collect())
+    loop {
+        let number = Uuid::new_v4().as_u128();
+        let digit = |place| DIGITS[(number / 62_u128.pow(place) % 62) as usize] as char;
+        let id = reply_id::with_checksum((0..15).map(digit).chain(['A']).collect());
+        if !reply_id::has_status(&id) {
+            return id;
+        }
+    }
 }

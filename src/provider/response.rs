@@ -264,7 +264,7 @@ pub(super) fn headers_of_reply(route: Route, id: &str) -> Headers {
         Route::BedrockMantle => vec![("request-id", format!("req_bdrk_{id}"))],
         Route::Azure => vec![
             ("request-id", format!("req_{id}")),
-            (APIM_REQUEST_ID, Uuid::new_v4().to_string()),
+            (APIM_REQUEST_ID, reply_id::new(Uuid::new_v4).to_string()),
         ],
         Route::VertexAi => vec![("request-id", format!("req_vrtx_{id}"))],
         Route::BedrockConverse | Route::BedrockInvoke => {

@@ -8,7 +8,6 @@ use crate::results::Results;
 use crate::results::stale::{self, StaleFinding};
 use crate::session::Session;
 use crate::session::preflight;
-use crate::wire::client_format::ClientFormat;
 
 impl MatrixRun {
     /// Sends one minimal request to each alias of the run.
@@ -38,9 +37,11 @@ impl MatrixRun {
 
     /// The errors about known findings that no longer show. Of several processes, the one that finishes a column reports it.
     pub(super) fn stale(&self, results: &Results) -> Vec<String> {
-        if self.known.findings.is_empty() || self.options.client_format() != ClientFormat::Messages {
+        if self.known.findings.is_empty() {
             return Vec::new();
         }
+        // What a declaration shows in all client formats was measured in the usual one.
+        let is_usual = self.options.client_format().is_usual();
         let project = &self.selected.project;
         let is_own = |stale: &StaleFinding<'_>| {
             let mut names = self.selected.names.iter();
@@ -51,6 +52,7 @@ impl MatrixRun {
         trials.retain(|name| lacks.reason(&name.cell).is_none());
         stale::stale(results, &self.known, &trials)
             .iter()
+            .filter(|stale| is_usual || stale.known.client_formats.is_some())
             .filter(|stale| !self.is_shared || is_own(stale))
             .map(|stale| format!("error: {stale}"))
             .collect()

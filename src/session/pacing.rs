@@ -28,9 +28,10 @@ use crate::wire::error_reply::SLOW_DOWN;
 const AT_FIRST: f64 = 4.0;
 const AT_MOST: f64 = 32.0;
 
-/// The longest time for which `retry-after` stops a lane, and Claude Code itself may wait. Limits of a minute end before. After a
-/// longer one the lane is [closed](Pacing::is_closed): its trials end with the cause `rate_limit`, after one attempt.
-pub const LONGEST_BLOCK: Duration = Duration::from_secs(10 * 60);
+/// The longest time for which `retry-after` stops a lane. Claude Code's own waits may be as long. Its requests time out after ten
+/// minutes, so the relay must not hold one for that long. After a longer time the lane is [closed](Pacing::is_closed): its trials end
+/// with the cause `rate_limit`, after one attempt.
+pub const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 60);
 
 /// Times in whole milliseconds are at most this much too late. A cut that came before a request must never seem to come after it.
 const ROUNDING_MS: u64 = 3;

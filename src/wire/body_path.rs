@@ -99,6 +99,10 @@ fn walk(place: &str, rest: &str, mut kinds: Vec<&'static str>) -> Option<Impossi
                         is_list: false,
                     });
                 }
+                // A filter within a filter has another item.
+                let filter = if filter.contains("[?") { "" } else { filter };
+                // The item of a filter within a filter is another one.
+                let filter = if filter.contains("[?") { "" } else { filter };
                 let paths = IN_FILTER
                     .captures_iter(filter)
                     .map(|found| found.extract::<1>().1[0]);
@@ -316,6 +320,7 @@ mod tests {
             "$.messages[*]['role','content']",
             "$.safeguards[*].type",
             "$.output_config.format.schema.anything",
+            "$.messages[?@.content[?@.content[?@.type == 'tool_reference'] && @.is_error == true]]",
         ] {
             assert_eq!(impossible(path), None, "{path}");
         }

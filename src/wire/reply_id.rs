@@ -29,13 +29,16 @@ pub fn sealed(random: Uuid) -> Uuid {
 pub fn new(mut random: impl FnMut() -> Uuid) -> Uuid {
     loop {
         let id = sealed(random());
-        let digits = id.simple().to_string();
-        let is_status =
-            |three: &[u8]| matches!(three[0], b'4' | b'5') && three.iter().all(u8::is_ascii_digit);
-        if !digits.as_bytes().windows(3).any(is_status) {
+        if !has_status(&id.simple().to_string()) {
             return id;
         }
     }
+}
+
+/// Whether three digits of `id` are the status of an error.
+pub fn has_status(id: &str) -> bool {
+    let is_status = |three: &[u8]| matches!(three[0], b'4' | b'5') && three.iter().all(u8::is_ascii_digit);
+    id.as_bytes().windows(3).any(is_status)
 }
 
 /// The digits of an id of the simulator: of a message, or of a request.

@@ -129,7 +129,11 @@ impl Kind for GatewayRequestCheck {
         let unnamed = self.names_model.as_ref().and_then(|query| {
             let summary = format!("`{}` of the reply does not name the model", query.text);
             let named = query.path.query(body).all();
-            let expected = asked_for(sent).filter(|model| !named.iter().any(|name| is_model(name, model)))?;
+            let is_passed_through = found.request.path != self.path;
+            let is_named = |name: &&Value, model: &str| {
+                is_model(name, model) || (is_passed_through && is_dated(name, model))
+            };
+            let expected = asked_for(sent).filter(|model| !named.iter().any(|name| is_named(name, model)))?;
             let actual = named.iter().map(|name| name.to_string()).collect::<Vec<_>>();
             Some(Deviation {
                 summary,
@@ -170,16 +174,17 @@ fn asked_for(sent: &[GatewayExchange]) -> Option<&str> {
     messages.find_map(|sent| sent.request.body.json()?["model"].as_str())
 }
 
-/// Claude Code removes `[1m]` from the end of a model's name before it asks for the model. Anthropic's own list has some names with
-/// a date.
+/// Claude Code removes `[1m]` from the end of a model's name before it asks for the model.
 fn is_model(name: &Value, model: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches("[1m]").to_owned();
+    name.as_str().is_some_and(|name| plain(name) == plain(model))
+}
+
+/// Whether it is the model's name with a date, as in Anthropic's own list. A pass-through shows that list.
+fn is_dated(name: &Value, model: &str) -> bool {
     let is_date = |rest: &str| rest.len() == 8 && rest.bytes().all(|digit| digit.is_ascii_digit());
-    let is_dated = |name: &str| {
-        (name.strip_prefix(model))
-            .and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(is_date)
-    };
-    name.as_str()
-        .is_some_and(|name| plain(name) == plain(model) || is_dated(name))
+    let rest = name
+        .as_str()
+        .and_then(|name| name.strip_prefix(model)?.strip_prefix('-'));
+    rest.is_some_and(is_date)
 }

@@ -186,7 +186,7 @@ fn mistakes_in_errors_time_and_askers_are_explained() {
         (
             "a header of the connection",
             reply("headers: { content-length: \"1\" }"),
-            &["the simulator itself sets `content-length`", "remove it"],
+            &["the connection decides `content-length`", "remove it"],
         ),
         (
             "a header with a line break",

@@ -157,9 +157,9 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             ..pong()
         }
     };
-    let below_pass_through = || {
+    let dated = |path: &str| {
         let mut evidence = listed();
-        evidence.sent[0].request.path = "/anthropic/v1/models".into();
+        evidence.sent[0].request.path = path.into();
         evidence.sent[0].reply.as_mut().unwrap().events[0].data = json!({"data": [{"id": "b-20251001"}]});
         let mut body = request("ping");
         body["model"] = json!("b");
@@ -177,7 +177,7 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
             ..KnownForRun::NOTHING
         };
         let name = "feature::provider::haiku".parse().expect("a name");
-        let test = test(check("/v1/other", 200, "b"));
+        let test = test(check("/v1/models", 404, "b"));
         judge::judge(&test, &name, &listed(), known)
     };
     assert!(
@@ -215,8 +215,14 @@ fn a_request_that_is_no_message_is_judged_with_its_reply() {
                 }),
                 other => other,
             },
-            below_pass_through(),
+            dated("/anthropic/v1/models"),
             HELD,
+        ),
+        (
+            "a dated name of the gateway's own list",
+            names_model(),
+            dated("/v1/models"),
+            BROKEN,
         ),
         ("its reply", check("/v1/models", 200, "b"), listed(), HELD),
         ("another body", check("/v1/models", 200, "c"), listed(), BROKEN),
