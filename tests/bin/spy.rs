@@ -69,7 +69,7 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
         let name = name.trim();
         // Asked after each discovery: the `claude` of another trial belongs to root for a moment, until it has given up its rights.
         let owner = || match fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()) {
-            Ok(0) => " (root)",
+            Ok(0) if !is_dead(pid) => " (root)",
             _ => "",
         };
         let mut environment = Vec::new();
@@ -95,6 +95,12 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
             found.push(format!("signal to {name}"));
         }
     }
+}
+
+/// Whether the process has ended. Until its parent asks for its status, its folder in `/proc` belongs to root.
+fn is_dead(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.is_empty() || status.lines().any(|line| line.starts_with("State:\tZ"))
 }
 
 /// Writes a file, or a new file in a folder, and restores nothing.
