@@ -201,9 +201,13 @@ impl Resolver<'_> {
         let sequence = form.stop_sequence.clone().map(Value::from);
         let details = form.stop_details.clone().map(Value::Object);
         let edits = form.applied_edits.clone().map(Value::Array);
-        self.no_placeholders(&path.then("stop_sequence"), &sequence.unwrap_or_default());
-        self.no_placeholders(&path.then("stop_details"), &details.clone().unwrap_or_default());
-        self.no_placeholders(&path.then("applied_edits"), &edits.clone().unwrap_or_default());
+        for (key, value) in [
+            ("stop_sequence", &sequence),
+            ("stop_details", &details),
+            ("applied_edits", &edits),
+        ] {
+            self.no_placeholders(&path.then(key), value.as_ref().unwrap_or(&Value::Null));
+        }
         ReplyMessage {
             content,
             stop_reason: form.stop_reason.clone(),

@@ -188,15 +188,14 @@ fn below(kinds: &[&'static str], key: &str) -> Below {
         .filter_map(|name| keys_of(&name))
     {
         objects += 1;
-        open += usize::from(fields.split_ascii_whitespace().any(|field| field == "*"));
-        for field in fields.split_ascii_whitespace().filter(|field| *field != "*") {
-            let (name, kind) = field.split_once(':').unwrap_or((field, ""));
-            let name = name.trim_end_matches('!');
-            if name == key {
-                found.extend(kinds_of(kind));
+        for field in fields {
+            match field.name {
+                "*" => open += 1,
+                name if keys.contains(&name) => {}
+                name => keys.push(name),
             }
-            if !keys.contains(&name) {
-                keys.push(name);
+            if field.name == key {
+                found.extend(kinds_of(field.kind));
             }
         }
     }

@@ -306,6 +306,11 @@ pub fn canonical_name(model: &str) -> &str {
         Some((stem, version)) if version.chars().all(|c| c.is_ascii_digit()) => stem,
         _ => name,
     };
+    without_date(name)
+}
+
+/// `claude-haiku-4-5` for `claude-haiku-4-5-20251001`.
+pub fn without_date(name: &str) -> &str {
     match name.rsplit_once('-') {
         Some((stem, date)) if date.len() == 8 && date.chars().all(|c| c.is_ascii_digit()) => stem,
         _ => name,

@@ -141,11 +141,32 @@ pub const TYPES: &[(&str, &str)] = &[
     ("diagnostics", "previous_message_id:?str"),
 ];
 
+/// A key of a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `*` in an open type.
+    pub name: &'static str,
+    pub is_required: bool,
+    /// Empty for any value.
+    pub kind: &'static str,
+}
+
 /// The keys of a type.
-pub fn keys_of(name: &str) -> Option<&'static str> {
+pub fn keys_of(name: &str) -> Option<impl Iterator<Item = Key> + use<>> {
     let mut types = TYPES.iter();
     let (_, keys) = types.find(|(names, _)| names.split_ascii_whitespace().any(|known| known == name))?;
-    Some(keys)
+    Some(read(keys))
+}
+
+fn read(keys: &'static str) -> impl Iterator<Item = Key> {
+    keys.split_ascii_whitespace().map(|key| {
+        let (name, kind) = key.split_once(':').unwrap_or((key, ""));
+        Key {
+            name: name.trim_end_matches('!'),
+            is_required: name.ends_with('!'),
+            kind,
+        }
+    })
 }
 
 /// The tags of a union.
@@ -156,7 +177,8 @@ pub fn tags_of(union: &str) -> impl Iterator<Item = &'static str> {
 
 /// Whether a key of any type has this name.
 pub fn has_key(name: &str) -> bool {
-    let keys = TYPES.iter().flat_map(|(_, keys)| keys.split_ascii_whitespace());
-    let mut names = keys.map(|key| key.split(['!', ':']).next().unwrap_or(key));
-    names.any(|key| key == name)
+    TYPES
+        .iter()
+        .flat_map(|(_, keys)| read(keys))
+        .any(|key| key.name == name)
 }

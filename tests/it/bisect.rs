@@ -50,21 +50,25 @@ async fn it_checks_both_ends_first() {
     }
 }
 
-#[tokio::test]
-async fn it_skips_what_breaks_before_the_finding_shows() {
-    let (small, _index) = project().await;
-    let finding = "request beta effort-2025-11-24 dropped";
-    let line = [
+/// A search for `finding` between the oldest and the newest version.
+fn searching<'a>(trial: &'a str, finding: &'a str) -> [&'a str; 8] {
+    [
         "bisect",
-        TRIAL,
+        trial,
         "--finding",
         finding,
         "--good",
         "1.0.0",
         "--bad",
         "1.6.0",
-    ];
-    let ran = small.compat(&line).await;
+    ]
+}
+
+#[tokio::test]
+async fn it_skips_what_breaks_before_the_finding_shows() {
+    let (small, _index) = project().await;
+    let finding = "request beta effort-2025-11-24 dropped";
+    let ran = small.compat(&searching(TRIAL, finding)).await;
     ran.exits(1);
     ran.err_has("`--bad 1.6.0` cannot be judged: the trial breaks before the finding shows");
     assert_lacks(&ran.err, "1.0.0: ");
@@ -83,17 +87,7 @@ async fn a_declared_finding_is_what_it_shows() {
     let findings = [declared("first", "1.4.0"), declared("second", "1.6.0")].concat();
     let file = format!("name: LiteLLM\ninstall: {{tool: litellm}}\nfindings:\n{findings}");
     small.write("gateways/litellm.yaml", &file);
-    let line = [
-        "bisect",
-        TRIAL,
-        "--finding",
-        "second",
-        "--good",
-        "1.0.0",
-        "--bad",
-        "1.6.0",
-    ];
-    let ran = small.compat(&line).await;
+    let ran = small.compat(&searching(TRIAL, "second")).await;
     ran.exits(0);
     ran.out_has("first with:    litellm 1.4.0", 1);
     ran.err_has("1.6.0 shows:\n  expectation text::run (`second`)");
@@ -123,17 +117,7 @@ async fn it_refuses_what_the_trial_cannot_have() {
             "`text::azure::haiku` is not applicable: no Claude there",
         ),
     ] {
-        let line = [
-            "bisect",
-            trial,
-            "--finding",
-            finding,
-            "--good",
-            "1.0.0",
-            "--bad",
-            "1.6.0",
-        ];
-        let ran = small.compat(&line).await;
+        let ran = small.compat(&searching(trial, finding)).await;
         ran.exits(1);
         ran.err_has(expected);
     }

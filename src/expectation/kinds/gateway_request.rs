@@ -14,6 +14,7 @@ use crate::text::clipped;
 use crate::wire::Operation;
 use crate::wire::client_format::below_pass_through;
 use crate::wire::exchange::GatewayExchange;
+use crate::wire::model::without_date;
 use crate::wire::target::RequestTarget;
 use crate::wire_diff::Part;
 
@@ -129,7 +130,10 @@ impl Kind for GatewayRequestCheck {
         let unnamed = self.names_model.as_ref().and_then(|query| {
             let summary = format!("`{}` of the reply does not name the model", query.text);
             let named = query.path.query(body).all();
+            // A pass-through shows Anthropic's own list, where some names have a date.
             let is_passed_through = found.request.path != self.path;
+            let is_dated =
+                |name: &Value, model: &str| name.as_str().is_some_and(|name| without_date(name) == model);
             let is_named = |name: &&Value, model: &str| {
                 is_model(name, model) || (is_passed_through && is_dated(name, model))
             };
@@ -178,13 +182,4 @@ fn asked_for(sent: &[GatewayExchange]) -> Option<&str> {
 fn is_model(name: &Value, model: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches("[1m]").to_owned();
     name.as_str().is_some_and(|name| plain(name) == plain(model))
-}
-
-/// Whether it is the model's name with a date, as in Anthropic's own list. A pass-through shows that list.
-fn is_dated(name: &Value, model: &str) -> bool {
-    let is_date = |rest: &str| rest.len() == 8 && rest.bytes().all(|digit| digit.is_ascii_digit());
-    let rest = name
-        .as_str()
-        .and_then(|name| name.strip_prefix(model)?.strip_prefix('-'));
-    rest.is_some_and(is_date)
 }

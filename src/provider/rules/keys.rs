@@ -6,7 +6,7 @@ use super::{Rule, Subject};
 use crate::wire::Route;
 use crate::wire::error_reply::ErrorReply;
 use crate::wire::model::Generation;
-use crate::wire::request_types::{keys_of, tags_of};
+use crate::wire::request_types::{Key, keys_of, tags_of};
 
 pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_streaming,];
 
@@ -150,24 +150,19 @@ fn in_object(fields: &Map<String, Value>, name: &str, place: &str) -> Option<Str
         "" => key.to_owned(),
         place => format!("{place}.{key}"),
     };
-    let mut open = false;
-    let mut known = Vec::new();
-    for key in keys_of(name)?.split_ascii_whitespace() {
-        let (key, kind) = key.split_once(':').unwrap_or((key, ""));
-        open |= key == "*";
-        let required = key.ends_with('!');
-        let key = key.trim_end_matches('!');
-        if required && !fields.contains_key(key) && !may_lack(name, key, fields) {
-            return Some(format!("{}: Field required", at(key)));
-        }
-        known.push((key, kind));
+    let known: Vec<Key> = keys_of(name)?.collect();
+    let is_missing =
+        |key: &&Key| key.is_required && !fields.contains_key(key.name) && !may_lack(name, key.name, fields);
+    if let Some(key) = known.iter().find(is_missing) {
+        return Some(format!("{}: Field required", at(key.name)));
     }
+    let open = known.iter().any(|key| key.name == "*");
     fields.iter().find_map(
-        |(key, value)| match known.iter().find(|(known, _)| known == key) {
+        |(key, value)| match known.iter().find(|known| known.name == key) {
             None if open => None,
             None => Some(format!("{}: Extra inputs are not permitted", at(key))),
-            Some((_, "")) => None,
-            Some((_, kind)) => in_value(value, kind, &at(key)),
+            Some(Key { kind: "", .. }) => None,
+            Some(known) => in_value(value, known.kind, &at(key)),
         },
     )
 }
