@@ -87,9 +87,13 @@ fn read_blocks(content: &Value) -> Vec<Block> {
 }
 
 fn read_content(block: &Value) -> Option<Content> {
-    let (kind, value) = block.as_object()?.iter().next()?;
+    let members = block.as_object()?;
+    members.iter().find_map(|(kind, value)| content_of(kind, value))
+}
+
+fn content_of(kind: &str, value: &Value) -> Option<Content> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
-    Some(match kind.as_str() {
+    Some(match kind {
         "text" => Content::Text(value.as_str()?.to_owned()),
         "image" => Content::Image {
             media_type: format!("image/{}", text("format")?),

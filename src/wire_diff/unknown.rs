@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Difference, Part, values};
+use super::{Difference, Fate, Part, values};
 
 /// The types of the blocks that `conversation` compares by some keys, and these keys. It compares blocks of other types whole.
 const BLOCKS: [(&str, &[&str]); 7] = [
@@ -72,7 +72,8 @@ pub(super) fn of_messages(sent: &Value, arrived: &Value) -> Vec<Difference> {
 
 /// Compares the keys that Converse took over from the Messages API: those of a document, if as many arrived, and of a tool
 /// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>,
-/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html>).
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html>). A key that no object of Converse
+/// has was added.
 pub(super) fn on_converse(sent: &Value, arrived: &Value) -> Vec<Difference> {
     let documents = [sent, arrived].map(|body| {
         let mut documents = Vec::new();
@@ -86,16 +87,83 @@ pub(super) fn on_converse(sent: &Value, arrived: &Value) -> Vec<Difference> {
         selected(Part::Block, &label, sent, arrived, &["citations", "context"])
     });
     let tools = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    let arrived = tools(&arrived["toolConfig"]["tools"]);
+    let offered = tools(&arrived["toolConfig"]["tools"]);
     let of_tools = tools(&sent["tools"]).into_iter().flat_map(|tool| {
-        let specs = arrived.iter().map(|arrived| &arrived["toolSpec"]);
+        let specs = offered.iter().map(|tool| &tool["toolSpec"]);
         let spec = specs.into_iter().find(|spec| spec["name"] == tool["name"]);
         let label = tool["name"].as_str().unwrap_or_default();
         spec.map_or_else(Vec::new, |spec| {
             selected(Part::Tool, label, &tool, spec, &["strict"])
         })
     });
-    of_documents.chain(of_tools).collect()
+    let mut found: Vec<Difference> = of_documents.chain(of_tools).collect();
+    for name in ["messages", "system", "toolConfig"] {
+        added_members(name, name, &arrived[name], &mut found);
+    }
+    found
+}
+
+/// The members of the objects in a Converse request, by the name of the object or of the list that has it. Of other objects,
+/// such as a schema, the keys are open.
+///
+/// Source: `data/bedrock-runtime/2023-09-30/service-2.json` of <https://github.com/boto/botocore>
+const MEMBERS_OF_CONVERSE: [(&str, &[&str]); 14] = [
+    ("messages", &["role", "content"]),
+    (
+        "content",
+        &[
+            "text",
+            "image",
+            "document",
+            "video",
+            "audio",
+            "toolUse",
+            "toolResult",
+            "guardContent",
+            "cachePoint",
+            "reasoningContent",
+            "citationsContent",
+            "searchResult",
+            "json",
+        ],
+    ),
+    ("system", &["text", "guardContent", "cachePoint"]),
+    ("image", &["format", "source", "error"]),
+    ("document", &["format", "name", "source", "citations", "context"]),
+    ("toolUse", &["toolUseId", "name", "input", "type"]),
+    ("toolResult", &["toolUseId", "content", "status", "type"]),
+    ("cachePoint", &["type", "ttl"]),
+    ("reasoningContent", &["reasoningText", "redactedContent"]),
+    ("reasoningText", &["text", "signature"]),
+    ("toolConfig", &["tools", "toolChoice"]),
+    ("tools", &["toolSpec", "systemTool", "cachePoint"]),
+    ("toolSpec", &["name", "description", "inputSchema", "strict"]),
+    ("inputSchema", &["json"]),
+];
+
+/// Finds the keys that the object `name` of Converse does not have, and those of the objects within it.
+fn added_members(place: &str, name: &str, value: &Value, found: &mut Vec<Difference>) {
+    let known = MEMBERS_OF_CONVERSE.iter().find(|(known, _)| *known == name);
+    match (value, known) {
+        (Value::Array(values), Some(_)) => {
+            for (index, value) in values.iter().enumerate() {
+                added_members(&format!("{place}[{index}]"), name, value, found);
+            }
+        }
+        (Value::Object(keys), Some((_, members))) => {
+            for (key, value) in keys {
+                let place = format!("{place}.{key}");
+                match members.contains(&key.as_str()) {
+                    true => added_members(&place, key, value, found),
+                    false => {
+                        let added = Difference::of(Part::Block, place, Value::Null, value.clone());
+                        found.push(added.with_fate(Fate::Added));
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The document blocks of either API, in order: `{"type": "document", …}` and `{"document": {…}}`.

@@ -127,8 +127,7 @@ fn each_event_has_its_own_counts_and_keys() {
 #[test]
 fn the_counts_at_the_start_on_converse_are_none_or_right() {
     let started_with = |count: u64| {
-        let mut asked = body();
-        asked["messages"] = json!([{"role": "user", "content": "hi"}]);
+        let asked = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
         let mut wire = Wire::of(&[(asked, json!([{"type": "text", "text": "a b c"}]))]);
         wire.exchanges[0].route = Some(Route::BedrockConverse);
         let wire = wire.comes_back(|events| {

@@ -375,45 +375,6 @@ fn the_noise_of_every_route_is_noise_at_an_unknown_path() {
 }
 
 #[test]
-fn keys_of_documents_and_tools_are_compared_on_converse() {
-    let with = |document: &Value, spec: &Value| {
-        let mut wire = Wire::of(&[(
-            json!({
-                "tools": [{"name": "Read", "input_schema": {}, "strict": true}],
-                "messages": [{"role": "user", "content": [
-                    {"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": false}},
-                ]}],
-            }),
-            json!([{"type": "text", "text": "a"}]),
-        )]);
-        let body = json!({
-            "messages": [{"role": "user", "content": [{"document": document}]}],
-            "toolConfig": {"tools": [{"toolSpec": spec}]},
-        });
-        let exchange = &mut wire.exchanges[0];
-        exchange.route = Some(Route::BedrockConverse);
-        exchange.message = None;
-        exchange.request.body = Body::Json(body);
-        let changes = wire.changes().into_iter();
-        changes
-            .filter(|line| line.starts_with("request"))
-            .collect::<Vec<_>>()
-    };
-    let document = json!({"format": "txt", "name": "x", "citations": {"enabled": false}});
-    let tool = json!({"name": "Read", "inputSchema": {"json": {}}, "strict": true});
-    assert_eq!(with(&document, &tool), [""; 0]);
-    let other = json!({"format": "txt", "name": "x", "citations": {"enabled": true}, "context": "old"});
-    assert_eq!(
-        with(&other, &json!({"name": "Read"})),
-        [
-            "request 1: block `documents[0].citations.enabled` changed: false → true",
-            "request 1: block `documents[0].context` added: \"old\"",
-            "request 1: tool `Read.strict` dropped: true",
-        ]
-    );
-}
-
-#[test]
 fn a_converse_request_is_compared_by_its_meaning() {
     let mut wire = Wire::one();
     wire.sent[0].request.headers.clear();

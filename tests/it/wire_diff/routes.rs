@@ -1,4 +1,4 @@
-//! A body that the gateway sent to the path of another API.
+//! Bodies in the form of Converse, on its route and on another one.
 
 use compat_matrix::cause;
 use compat_matrix::evidence::Evidence;
@@ -7,7 +7,7 @@ use compat_matrix::expectation::kinds::UnchangedCheck;
 use compat_matrix::outcome::Cause;
 use compat_matrix::wire::exchange::Body;
 use compat_matrix::wire::{Direction, Route, converse};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Wire, body};
 use crate::support::evidence::{Builder, judge, nothing, test, text_message};
@@ -65,5 +65,54 @@ fn the_path_of_another_api_heads_the_report() {
     assert_eq!(
         failure.headline.as_deref(),
         Some("request 1: place `route` changed: \"bedrock_converse\" → \"bedrock_invoke\"")
+    );
+}
+
+#[test]
+fn keys_of_documents_and_tools_are_compared_on_converse() {
+    let with = |document: &Value, spec: &Value| {
+        let mut wire = Wire::of(&[(
+            json!({
+                "tools": [{"name": "Read", "input_schema": {}, "strict": true}],
+                "messages": [{"role": "user", "content": [
+                    {"type": "document", "source": {"type": "text", "data": "x"}, "citations": {"enabled": false}},
+                ]}],
+            }),
+            json!([{"type": "text", "text": "a"}]),
+        )]);
+        let body = json!({
+            "messages": [{"role": "user", "content": [{"document": document}]}],
+            "toolConfig": {"tools": [{"toolSpec": spec}]},
+        });
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(Route::BedrockConverse);
+        exchange.message = None;
+        exchange.request.body = Body::Json(body);
+        let changes = wire.changes().into_iter();
+        changes
+            .filter(|line| line.starts_with("request"))
+            .collect::<Vec<_>>()
+    };
+    let document = json!({"format": "txt", "name": "x", "citations": {"enabled": false}});
+    let tool = json!({"name": "Read", "inputSchema": {"json": {}}, "strict": true});
+    assert_eq!(with(&document, &tool), [""; 0]);
+    let other = json!({"format": "txt", "name": "x", "citations": {"enabled": true}, "context": "old"});
+    assert_eq!(
+        with(&other, &json!({"name": "Read"})),
+        [
+            "request 1: block `documents[0].citations.enabled` changed: false → true",
+            "request 1: block `documents[0].context` added: \"old\"",
+            "request 1: tool `Read.strict` dropped: true",
+        ]
+    );
+    let unknown = json!({"format": "txt", "name": "x", "citations": {"enabled": false}, "x": 1});
+    let tool =
+        json!({"name": "Read", "inputSchema": {"json": {"x": 1}}, "strict": true, "cache_control": null});
+    assert_eq!(
+        with(&unknown, &tool),
+        [
+            "request 1: block `messages[0].content[0].document.x` added: 1",
+            "request 1: block `toolConfig.tools[0].toolSpec.cache_control` added",
+        ]
     );
 }
