@@ -72,8 +72,7 @@ pub const TYPES: &[(&str, &str)] = &[
     ("document_source.content", "type content!:str/[source_block|]"),
     ("document_source.url", "type url!:str"),
     ("document_source.file", "type file_id!:str"),
-    // Claude Code sends `scope` with a beta.
-    ("cache.ephemeral", "type ttl scope"),
+    ("cache.ephemeral", "type ttl"),
     ("tool.custom", "type name!:str input_schema!:input_schema description:str cache_control:?cache| strict:bool \
         defer_loading:bool allowed_callers:[str] input_examples:[{}] eager_input_streaming:?bool"),
     ("input_schema", "type!:'object' *"),

@@ -1,5 +1,7 @@
 //! Keys and tags at any depth of a request: those of the Messages API's own types.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Rule, Subject};
@@ -21,13 +23,33 @@ pub(super) const RULES: &[Rule] = rules![known_keys, compaction, eager_input_str
 /// kinds of values); the betas:
 /// https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
 fn known_keys(subject: &Subject) -> Option<ErrorReply> {
-    let fields = subject.model_fields()?.as_object()?;
+    let mut body = Cow::Borrowed(subject.model_fields()?);
+    if subject.route() == Route::Anthropic && subject.has_beta("prompt-caching-scope-") {
+        remove_scopes(body.to_mut());
+    }
+    let fields = body.as_object()?;
     let in_betas = || {
         let betas = fields.get("anthropic_beta")?;
         let is_read = subject.is_on(&[Route::BedrockInvoke, Route::BedrockConverse, Route::VertexAi]);
         is_read.then(|| in_value(betas, "[str]", "anthropic_beta"))?
     };
     subject.invalid(in_object(fields, "request", "").or_else(in_betas)?)
+}
+
+/// Removes the `scope` of each cache breakpoint. Only Anthropic's API knows it, with its beta.
+///
+/// Source: https://github.com/Portkey-AI/gateway/pull/1592 (Anthropic without the beta),
+/// https://github.com/BerriAI/litellm/pull/22867 (Bedrock, Foundry), https://github.com/BerriAI/litellm/pull/23183 (Vertex AI)
+fn remove_scopes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(remove_scopes),
+        Value::Object(fields) => {
+            let breakpoint = fields.get_mut("cache_control").and_then(Value::as_object_mut);
+            breakpoint.map(|breakpoint| breakpoint.remove("scope"));
+            fields.values_mut().for_each(remove_scopes);
+        }
+        _ => {}
+    }
 }
 
 /// Compaction is an edit only with its beta.

@@ -101,6 +101,12 @@ async fn a_value_of_another_kind_is_refused() {
             },
         ),
         (
+            &[Anthropic, BedrockInvoke, VertexAi, BedrockMantle],
+            "known_keys",
+            "system.0.cache_control.ephemeral.scope: Extra inputs are not permitted",
+            |body| body["system"][0]["cache_control"] = json!({"type": "ephemeral", "scope": "global"}),
+        ),
+        (
             &[Anthropic, BedrockInvoke, VertexAi],
             "cache_ttl",
             "ttl: Input should be '5m' or '1h'",
@@ -108,6 +114,16 @@ async fn a_value_of_another_kind_is_refused() {
         ),
     ];
     each_is_refused(cases).await;
+    let gateway = Gateway::start().await;
+    let mut body = sane();
+    body["system"][0]["cache_control"] = json!({"type": "ephemeral", "scope": "global"});
+    let key = gateway.trial([text("ok")]);
+    list(&mut body["messages"][0]["content"]).push(json!({"type": "text", "text": key}));
+    let request = gateway.ask(Route::Anthropic, false, &body);
+    let request = request.header("anthropic-beta", "prompt-caching-scope-2026-01-05");
+    let reply = request.send().await.unwrap();
+    let status = reply.status();
+    assert_eq!(status, StatusCode::OK, "{}", reply.text().await.unwrap());
 }
 
 /// Sends `body` in Converse's form to Haiku 4.5. Returns the broken rule and the message; the conversation of an accepted one
