@@ -17,7 +17,10 @@ pub(super) fn same_form(route: Route, reply: &RecordedReply) -> Vec<Reply> {
     if reply.status >= 400 {
         return vec![Reply::Error(error(reply))];
     }
-    let message = message(&answer(route, reply).unwrap_or_default());
+    let mut message = message(&answer(route, reply).unwrap_or_default());
+    let events = reply.events.iter();
+    message.details.applied_edits = (events.map(|event| &event.data))
+        .find_map(|data| data.pointer("/context_management/applied_edits").cloned());
     let error = reply
         .events
         .iter()

@@ -308,6 +308,30 @@ async fn each_kind_of_drift_is_found_once() {
 }
 
 #[tokio::test]
+async fn what_the_provider_cleared_is_no_drift() {
+    let clean = traffic(5).await;
+    for stream in [false, true] {
+        let mut altered = clean.clone();
+        let at = index(&clean, Route::Anthropic, stream);
+        let recording = &mut altered.recordings[at].recording;
+        let beta = "context-management-2025-06-27".to_owned();
+        recording
+            .request
+            .headers
+            .push(("anthropic-beta".to_owned(), beta));
+        body(recording)["context_management"] = json!({"edits": [{"type": "clear_tool_uses_20250919"}]});
+        let edit =
+            json!({"type": "clear_tool_uses_20250919", "cleared_tool_uses": 1, "cleared_input_tokens": 10});
+        let message = match stream {
+            true => event(recording, "message_delta"),
+            false => &mut reply(recording).events[0].data,
+        };
+        message["context_management"] = json!({"applied_edits": [edit]});
+        assert_eq!(faults_of(&report_of(&altered, &[]).await), [""; 0], "{stream}");
+    }
+}
+
+#[tokio::test]
 async fn a_fault_of_many_recordings_is_named_once() {
     let mut cassette = traffic(5).await;
     let mut changed = 0;
