@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use compat_matrix::files::Project;
 use compat_matrix::files::mutant_files;
+use compat_matrix::mutants::RelayPosition;
 use compat_matrix::wire::exchange::SentEvent;
 use serde_json::json;
 
@@ -44,6 +45,27 @@ fn every_mutant_is_valid_and_no_class_is_empty() {
         assert!(classes.contains_key(class), "no mutant of the class `{class}`");
     }
     assert!(mutants.iter().any(|mutant| mutant.quick));
+}
+
+/// Two mutants show that a row can be red, one of them by what reaches the provider, or leaves it.
+#[test]
+fn each_row_has_two_mutants_and_one_behind_the_gateway() {
+    let project = Project::open(root()).unwrap();
+    let (mutants, _) = mutant_files::read(&project);
+    for row in &project.manifest.features {
+        let named: Vec<_> = mutants
+            .iter()
+            .filter(|mutant| (mutant.killed_by.iter()).any(|kill| kill.cell.feature == row.id))
+            .collect();
+        let behind = (named.iter().flat_map(|mutant| &mutant.sides))
+            .filter(|side| side.position == RelayPosition::Behind);
+        assert!(
+            named.len() >= 2 && behind.count() >= 1,
+            "{}: {}",
+            row.id,
+            named.len()
+        );
+    }
 }
 
 #[test]
