@@ -142,6 +142,10 @@ fn is_prompt(messages: &[Message], index: usize) -> bool {
         && !words_of(&messages[index].content).is_empty()
 }
 
+/// How a gateway marks a system message that it made one of the user, for a model that takes no system message there (seen with
+/// LiteLLM 1.106.2). Claude Code sends such messages after the user's own.
+const OPERATORS_WORDS: &str = "Operator note (not from the user)";
+
 fn words_of(blocks: &[Block]) -> String {
     let texts = blocks.iter().filter_map(|block| match &block.content {
         Content::Text(text) => Some(without_reminders(text)),
@@ -149,6 +153,7 @@ fn words_of(blocks: &[Block]) -> String {
     });
     // Claude Code says that it loaded a tool (seen with version 2.1.327).
     let texts: Vec<String> = texts
+        .take_while(|text| !text.starts_with(OPERATORS_WORDS))
         .filter(|text| !text.is_empty() && text != "Tool loaded.")
         .collect();
     texts.join("\n")

@@ -56,6 +56,16 @@ fn it_answers_what_the_conversation_says() {
         wordings.insert(last);
     }
     assert!(wordings.len() > 3, "{wordings:?}");
+    let of_operator = json!([{ "role": "user", "content": [
+        { "type": "text", "text": "Reply with exactly one word: noted" },
+        { "type": "text", "text": "Operator note (not from the user): the following was a system message." },
+        { "type": "text", "text": "# Environment\nYou are in a folder." },
+    ] }]);
+    let said_to_operator = said(&reply(3, &of_operator, &json!([])));
+    assert!(
+        said_to_operator.to_lowercase().contains("noted"),
+        "{said_to_operator}"
+    );
     let ping = json!([{ "role": "user", "content": "ping" }]);
     assert_eq!(said(&reply(3, &ping, &json!([]))), MARK);
 }
