@@ -237,7 +237,12 @@ impl Search<'_> {
             _ if record.flaky => Probe::Unusable("the trial passed only at a later attempt".to_owned()),
             _ if self.is_bad(&record) => Probe::Bad(record),
             (TrialResult::Fail { error }, Some(cause)) if !cause.is_judged() => {
-                Probe::Unusable(format!("the trial could not be judged: {error}"))
+                let actual = record.mismatches.first().map(|mismatch| &*mismatch.actual);
+                let why = actual.filter(|actual| !actual.is_empty()).unwrap_or(error);
+                Probe::Unusable(format!(
+                    "the trial could not be judged ({}): {why}",
+                    cause.as_str()
+                ))
             }
             (TrialResult::Fail { error }, _) if self.arguments.finding.is_some() && record.ended_early() => {
                 Probe::Unusable(format!("the trial breaks before the finding shows: {error}"))

@@ -187,7 +187,14 @@ impl Launch {
     }
 
     fn not_started(&self, reason: io::Error) -> anyhow::Error {
-        anyhow!("cannot start `{}`: {reason}", self.program.display())
+        let program = self.program.display();
+        match &self.cage {
+            Some((cage, _)) if !cage.keeper().exists() => anyhow!(
+                "cannot start `{program}`: `{}`, which confines it, is gone; do not build or move it during a run",
+                cage.keeper().display()
+            ),
+            _ => anyhow!("cannot start `{program}`: {reason}"),
+        }
     }
 
     fn ended(&self, status: io::Result<ExitStatus>) -> anyhow::Result<Ended> {

@@ -67,10 +67,19 @@ fn processes(targets: &Targets, found: &mut Vec<String>) {
     for pid in pids.filter(|pid| *pid as u32 != own) {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let name = name.trim();
-        // Asked after each discovery: the `claude` of another trial belongs to root for a moment, until it has given up its rights.
-        let owner = || match fs::metadata(format!("/proc/{pid}")).map(|folder| folder.uid()) {
-            Ok(0) if !is_dead(pid) => " (root)",
-            _ => "",
+        // Asked after each discovery: the `claude` of another trial belongs to root until it has given up its rights. On a busy
+        // machine, that takes longer than a moment.
+        let is_roots =
+            || fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == 0) && !is_dead(pid);
+        let stays_roots = || {
+            (0..20).all(|_| {
+                std::thread::sleep(Duration::from_millis(100));
+                is_roots()
+            })
+        };
+        let owner = || match is_roots() && stays_roots() {
+            true => " (root)",
+            false => "",
         };
         let mut environment = Vec::new();
         if let Ok(mut file) = fs::File::open(format!("/proc/{pid}/environ")) {

@@ -139,7 +139,9 @@ async fn it_skips_what_is_not_the_gateways_fault() {
     let ran = small.compat(&line).await;
     ran.exits(0);
     ran.out_has("last without:  litellm 1.1.0\nfirst with:    litellm 1.5.0", 1);
-    assert_has(&ran.out, "skipped:       1.4.0: the trial could not be judged: ");
+    let skipped = "skipped:       1.4.0: the trial could not be judged (account): ";
+    assert_has(&ran.out, skipped);
+    assert_has(&ran.out, "Budget has been exceeded!");
     ran.err_has("1.6.0 shows:\n  ");
     // Its broken expectations say nothing about the gateway either.
     let line = [
@@ -154,7 +156,7 @@ async fn it_skips_what_is_not_the_gateways_fault() {
     ];
     let ran = small.compat(&line).await;
     ran.exits(1);
-    ran.err_has("`--bad 1.4.0` cannot be judged: the trial could not be judged: ");
+    ran.err_has("`--bad 1.4.0` cannot be judged: the trial could not be judged (account): ");
 }
 
 #[tokio::test]

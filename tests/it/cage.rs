@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::support::claude::fake_claude;
 use crate::support::files::files_below;
 use crate::support::small_project::{Small, simulator};
+use crate::support::text::assert_has;
 use crate::support::wait::{until, with_argument};
 
 /// The user's things, and servers on this machine.
@@ -246,6 +247,23 @@ async fn a_confined_program_keeps_its_output_and_its_end() {
             assert_eq!(stderr, b"oh\n");
         }
     }
+}
+
+#[test]
+fn an_executable_that_was_removed_during_a_run_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = folder.path().join("compat");
+    std::fs::copy(fake_claude(), &keeper).unwrap();
+    let layers = confinement::layers(&Environment::default()).at_most(IsolationLevel::Process);
+    let cage = Cage::new(Some(&keeper), layers, &[], &[], None).unwrap();
+    std::fs::remove_file(&keeper).unwrap();
+    let tag = ProcessTag::trial(RunId::mint(), TrialKey(Uuid::new_v4()));
+    let launch = Launch::new(fake_claude(), tag)
+        .directory(folder.path())
+        .confined(Some(&Arc::new(cage)), folder.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(async { Piped::start(launch, 4096).err().unwrap().to_string() });
+    assert_has(&error, "/compat`, which confines it, is gone");
 }
 
 #[tokio::test]

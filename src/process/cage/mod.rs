@@ -126,6 +126,11 @@ impl Cage {
         })
     }
 
+    /// The executable that confines each program.
+    pub(super) fn keeper(&self) -> &Path {
+        &self.keeper
+    }
+
     pub fn level(&self) -> IsolationLevel {
         self.layers.level()
     }
