@@ -16,7 +16,7 @@ use crate::cells::{Manifest, ProxyConfig};
 use crate::evidence::Behind;
 use crate::expectation::RUN;
 use crate::findings::summary::{self, RunFinding};
-use crate::findings::{Finding, Level, Versions};
+use crate::findings::{Finding, Level, Subject, Versions};
 use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
 use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict, Verdict};
@@ -444,7 +444,12 @@ impl TrialRecord {
         let mut is_flaky = earlier.iter().any(Attempt::has_failed);
         let mut failure = None;
         for attempt in earlier {
-            for finding in &attempt.findings {
+            // What a model did not do breaks expectations of the contract too. The recordings prove the changes on the wire.
+            let cause = attempt.failure.as_ref().map(|failure| failure.cause);
+            let of_model = cause == Some(Cause::Assertion);
+            let is_proven =
+                |finding: &&Finding| !of_model || matches!(finding.subject, Subject::Change { .. });
+            for finding in attempt.findings.iter().filter(is_proven) {
                 let is_known = self.findings.iter().any(|other| other.subject == finding.subject);
                 if finding.level == Level::Contract && !is_known {
                     is_flaky = true;

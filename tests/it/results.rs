@@ -2,7 +2,7 @@
 
 use compat_matrix::evidence::Behind;
 use compat_matrix::expectation::RUN;
-use compat_matrix::findings::{FindingStatus, Level};
+use compat_matrix::findings::{Finding, FindingStatus, Level};
 use compat_matrix::ids::{ProviderId, TierId, TrialName};
 use compat_matrix::outcome::{Cause, CheckResult, Outcome, TrialVerdict, Verdict};
 use compat_matrix::results::last::LastFilter;
@@ -94,6 +94,27 @@ fn a_repetition_does_not_hide_a_contract_finding() {
     assert_eq!(entry.findings, [finding(Level::Contract, FindingStatus::Known)]);
     assert_eq!((entry.cause, entry.flaky), (Some(Cause::Gateway), true));
     assert_eq!(Results::parse(&results.to_text()).unwrap(), results);
+    // What a model did not do says nothing about the gateway; what changed on the wire does.
+    let refused = Outcome::Fail(sample_run::failure(Cause::Assertion, "no tool was called"));
+    for (subject, verdict) in [
+        ("expectation vision::pieces", TrialVerdict::Clean),
+        (
+            "request beta colours-2026-01-01 dropped",
+            TrialVerdict::Unfaithful,
+        ),
+    ] {
+        results.results.clear();
+        let mut first = trial(name, refused.clone());
+        let of_contract = Finding {
+            subject: subject.parse().unwrap(),
+            ..finding(Level::Contract, FindingStatus::New)
+        };
+        first.attempts[0].findings = vec![finding(Level::Feature, FindingStatus::New), of_contract];
+        results.finish(first);
+        results.finish(trial(name, Outcome::Pass));
+        let entry = &results.results[0];
+        assert_eq!((entry.verdict, entry.flaky), (Some(verdict), true), "{subject}");
+    }
     // The same finding twice is not flaky.
     results.results.clear();
     results.finish(trial(name, lost.clone()));
