@@ -17,13 +17,14 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 /// The longest wait for a version, which is asked for at the same time.
 const VERSION_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The address in variable `name` without a `/` at its end. Fails if it is none of a server.
+/// The address in variable `name`, as a URL has it, without a `/` at its end. Fails if it is none of a server.
 pub fn checked_address(name: &str, value: &str) -> anyhow::Result<String> {
-    let address = value.trim_end_matches('/');
+    let address = value.trim().trim_end_matches('/');
     let parsed = reqwest::Url::parse(address).ok();
     let is_http = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    if parsed.as_ref().is_some_and(is_http) {
-        return Ok(address.to_owned());
+    if let Some(url) = parsed.filter(is_http) {
+        // Not the user's text: the relay refuses an address that the parser would change.
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
     }
     // `localhost:4000` parses as a URL with the scheme `localhost`.
     let with_scheme = reqwest::Url::parse(&format!("http://{address}")).ok();

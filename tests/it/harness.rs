@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use compat_matrix::env;
 use compat_matrix::results::{Results, TrialResult};
+use compat_matrix::{env, gateway};
 
 use crate::support::ran::Ran;
 use crate::support::small_project::{Small, simulator};
@@ -434,6 +434,27 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
         ran.err_has(&expected);
         assert_eq!(small.causes(), ["harness"], "{name}={value}");
     }
+}
+
+#[tokio::test]
+async fn an_address_is_the_url_that_it_means() {
+    for (value, address) in [
+        ("http://Gateway.corp:4000", "http://gateway.corp:4000"),
+        ("https://gw:443", "https://gw"),
+        ("http://gw:80/", "http://gw"),
+        ("http:/127.0.0.1:4000", "http://127.0.0.1:4000"),
+        ("http://127.1:4000/llm/", "http://127.0.0.1:4000/llm"),
+        (" http://gw:4000/ \n", "http://gw:4000"),
+    ] {
+        assert_eq!(gateway::checked_address("X", value).unwrap(), address);
+    }
+    let simulator = simulator().await;
+    let mut small = Small::attached(&simulator);
+    let (_, port) = simulator.base_url().rsplit_once(':').unwrap();
+    for name in [env::LITELLM_PROXY_BASE_URL, env::COMPAT_PROVIDER_URL] {
+        small.set(name, &format!("HTTP:/127.1:{port}/\n"));
+    }
+    small.run(&["text"]).await.exits(0);
 }
 
 #[tokio::test]
