@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::rules::size_limit;
 use crate::wire::exchange::{Body, RecordedRequest, TOO_LARGE};
 use crate::wire::message::MessageRequest;
-use crate::wire::secrets::Secrets;
 use crate::wire::sigv4::SignedParts;
 use crate::wire::target::{RequestTarget, prompt};
 use crate::wire::{Operation, Route, converse, messages, redaction};
@@ -21,7 +20,7 @@ pub(super) struct Incoming {
     /// The size of the body in bytes. Of a body that was not read to its end, more than any limit.
     pub(super) size: usize,
     /// The query as it arrived: a signature covers it. The recorded one has no credentials.
-    query: String,
+    pub(super) query: String,
     pub(super) recorded: RecordedRequest,
     /// The request to the model: the body itself, or the body within a token count.
     pub(super) prompt: Option<Value>,
@@ -109,22 +108,6 @@ impl Incoming {
                 .collect(),
             body: &self.bytes,
         }
-    }
-
-    /// Where one of `secrets` is.
-    pub(super) fn places_of(&self, secrets: &Secrets) -> Vec<String> {
-        let is_in = |bytes: &[u8]| secrets.are_in(&String::from_utf8_lossy(bytes));
-        let headers = self.headers.iter();
-        let headers = headers.filter(|(_, value)| is_in(value.as_bytes()));
-        let mut places: Vec<String> = headers.map(|(name, _)| format!("header {name}")).collect();
-        let parts = [
-            ("path", self.recorded.path.as_bytes()),
-            ("query", self.query.as_bytes()),
-            ("body", &self.bytes),
-        ];
-        let parts = parts.into_iter().filter(|(_, bytes)| is_in(bytes));
-        places.extend(parts.map(|(name, _)| name.to_owned()));
-        places
     }
 
     /// The number of headers `name`.

@@ -8,6 +8,7 @@
 mod again;
 pub mod as_live;
 mod cache;
+mod callers;
 mod colour;
 mod control;
 mod credentials;

@@ -1,6 +1,6 @@
 //! The simulator's request handler: it reads a request, finds its trial, decides on a reply, records it and sends it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::callers::CallerCredentials;
 use super::credentials::Credentials;
 use super::incoming::Incoming;
 use super::oauth::AccessTokens;
@@ -58,14 +59,7 @@ pub(super) struct Server {
     /// The values that no recording may contain.
     pub(super) secret_values: Vec<String>,
     pub(super) secrets: Secrets,
-    /// The credentials with which clients call the gateway.
     pub(super) callers: Mutex<CallerCredentials>,
-}
-
-#[derive(Default)]
-pub(super) struct CallerCredentials {
-    values: BTreeSet<String>,
-    found: Secrets,
 }
 
 /// The reply to a request, and its reason.
@@ -128,9 +122,7 @@ impl Server {
     /// is the provider's own, which a gateway may pass through.
     pub(super) fn watch(&self, credential: String) {
         if !self.secret_values.contains(&credential) {
-            let mut callers = self.callers.lock();
-            callers.values.insert(credential);
-            callers.found = Secrets::new(&callers.values);
+            self.callers.lock().add(credential);
         }
     }
 
@@ -157,7 +149,7 @@ impl Server {
         };
         let recording = ledger.begin(|number| {
             let mut exchange = exchange(number, &incoming, turn, &decision);
-            exchange.caller_credential = incoming.places_of(&self.callers.lock().found);
+            exchange.caller_credential = self.callers.lock().places_in(&incoming);
             let error = decision.outgoing.error();
             notify(Notice::Answered {
                 exchange: &exchange,

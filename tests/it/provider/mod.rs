@@ -1,5 +1,6 @@
 //! The provider simulator.
 
+mod callers;
 mod clouds;
 mod every_rule;
 mod kinds;

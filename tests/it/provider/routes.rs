@@ -14,32 +14,6 @@ use crate::support::provider_client::*;
 use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 #[tokio::test]
-async fn the_callers_credential_is_found_by_its_value() {
-    const CALLER: &str = "sk-caller-1234567890";
-    let gateway = Gateway::start().await;
-    let own = gateway.simulator.credentials().anthropic_api_key.clone();
-    for watched in [CALLER, &own, "any"] {
-        gateway.simulator.watch(watched);
-    }
-    let key = gateway.trial([text("ok"), text("ok")]);
-    let mut body = prompt(key);
-    gateway.send(Route::Anthropic, false, &body).await;
-    let encoded = STANDARD.encode(format!("user:{CALLER}"));
-    body["system"] = json!(format!("The key is {CALLER}."));
-    let request = gateway
-        .post(&format!("/v1/messages?key={CALLER}"), &body)
-        .header("x-any", format!("Basic {encoded}"));
-    request.send().await.unwrap();
-    let places: Vec<Vec<String>> = gateway
-        .simulator
-        .take(key)
-        .into_iter()
-        .map(|exchange| exchange.caller_credential)
-        .collect();
-    assert_eq!(places, [vec![], vec!["header x-any", "query", "body"]]);
-}
-
-#[tokio::test]
 async fn every_route_answers_and_records() {
     let gateway = Gateway::start().await;
     for route in Route::ALL {
