@@ -43,7 +43,7 @@ use crate::evidence::Behind;
 use crate::files::project::broken_project;
 use crate::files::run_folders;
 use crate::findings::{KnownFindings, KnownForRun};
-use crate::gateway::{CatalogueGateway, WantedTools};
+use crate::gateway::{CatalogueGateway, WantedTools, WatchedGateway};
 use crate::ids::TrialName;
 use crate::matrix::baseline::{Baseline, BaselineComparison};
 use crate::matrix::{ManifestView, terminal};
@@ -548,24 +548,19 @@ impl MatrixRun {
             self.recorder.place().prune(name);
         }
         self.progress.trials(None);
-        let mut warnings = orphans::warnings(
-            self.session.get().and_then(|session| session.as_ref().ok()),
-            &self.runtime,
-        );
-        if let Some(Ok(session)) = self.session.get()
-            && let Some(gateway) = session.gateway.watched()
-        {
-            warnings.extend(gateway.reports());
-        }
-        if let Some(Ok(session)) = self.session.get() {
+        let session = self.session.get().and_then(|session| session.as_ref().ok());
+        let (mut warnings, mut errors) = orphans::reports(session, &self.runtime);
+        if let Some(session) = session {
+            let watched = session.gateway.watched();
+            warnings.extend(watched.into_iter().flat_map(WatchedGateway::reports));
             warnings.extend(session.pacing_reports());
         }
         warnings.extend(self.budget.iter().flat_map(Budget::reports));
         warnings.extend(self.fail_fast.iter().flat_map(FailFast::reports));
         warnings.extend(self.shared_reports());
-        let stale = self.stale(&results);
-        let is_stale = !stale.is_empty();
-        warnings.extend(stale);
+        errors.extend(self.stale(&results));
+        let has_errors = !errors.is_empty();
+        warnings.extend(errors);
         let broken = match self.session.take() {
             Some(Ok(session)) => {
                 self.runtime.block_on(session.end());
@@ -588,7 +583,7 @@ impl MatrixRun {
             status: match broken {
                 Some(error) => Err(error.context("no trial could be run")),
                 None => self.selected.check_layout().map(|()| match &verdict {
-                    _ if is_stale => FAILED,
+                    _ if has_errors => FAILED,
                     Some(verdict) => status_of_verdict(verdict),
                     None => of_results(failed, &results, is_own),
                 }),

@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
 
 use crate::session::Session;
+use crate::text::counted;
 use crate::wire::Operation;
 use crate::wire::exchange::ProviderExchange;
 
-/// Describes the provider's requests that belong to no trial: they lost the trial's key, or the gateway made them.
-pub(super) fn warnings(session: Option<&Session>, runtime: &Runtime) -> Vec<String> {
-    let Some(provider) = session.and_then(|session| session.provider.as_ref()) else {
-        return Vec::new();
+/// The warnings and the errors about the provider's requests that belong to no trial: they lost the trial's key, or the gateway
+/// made them. No trial judges the caller's key in one of them, so it is an error of the run.
+pub(super) fn reports(session: Option<&Session>, runtime: &Runtime) -> (Vec<String>, Vec<String>) {
+    let Some((session, provider)) = session.and_then(|session| Some((session, session.provider.as_ref()?)))
+    else {
+        return Default::default();
     };
     // If the provider has ended, the trials report it.
     let orphans = runtime.block_on(provider.orphans()).unwrap_or_default();
-    let without_secrets = |path| session.map_or(Cow::Borrowed(path), |session| session.secrets.removed(path));
-    descriptions(&orphans, without_secrets)
+    descriptions(&orphans, |path| session.secrets.removed(path))
 }
 
 /// A gateway shares access tokens between trials, and may look for models. Without an access token no trial can work.
@@ -31,19 +33,32 @@ fn is_unexpected(orphan: &ProviderExchange) -> bool {
 fn descriptions<'a>(
     orphans: &'a [ProviderExchange],
     without_secrets: impl Fn(&'a str) -> Cow<'a, str>,
-) -> Vec<String> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for orphan in orphans.iter().filter(|orphan| is_unexpected(orphan)) {
+) -> (Vec<String>, Vec<String>) {
+    let [mut unexpected, mut leaks] = [BTreeMap::<String, usize>::new(), BTreeMap::new()];
+    for orphan in orphans {
         let (request, status) = (&orphan.request, orphan.reply.status);
-        let path = without_secrets(&request.path);
-        let request = format!("{} {path} → {status}", request.method);
-        *counts.entry(request).or_default() += 1;
+        let text = format!("{} {} → {status}", request.method, without_secrets(&request.path));
+        let places = orphan.caller_credential.join(", ");
+        match places.is_empty() {
+            true if is_unexpected(orphan) => *unexpected.entry(text).or_default() += 1,
+            true => {}
+            false => *leaks.entry(format!("{text} ({places})")).or_default() += 1,
+        }
     }
     let warning = |(request, count)| match count {
         1 => format!("the provider received a request that belongs to no trial: {request}"),
         _ => format!("the provider received {count} requests that belong to no trial: {request}"),
     };
-    counts.into_iter().map(warning).collect()
+    let error = |(request, count)| {
+        let requests = counted(count, "request");
+        format!(
+            "error: the gateway passed the caller's key on to the provider, in {requests} of no trial: {request}"
+        )
+    };
+    (
+        unexpected.into_iter().map(warning).collect(),
+        leaks.into_iter().map(error).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -69,9 +84,11 @@ mod tests {
             orphan("oauth_token", "/token", 400),
             orphan("list_models", "/v1/models", 401),
         ];
+        let (warnings, errors) = descriptions(&orphans, Cow::Borrowed);
         assert_eq!(
-            descriptions(&orphans, Cow::Borrowed),
+            warnings,
             ["the provider received 2 requests that belong to no trial: POST /token → 400"]
         );
+        assert!(errors.is_empty());
     }
 }

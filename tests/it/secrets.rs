@@ -240,3 +240,46 @@ async fn no_byte_that_a_run_writes_contains_a_secret() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// It asks for the provider's models with the key of its own caller.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_callers_key_in_a_request_of_no_trial_fails_a_run() {
+    const KEY: &str = "sk-1234";
+    let simulator = simulator().await;
+    let upstream = simulator.base_url().to_owned();
+    let upstream_key = simulator.credentials().anthropic_api_key.clone();
+    let forward = move |request: Request<Body>| {
+        let (upstream, upstream_key) = (upstream.clone(), upstream_key.clone());
+        async move {
+            let client = http::client();
+            let (mut parts, body) = request.into_parts();
+            if parts.uri.path() != "/v1/messages" {
+                return Response::default();
+            }
+            let models = client.get(format!("{upstream}/v1/models")).bearer_auth(KEY);
+            models.send().await.unwrap();
+            for name in ["host", "authorization", "content-length"] {
+                parts.headers.remove(name);
+            }
+            parts.headers.insert("x-api-key", upstream_key.parse().unwrap());
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            let sent = client
+                .post(format!("{upstream}{}", parts.uri))
+                .headers(parts.headers);
+            let reply = sent.body(body).send().await.unwrap();
+            let response = Response::builder().header("content-type", &reply.headers()["content-type"]);
+            response.body(Body::from(reply.bytes().await.unwrap())).unwrap()
+        }
+    };
+    let mut small = Small::attached(&simulator);
+    small.set(
+        env::LITELLM_PROXY_BASE_URL,
+        &serve(Router::new().fallback(forward)).await,
+    );
+    small.set(env::LITELLM_PROXY_API_KEY, KEY);
+    let ran = small.run(&["text"]).await;
+    ran.exits(101);
+    ran.err_has("error: the gateway passed the caller's key on to the provider, in ");
+    ran.err_has(" of no trial: GET /v1/models → 401 (header authorization)");
+    assert!(small.causes().is_empty(), "{}", ran.out);
+}
