@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,6 +26,9 @@ use crate::wire::exchange::ProviderExchange;
 use crate::wire::model;
 use crate::wire::script::{ReplyBlock, Script};
 use crate::wire::secrets::Secrets;
+
+/// The path of the API, below a base.
+const MESSAGES: &str = "/v1/messages";
 
 /// The most requests at once: those of all aliases of a usual project, so that no second round waits.
 const AT_ONCE: usize = 64;
@@ -82,7 +87,7 @@ pub async fn check(
     provider: Option<&Provider>,
     secrets: &Secrets,
 ) -> PreflightReport {
-    let client = &client_with(headers).unwrap_or_else(http::client);
+    let client = &client_with(headers);
     let trial = TrialKey(Uuid::new_v4());
     if let Some(provider) = provider
         && provider.register(trial, Script::default()).await.is_err()
@@ -154,6 +159,7 @@ pub async fn check(
     for alias in unusable.values_mut() {
         secrets.remove(&mut alias.answer);
         secrets.remove(&mut alias.diagnosis.why);
+        secrets.remove(&mut alias.diagnosis.next);
     }
     PreflightReport {
         unusable,
@@ -202,64 +208,85 @@ fn wrong_model(exchanges: &[ProviderExchange], alias: &str) -> Option<UnusableAl
     })
 }
 
-/// A client that sends `headers` with each request. `None` if there are none.
-fn client_with(headers: &[(String, String)]) -> Option<reqwest::Client> {
+/// A client that sends `headers` with each request. It follows no redirect, because the relay of the trials does not either.
+fn client_with(headers: &[(String, String)]) -> reqwest::Client {
     let pairs = headers
         .iter()
         .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
-    let headers: HeaderMap = pairs.collect();
-    let is_needed = !headers.is_empty();
-    let client = is_needed.then(|| http::client_builder().default_headers(headers).build());
-    client?.ok()
+    let builder = http::client_builder().no_proxy().redirect(Policy::none());
+    let client = builder.default_headers(pairs.collect()).build();
+    client.expect("the TLS backend starts")
+}
+
+/// A reply of the gateway.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Reply {
+    fn is_page(&self) -> bool {
+        self.text.trim_start().starts_with('<')
+    }
+
+    fn to_line(&self) -> String {
+        format!("HTTP {}: {}", self.status.as_u16(), self.text.trim())
+    }
+}
+
+async fn post(client: &reqwest::Client, base_url: &str, key: &Secret, body: &Value) -> reqwest::Result<Reply> {
+    let sent = client
+        .post(format!("{base_url}{MESSAGES}"))
+        .bearer_auth(key.expose())
+        .header("anthropic-version", "2023-06-01")
+        .timeout(PATIENCE)
+        .json(body)
+        .send()
+        .await?;
+    Ok(Reply {
+        status: sent.status(),
+        headers: sent.headers().clone(),
+        // The head of a reply is no answer yet.
+        text: http::text(sent).await?,
+    })
 }
 
 async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str, mut body: Value) -> Probed {
     body["model"] = alias.into();
-    let sent = client
-        .post(format!("{base_url}/v1/messages"))
-        .bearer_auth(key.expose())
-        .header("anthropic-version", "2023-06-01")
-        .timeout(PATIENCE)
-        .json(&body)
-        .send()
-        .await;
-    let mut asked = None;
-    let received = match sent {
-        Ok(reply) => {
-            let status = reply.status();
-            asked = http::retry_after(reply.headers()).filter(|asked| *asked <= LONGEST_ASKED);
-            // The head of a reply is no answer yet.
-            http::text(reply).await.map(|text| (status, text))
-        }
-        Err(error) => Err(error),
-    };
-    let (answer, message) = match received {
-        Ok((status, text)) => {
-            if status.is_success() {
-                let is_page = text.trim_start().starts_with('<');
-                return match is_standalone(&text) && body["max_tokens"] != 1 {
-                    true => Probed::Unusable(forgotten_provider()),
-                    false if is_page => Probed::Unusable(web_page(base_url)),
-                    false if text.contains(as_live::MARK) => Probed::Rehearsed,
-                    false => Probed::Answered,
-                };
-            }
-            let message = ErrorMessage::new(&text).with_status(Some(status.as_u16()));
-            (format!("HTTP {}: {}", status.as_u16(), text.trim()), message)
-        }
+    let reply = match post(client, base_url, key, &body).await {
+        Ok(reply) => reply,
         Err(error) => {
             let words = unreachable(&error, base_url);
-            if error.is_timeout() {
-                return Probed::TimedOut(words);
-            }
-            (words.clone(), ErrorMessage::new(&words))
+            return match error.is_timeout() {
+                true => Probed::TimedOut(words),
+                false => without_answer(words.clone(), ErrorMessage::new(&words), None),
+            };
         }
     };
+    if reply.status.is_redirection() {
+        return Probed::Unusable(redirected(base_url, &reply));
+    }
+    if reply.status.is_success() && !reply.is_page() {
+        return match is_standalone(&reply.text) && body["max_tokens"] != 1 {
+            true => Probed::Unusable(forgotten_provider()),
+            false if reply.text.contains(as_live::MARK) => Probed::Rehearsed,
+            false => Probed::Answered,
+        };
+    }
+    let asked = http::retry_after(&reply.headers).filter(|asked| *asked <= LONGEST_ASKED);
+    let message = ErrorMessage::new(&reply.text).with_status(Some(reply.status.as_u16()));
+    match reply.is_page() && reply.status.is_success() {
+        true => Probed::Unusable(web_page(base_url)),
+        false => without_answer(reply.to_line(), message, asked),
+    }
+}
+
+/// A request without an answer. `asked` is the wait that the provider asks for.
+fn without_answer(answer: String, message: ErrorMessage, asked: Option<Duration>) -> Probed {
     let diagnosis = cause::diagnose(&message.with_route(MessageRoute::Gateway));
-    let is_transient = matches!(diagnosis.cause, Cause::RateLimit | Cause::Upstream);
-    let is_left_to_trials = is_transient || diagnosis.cause.is_judged();
     let unusable = UnusableAlias { answer, diagnosis };
-    match is_left_to_trials {
+    match unusable.is_transient() || unusable.diagnosis.cause.is_judged() {
         true => Probed::Failed(unusable, asked),
         false => Probed::Unusable(unusable),
     }
@@ -317,6 +344,23 @@ fn web_page(base_url: &str) -> UnusableAlias {
     )
 }
 
+fn redirected(base_url: &str, reply: &Reply) -> UnusableAlias {
+    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let asked = Url::parse(&format!("{base_url}{MESSAGES}")).ok();
+    let target = asked.and_then(|asked| asked.join(location?).ok());
+    let target = target.map_or_else(String::new, |url| http::redacted(&url));
+    let variable = env::LITELLM_PROXY_BASE_URL;
+    of_configuration(
+        format!("HTTP {}: a redirect to `{target}`", reply.status.as_u16()),
+        "redirect",
+        "the address redirects each request, and Claude Code needs the gateway's own address",
+        match target.strip_suffix(MESSAGES).filter(|base| *base != base_url) {
+            Some(base) => format!("write `{variable}={base}`"),
+            None => format!("correct `{variable}`, or the gateway's configuration"),
+        },
+    )
+}
+
 fn forgotten_provider() -> UnusableAlias {
     of_configuration(
         "the reply comes from a provider simulator, and this run is live".to_owned(),
@@ -355,6 +399,10 @@ fn unreachable(error: &reqwest::Error, base_url: &str) -> String {
 }
 
 impl UnusableAlias {
+    fn is_transient(&self) -> bool {
+        matches!(self.diagnosis.cause, Cause::RateLimit | Cause::Upstream)
+    }
+
     /// The failure of a trial that was not run.
     pub fn failure(&self, alias: &str) -> Failure {
         Failure {

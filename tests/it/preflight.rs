@@ -214,3 +214,32 @@ async fn a_gateway_that_drops_the_mark_of_a_run_is_judged() {
     assert_lacks(&ran.err, "the simulator received no request");
     assert_eq!(small.causes(), ["gateway"], "{}", ran.out);
 }
+
+/// The relay follows no redirect, so the preflight must not either.
+#[tokio::test]
+async fn a_redirect_is_the_line_to_change() {
+    let simulator = simulator().await;
+    for (location, line) in [
+        (
+            "https://gw.example/llm/v1/messages",
+            "write `LITELLM_PROXY_BASE_URL=https://gw.example/llm`",
+        ),
+        ("/login?next=%2Fv1", "correct `LITELLM_PROXY_BASE_URL`, or"),
+    ] {
+        let server = Server::start(move |asked, _| {
+            let redirect = Response::builder().status(307).header("location", location);
+            ready(match asked.target.as_str() {
+                "/v1/messages" => redirect.body(Body::empty()).unwrap(),
+                _ => Response::default(),
+            })
+        })
+        .await;
+        let mut small = Small::attached(&simulator);
+        small.set(env::LITELLM_PROXY_BASE_URL, &server.address);
+        let ran = small.run(&["text"]).await;
+        ran.exits(102);
+        assert_eq!(small.causes(), ["config"], "{}", ran.out);
+        ran.err_has(line);
+        assert!(!server.targets().contains(&location.to_owned()), "{location}");
+    }
+}
