@@ -230,12 +230,26 @@ impl Reply {
         self.text.trim_start().starts_with('<')
     }
 
+    /// Whether a server with the Messages API gave it: an answer, or an error other than that of an unknown path.
+    fn is_of_api(&self) -> bool {
+        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        match self.status.is_success() {
+            true => body.is_object(),
+            false => self.status != StatusCode::NOT_FOUND && body.get("error").is_some(),
+        }
+    }
+
     fn to_line(&self) -> String {
         format!("HTTP {}: {}", self.status.as_u16(), self.text.trim())
     }
 }
 
-async fn post(client: &reqwest::Client, base_url: &str, key: &Secret, body: &Value) -> reqwest::Result<Reply> {
+async fn post(
+    client: &reqwest::Client,
+    base_url: &str,
+    key: &Secret,
+    body: &Value,
+) -> reqwest::Result<Reply> {
     let sent = client
         .post(format!("{base_url}{MESSAGES}"))
         .bearer_auth(key.expose())
@@ -276,9 +290,14 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     }
     let asked = http::retry_after(&reply.headers).filter(|asked| *asked <= LONGEST_ASKED);
     let message = ErrorMessage::new(&reply.text).with_status(Some(reply.status.as_u16()));
+    let failed = without_answer(reply.to_line(), message, asked);
+    let is_transient = matches!(&failed, Probed::Failed(failed, _) if failed.is_transient());
+    if !is_transient && let Some(base) = meant_base(client, base_url, key, &body, &reply).await {
+        return Probed::Unusable(path_in_base(base_url, &base, &reply));
+    }
     match reply.is_page() && reply.status.is_success() {
         true => Probed::Unusable(web_page(base_url)),
-        false => without_answer(reply.to_line(), message, asked),
+        false => failed,
     }
 }
 
@@ -290,6 +309,31 @@ fn without_answer(answer: String, message: ErrorMessage, asked: Option<Duration>
         true => Probed::Failed(unusable, asked),
         false => Probed::Unusable(unusable),
     }
+}
+
+/// The base that the user meant, if `reply` shows that `base_url` has a path below which the gateway serves nothing. It is one
+/// without the path of the API, or else the server itself, if that answers as a gateway does.
+async fn meant_base(
+    client: &reqwest::Client,
+    base_url: &str,
+    key: &Secret,
+    body: &Value,
+    reply: &Reply,
+) -> Option<String> {
+    let mut url = Url::parse(base_url).ok()?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let of_api = [MESSAGES, "/v1"].iter().find_map(|end| path.strip_suffix(end));
+    if path.is_empty() && url.query().is_none() {
+        return None;
+    }
+    url.set_path(of_api.unwrap_or_default());
+    url.set_query(None);
+    let base = url.as_str().trim_end_matches('/').to_owned();
+    if of_api.is_some() {
+        return Some(base);
+    }
+    let other = post(client, &base, key, body).await.ok()?;
+    (other.status != reply.status && other.is_of_api()).then_some(base)
 }
 
 /// Whether a reply is that of a simulator without a script.
@@ -341,6 +385,15 @@ fn web_page(base_url: &str) -> UnusableAlias {
         "web_page",
         "the address belongs to a server without the Messages API",
         format!("correct `{}`", env::LITELLM_PROXY_BASE_URL),
+    )
+}
+
+fn path_in_base(base_url: &str, meant: &str, reply: &Reply) -> UnusableAlias {
+    of_configuration(
+        reply.to_line(),
+        "path_in_base",
+        &format!("the gateway does not serve `{base_url}{MESSAGES}`"),
+        format!("write `{}={meant}`", env::LITELLM_PROXY_BASE_URL),
     )
 }
 

@@ -215,6 +215,44 @@ async fn a_gateway_that_drops_the_mark_of_a_run_is_judged() {
     assert_eq!(small.causes(), ["gateway"], "{}", ran.out);
 }
 
+/// A gateway without LiteLLM's errors, which serves the API elsewhere, or nothing.
+#[tokio::test]
+async fn a_path_in_the_base_is_the_line_to_change() {
+    const NO_KEY: &str = r#"{"error":{"message":"No key.","type":"auth_error"}}"#;
+    let simulator = simulator().await;
+    for (path, status, at_origin, base) in [
+        ("/v1", 404, 404, Some("")),
+        ("/v1", 500, 404, Some("")),
+        ("/llm/v1/messages", 409, 404, Some("/llm")),
+        ("/anthropic", 422, 401, Some("")),
+        ("/anthropic", 501, 200, Some("")),
+        ("/llm", 422, 404, None),
+        ("/llm", 422, 422, None),
+    ] {
+        let below = format!("{path}/v1/messages");
+        let server = Server::start(move |asked, _| {
+            ready(match asked.target.as_str() {
+                target if target == below => compressed(status, r#"{"detail":"no"}"#),
+                "/v1/messages" => compressed(at_origin, NO_KEY),
+                _ => Response::default(),
+            })
+        })
+        .await;
+        let mut small = Small::attached(&simulator);
+        small.set(env::LITELLM_PROXY_BASE_URL, &format!("{}{path}", server.address));
+        let ran = small.run(&["text"]).await;
+        let case = format!("{path} {status} {at_origin}\n{}{}", ran.out, ran.err);
+        let Some(base) = base else {
+            assert_eq!(small.causes(), ["gateway"], "{case}");
+            continue;
+        };
+        ran.exits(102);
+        assert_eq!(small.causes(), ["config"], "{case}");
+        let line = format!("write `LITELLM_PROXY_BASE_URL={}{base}`", server.address);
+        assert_has(&ran.err, &line);
+    }
+}
+
 /// The relay follows no redirect, so the preflight must not either.
 #[tokio::test]
 async fn a_redirect_is_the_line_to_change() {
