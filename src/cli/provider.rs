@@ -46,7 +46,7 @@ enum Command {
     ///
     /// Replaces Anthropic, Amazon Bedrock, Vertex AI and Microsoft Foundry behind a gateway. It writes random credentials to
     /// files and never prints them. Like the providers, it refuses a request without credentials. A request that belongs to no trial gets
-    /// a short greeting, or the replies of a cell or a script.
+    /// a short greeting, the tool call or the JSON that it forces, or the replies of a cell or a script.
     ///
     /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.
     #[command(after_help = "\

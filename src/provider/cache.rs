@@ -1,4 +1,5 @@
-//! A provider's prompt cache for one trial: it decides which tokens of a prompt are read from the cache and written to it.
+//! A provider's prompt cache for one trial, or for all requests of none: it decides which tokens of a prompt are read from the
+//! cache and written to it.
 //!
 //! It has no clock: callers pass the time. Its rules are from
 //! <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>. A prefix of enough tokens is cached at each
@@ -13,6 +14,9 @@ use crate::wire::tokens::Piece;
 
 /// The positions at which a breakpoint looks for a cached prefix, including its own.
 const LOOKBACK: usize = 20;
+
+/// The most prefixes that are kept: a standalone simulator may run for long.
+const MOST: usize = 10_000;
 
 /// How the tokens of a prompt are charged; their sum is all tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +99,11 @@ impl PromptCache {
         });
         entry.lifetime_ms = entry.lifetime_ms.max(lifetime_ms);
         entry.expires_at_ms = entry.expires_at_ms.max(expires_at_ms);
+        if self.entries.len() > MOST {
+            let first = self.entries.iter().min_by_key(|(_, entry)| entry.expires_at_ms);
+            let first = first.map(|(hash, _)| hash.clone());
+            first.and_then(|hash| self.entries.remove(&hash));
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod rules;
 mod server;
 mod signature;
 mod simulator;
+mod standalone;
 mod trials;
 
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ pub use as_live::LiveOptions;
 pub use credentials::{Credentials, new_control_key};
 pub use metadata::TOKEN as METADATA_TOKEN_PATH;
 pub use remote::RemoteSimulator;
-pub use server::standalone_reply;
 pub use simulator::Simulator;
+pub use standalone::standalone_reply;
 
 use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
@@ -100,6 +101,7 @@ impl Default for SimulatorOptions {
 #[expect(clippy::large_enum_variant, reason = "a simulator has one")]
 pub enum Unscripted {
     Refuse,
+    /// This reply, or the call of a tool or the JSON that the request forces.
     Reply(ReplyMessage),
     /// The replies of a model that reads the request. No request belongs to a trial then.
     AsLive(LiveOptions),

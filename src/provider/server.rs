@@ -22,7 +22,7 @@ use super::response::{self, Outgoing};
 use super::rules::{self, SentThinking, Subject};
 use super::signature::Signer;
 use super::trials::{ScriptProgress, ScriptedTrial, owner};
-use super::{Notice, SimulatorOptions, Unscripted, control, metadata, model_list};
+use super::{Notice, SimulatorOptions, Unscripted, control, metadata, model_list, standalone};
 use crate::clock::now_ms;
 use crate::drift::tape::Tape;
 use crate::ids::TrialKey;
@@ -52,7 +52,7 @@ pub(super) struct Server {
     pub(super) claimed: Mutex<HashSet<usize>>,
     /// Whether the observer knows that `orphans` forgets.
     pub(super) forgets: AtomicBool,
-    /// The script for requests of no trial. Their exchanges are in `orphans`.
+    /// What answers requests of no trial, with one prompt cache. Their exchanges are in `orphans`.
     pub(super) standing: Option<ScriptedTrial>,
     pub(super) signer: Signer,
     pub(super) access_tokens: AccessTokens,
@@ -231,18 +231,17 @@ impl Server {
         incoming: &Incoming,
         trial: Option<(&ScriptedTrial, &mut ScriptProgress)>,
     ) -> Decision {
-        let play = |reply| self.play(incoming, reply, &mut ScriptProgress::default(), Matched::BuiltIn);
         if is_probe(incoming) {
-            return play(&probe_reply());
+            let progress = &mut ScriptProgress::default();
+            return self.play(incoming, &probe_reply(), progress, Matched::BuiltIn);
         }
         let Some((trial, progress)) = trial else {
-            return match &self.options.unscripted {
-                Unscripted::Reply(reply) => play(reply),
-                Unscripted::Refuse | Unscripted::Script(_) | Unscripted::AsLive(_) | Unscripted::Tape(_) => {
-                    unmatched(incoming, "the request belongs to no active trial".to_owned())
-                }
-            };
+            return unmatched(incoming, "the request belongs to no active trial".to_owned());
         };
+        if let Some(reply) = &trial.default {
+            let forced = standalone::forced(incoming);
+            return self.play(incoming, forced.as_ref().unwrap_or(reply), progress, Matched::BuiltIn);
+        }
         if let (Some(model), Some(request)) = (&trial.model, &incoming.message) {
             let reply = model.answer(incoming.route(), request);
             return self.send(incoming, &reply, progress, Matched::BuiltIn);
@@ -304,7 +303,7 @@ impl Server {
             decision.outgoing.add_headers(&reply.headers);
             return decision;
         }
-        let answer = stage.play(reply, &mut progress.cache);
+        let answer = stage.play(reply, progress.caches.entry(incoming.route()).or_default());
         remember_thinking(&answer, &mut progress.sent_thinking);
         match Outgoing::answer(&answer, incoming.route(), incoming.stream(), reply) {
             Ok(outgoing) => Decision { matched, outgoing },
@@ -339,14 +338,7 @@ fn is_probe(incoming: &Incoming) -> bool {
 fn probe_reply() -> ReplyMessage {
     ReplyMessage {
         stop_reason: Some("max_tokens".to_owned()),
-        ..text_reply("Yes")
-    }
-}
-
-fn text_reply(text: &str) -> ReplyMessage {
-    ReplyMessage {
-        content: vec![ReplyBlock::Text(text.to_owned())],
-        ..ReplyMessage::default()
+        ..standalone::of_block(ReplyBlock::Text("Yes".to_owned()))
     }
 }
 
@@ -435,9 +427,4 @@ fn exchange(
         matched: decision.matched.clone(),
         reply: decision.outgoing.reply.clone(),
     }
-}
-
-/// The reply of a standalone simulator to requests without a script.
-pub fn standalone_reply() -> ReplyMessage {
-    text_reply("Hello from the provider simulator.")
 }

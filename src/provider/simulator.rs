@@ -51,7 +51,8 @@ impl Simulator {
         let standing = match &options.unscripted {
             Unscripted::Script(script) => Some(ScriptedTrial::repeating(script.clone())),
             Unscripted::AsLive(options) => Some(ScriptedTrial::of_model(LiveModel::new(options))),
-            Unscripted::Refuse | Unscripted::Reply(_) | Unscripted::Tape(_) => None,
+            Unscripted::Reply(reply) => Some(ScriptedTrial::of_reply(reply.clone())),
+            Unscripted::Refuse | Unscripted::Tape(_) => None,
         };
         let server = Arc::new(Server {
             secrets: Secrets::new(&secret_values),

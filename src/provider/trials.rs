@@ -1,7 +1,7 @@
-//! The trials of a simulator. For each: its script and the position in it, its prompt cache, its exchanges, and the
+//! The trials of a simulator. For each: its script and the position in it, its prompt caches, its exchanges, and the
 //! progress of its client.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
@@ -14,9 +14,10 @@ use super::incoming::Incoming;
 use super::playback::without_reminders;
 use super::rules::SentThinking;
 use crate::ledger::{Ledger, TrialMap};
+use crate::wire::Route;
 use crate::wire::exchange::ProviderExchange;
 use crate::wire::message::{Content, MessageRequest};
-use crate::wire::script::{Asker, Reply, Script};
+use crate::wire::script::{Asker, Reply, ReplyMessage, Script};
 
 pub(super) struct ScriptedTrial {
     pub(super) ledger: Ledger<ProviderExchange>,
@@ -25,6 +26,8 @@ pub(super) struct ScriptedTrial {
     repeats: bool,
     /// Answers in place of the script.
     pub(super) model: Option<LiveModel>,
+    /// The reply to every request that forces no other one, in place of the script.
+    pub(super) default: Option<ReplyMessage>,
     progress: Mutex<ScriptProgress>,
     shown: watch::Sender<usize>,
     sent: Mutex<usize>,
@@ -35,7 +38,7 @@ pub(super) struct ScriptProgress {
     turns: usize,
     /// The indexes of the script's replies that were sent.
     used: HashSet<usize>,
-    pub(super) cache: PromptCache,
+    pub(super) caches: HashMap<Route, PromptCache>,
     /// The thinking that the provider sent before each tool call.
     pub(super) sent_thinking: SentThinking,
 }
@@ -117,6 +120,7 @@ impl ScriptedTrial {
             script,
             repeats: false,
             model: None,
+            default: None,
             progress: Mutex::default(),
             shown: watch::Sender::new(0),
             sent: Mutex::new(0),
@@ -133,6 +137,14 @@ impl ScriptedTrial {
         Self {
             repeats: true,
             ..Self::new(script)
+        }
+    }
+
+    /// All requests at a provider that has one reply: they share its prompt cache.
+    pub(super) fn of_reply(reply: ReplyMessage) -> Self {
+        Self {
+            default: Some(reply),
+            ..Self::new(Script::default())
         }
     }
 

@@ -39,7 +39,7 @@ pub use names::{STATUS, names};
 pub use pairing::{as_sent, forwarded, strays};
 pub use reply::{CUT_MADE_END, CUT_MADE_ERROR, CUT_MADE_WHOLE, error_within};
 use request::ANSWERED_REQUEST;
-pub use request::{SECOND_HEADER, arrived_betas};
+pub use request::{SECOND_HEADER, arrived_betas, fields_of_converse};
 
 /// The differences of a trial's requests and replies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -360,7 +360,7 @@ fn fields(route: Option<Route>, sent: &Value, arrived: &Value) -> Vec<Difference
 
 /// The fields of a `converse` request under the names of the Messages API
 /// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>).
-fn fields_of_converse(body: &Value) -> Value {
+pub fn fields_of_converse(body: &Value) -> Value {
     let mut fields = Map::new();
     for (name, value) in body.as_object().into_iter().flatten() {
         match name.as_str() {

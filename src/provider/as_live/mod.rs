@@ -4,6 +4,7 @@
 //! the pieces of a stream, the order of parallel calls, and now and then a refusal to use a tool. A seed repeats its choices.
 
 mod dice;
+pub(super) mod instance;
 mod reading;
 mod steps;
 

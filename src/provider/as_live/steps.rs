@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
+use super::instance::filled;
 use super::reading::Reading;
 
 pub(super) struct Call {
@@ -121,43 +122,6 @@ fn structured(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
     let tool = reading.request.tools.iter().find(|tool| tool.name == TOOL)?;
     let [_, _, schema] = tool.parts();
     Some(vec![Call::new(TOOL, filled(schema, &reading.prompt, dice))])
-}
-
-/// A value of a JSON Schema. The one fact that it knows is the largest planet.
-fn filled(schema: &Value, prompt: &str, dice: &mut Dice) -> Value {
-    if let Some(allowed) = schema["enum"].as_array() {
-        let is_true = |value: &&Value| **value == "Jupiter" && prompt.contains("largest");
-        return allowed
-            .iter()
-            .find(is_true)
-            .or(allowed.first())
-            .cloned()
-            .unwrap_or_default();
-    }
-    match schema["type"].as_str() {
-        Some("object") => {
-            let properties = schema["properties"].as_object();
-            let fields = properties.into_iter().flatten();
-            let fields: Map<String, Value> = fields
-                .map(|(name, of)| (name.clone(), filled(of, prompt, dice)))
-                .collect();
-            Value::Object(fields)
-        }
-        Some("array") => {
-            let least = u64::from(prompt.contains("at least one"));
-            let count = dice.between(least, 3);
-            (0..count)
-                .map(|_| filled(&schema["items"], prompt, dice))
-                .collect()
-        }
-        // The largest, or the fifth from the sun.
-        Some("integer" | "number") => match prompt.contains("by size") {
-            true => json!(1),
-            false => json!(if dice.once_in(2) { 1 } else { 5 }),
-        },
-        Some("boolean") => json!(true),
-        _ => json!(dice.pick(&["Jove", "Ζεύς", "Brihaspati"])),
-    }
 }
 
 /// A tool of a server, named by the prompt or described by it.

@@ -12,4 +12,5 @@ mod rules;
 mod scripted;
 mod sdk;
 mod signatures;
+mod standalone;
 mod tool_history;

@@ -296,7 +296,13 @@ pub fn to_converse(body: &Value) -> Value {
         }
     }
     if let Some(kind) = body["tool_choice"]["type"].as_str() {
-        converse["toolConfig"]["toolChoice"] = json!({kind: {}});
+        let name = &body["tool_choice"]["name"];
+        let choice = if name.is_null() {
+            json!({})
+        } else {
+            json!({"name": name})
+        };
+        converse["toolConfig"]["toolChoice"] = json!({kind: choice});
     }
     for name in ["output_config", "top_k"] {
         if let Some(value) = body.get(name) {
