@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ enum Command {
     /// Standard output shows its address and the gateway's settings; standard error shows a line for each request.
     #[command(after_help = "\
 Examples:
-  Serve on any free port, with the credentials in a folder; later starts use the same credentials:
+  Serve on any free port, with the credentials in a folder; later starts use the same port and credentials:
     compat provider serve --credentials ./provider
 
   Start LiteLLM with it, to run the matrix against that gateway:
@@ -68,11 +68,12 @@ Examples:
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Address to listen on; port 0 is any free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// Folder for the credentials. Those of an earlier start are used again; without any, new ones are written [default: a
-    /// temporary folder, removed at the end]
+    /// Address to listen on; port 0 is any free port [default: that of the last start with these credentials, or a free port of
+    /// 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Folder for the credentials. Those of an earlier start are used again, at its address; without any, new ones are written
+    /// [default: a temporary folder, removed at the end]
     #[arg(long, value_name = "FOLDER", alias = "write-credentials")]
     credentials: Option<PathBuf>,
     /// File with the key for the control routes; created if it does not exist [default: `control-key` in the
@@ -109,6 +110,9 @@ struct Serve {
 /// The file with the credentials, in their folder.
 const CREDENTIALS_FILE: &str = "credentials.json";
 
+/// The file with the address of the last start, in the folder of the credentials.
+const ADDRESS_FILE: &str = "address";
+
 /// Runs the command. The exit status is 0 after an interrupt.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let Command::Serve(serve) = arguments.command;
@@ -134,10 +138,15 @@ impl Serve {
             .clone()
             .unwrap_or_else(|| folder.join("control-key"));
         let saved = folder.join(CREDENTIALS_FILE);
+        let last_address = folder.join(ADDRESS_FILE);
+        let listen = match self.listen {
+            Some(listen) => listen,
+            None => usual_address(&last_address)?,
+        };
         let options = SimulatorOptions {
             first_byte_delay_ms: self.first_byte_delay,
             unscripted,
-            listen: self.listen,
+            listen,
             control_key: match self.as_live {
                 Some(_) => None,
                 None => Some(control_key(&key_file)?),
@@ -148,13 +157,14 @@ impl Serve {
                 .map(|root| tier_models(&root))
                 .unwrap_or_default(),
             credentials: read_if_exists(&saved)?,
-            metadata_server: self.listen.ip().is_loopback(),
+            metadata_server: listen.ip().is_loopback(),
             observe: Some(request_lines()),
         };
         let simulator = Simulator::start(options)
             .await
             .with_context(|| format!("cannot start with the credentials in `{}`", folder.display()))?;
         write_private(&saved, &simulator.credentials().saved())?;
+        write_private(&last_address, simulator.base_url().trim_start_matches("http://"))?;
         let environment = write_credentials(&simulator, folder)?;
         announce(
             &simulator,
@@ -220,6 +230,20 @@ impl Serve {
             None => bail!("the cell `{wanted}` is not applicable, so it has no replies"),
         }
     }
+}
+
+/// The address of the last start, which is in `file`, if it is free; else any free port.
+fn usual_address(file: &Path) -> Result<SocketAddr> {
+    let last = read_if_exists(file)?.and_then(|text| text.trim().parse::<SocketAddr>().ok());
+    if let Some(last) = last {
+        match TcpListener::bind(last) {
+            Ok(_) => return Ok(last),
+            Err(error) => {
+                status!("cannot listen on `{last}` as at the last start: {error}; taking a free port")
+            }
+        }
+    }
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
 /// The text of `file`, if it exists.

@@ -139,6 +139,7 @@ async fn the_server_answers_requests_and_ends_on_a_signal() {
 async fn credentials_are_only_in_private_files() {
     let serving = Serving::start();
     for file in [
+        "address",
         "control-key",
         "credentials.json",
         "gateway.env",
@@ -159,9 +160,10 @@ async fn credentials_are_only_in_private_files() {
 }
 
 #[tokio::test]
-async fn a_second_start_uses_the_same_credentials() {
+async fn a_second_start_has_the_same_address_and_credentials() {
     let mut serving = Serving::start();
     let names = [
+        "ANTHROPIC_API_BASE",
         "ANTHROPIC_API_KEY",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -182,6 +184,23 @@ async fn a_second_start_uses_the_same_credentials() {
     assert_eq!(account(&serving), first_account);
     assert_eq!(vertex_status(&serving, &token).await, 200);
     assert_eq!(vertex_status(&serving, &format!("{token}x")).await, 401);
+}
+
+#[test]
+fn another_port_is_taken_if_the_last_one_is_not_free() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    folder.write("address", &taken);
+    let serving = Serving::start_in(folder, &[]);
+    let address = serving.read("address");
+    assert_ne!(address, taken);
+    assert_eq!(
+        serving.variable("ANTHROPIC_API_BASE"),
+        format!("http://{address}")
+    );
+    let (_, said) = serving.end(Signal::SIGTERM);
+    assert_has(&said, &format!("cannot listen on `{taken}` as at the last start"));
 }
 
 /// The access token of the metadata server.
