@@ -2,7 +2,7 @@
 
 use super::redact::NO_ARN;
 use super::{CassetteHead, RecordedReply, RecordedSide, Recording, answer};
-use crate::wire::exchange::{Body, RecordedRequest, TOO_LARGE};
+use crate::wire::exchange::{BROKEN_OFF, Body, RecordedRequest, TOO_LARGE};
 use crate::wire::model::{canonical_name, find};
 use crate::wire::script::Reply;
 use crate::wire::{Operation, Route};
@@ -45,6 +45,7 @@ pub(super) fn question(head: &CassetteHead, recording: &Recording) -> Question {
         _ if recording.request.body == Body::Text(TOO_LARGE.to_owned()) => {
             Some("the request is too large to be recorded")
         }
+        _ if recording.request.body == Body::Text(BROKEN_OFF.to_owned()) => Some("the request broke off"),
         _ if recording.request.path.contains(NO_ARN) => Some("the ARN of the model is private"),
         Operation::OauthToken => Some("a request for an access token is a credential"),
         Operation::ListModels | Operation::Unknown if is_client => Some("only the gateway has this path"),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Simulator;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, ReceivedBody};
 use super::server::Server;
 use crate::clock::now_ms;
 use crate::ids::TrialKey;
@@ -91,7 +91,9 @@ impl Server {
             Body::Empty => Vec::new(),
         };
         let (parts, ()) = fresh.into_parts();
-        let response = self.answer(Incoming::read(&parts, Some(bytes), now_ms())).await;
+        let response = self
+            .answer(Incoming::read(&parts, ReceivedBody::Whole(bytes), now_ms()))
+            .await;
         // An interrupted stream ends with an error; its record has what was sent.
         let _ = to_bytes(response.into_body(), usize::MAX).await;
         Ok(())

@@ -1,15 +1,52 @@
 //! A parsed HTTP request: its target, its content, and the part that may be recorded.
 
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::rules::size_limit;
-use crate::wire::exchange::{Body, RecordedRequest, TOO_LARGE};
+use crate::wire::exchange::{BROKEN_OFF, Body, RecordedRequest, TOO_LARGE};
 use crate::wire::message::MessageRequest;
 use crate::wire::sigv4::SignedParts;
 use crate::wire::target::{RequestTarget, prompt};
 use crate::wire::{Operation, Route, converse, messages, redaction};
+
+/// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
+const READ_LIMIT: usize = 64 << 20;
+
+/// The body of a request, as far as it came.
+pub(super) enum ReceivedBody {
+    Whole(Vec<u8>),
+    /// It has more bytes than are read.
+    TooLarge,
+    /// It ended before its end.
+    BrokenOff,
+}
+
+impl ReceivedBody {
+    pub(super) async fn read(body: axum::body::Body) -> Self {
+        let mut bytes = Vec::new();
+        let mut parts = body.into_data_stream();
+        while let Some(part) = parts.next().await {
+            match part {
+                Ok(part) if bytes.len() + part.len() <= READ_LIMIT => bytes.extend_from_slice(&part),
+                Ok(_) => return Self::TooLarge,
+                Err(_) => return Self::BrokenOff,
+            }
+        }
+        Self::Whole(bytes)
+    }
+
+    /// The bytes of a whole body; else none.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::TooLarge | Self::BrokenOff => Vec::new(),
+        }
+    }
+}
 
 pub(super) struct Incoming {
     pub(super) target: RequestTarget,
@@ -17,8 +54,9 @@ pub(super) struct Incoming {
     pub(super) headers: HeaderMap,
     /// The body as it arrived: not recorded if it contains a credential.
     pub(super) bytes: Vec<u8>,
-    /// The size of the body in bytes. Of a body that was not read to its end, more than any limit.
+    /// The size of the body in bytes. Of one that is too large to read, as its header says; more than any limit.
     pub(super) size: usize,
+    pub(super) is_broken_off: bool,
     /// The query as it arrived: a signature covers it. The recorded one has no credentials.
     pub(super) query: String,
     pub(super) recorded: RecordedRequest,
@@ -29,17 +67,22 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Parses a request whose body was complete at `now_ms`. `bytes` is `None` for a body that was too large to read. A body
-    /// over the provider's limit is neither parsed nor recorded.
-    pub(super) fn read(parts: &Parts, bytes: Option<Vec<u8>>, now_ms: u64) -> Self {
+    /// Parses a request whose body ended at `now_ms`. A body over the provider's limit is neither parsed nor recorded.
+    pub(super) fn read(parts: &Parts, received: ReceivedBody, now_ms: u64) -> Self {
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let mut target = RequestTarget::of(parts.method.as_str(), &path);
-        let size = bytes.as_ref().map_or(usize::MAX, Vec::len);
-        let bytes = bytes.unwrap_or_default();
-        let body = match size <= size_limit(target.route.unwrap_or(Route::Anthropic)) {
-            true => read_body(&target, &bytes),
-            false => Body::Text(TOO_LARGE.to_owned()),
+        let is_broken_off = matches!(received, ReceivedBody::BrokenOff);
+        let size = match &received {
+            ReceivedBody::Whole(bytes) => bytes.len(),
+            ReceivedBody::TooLarge => announced_size(&parts.headers).max(READ_LIMIT + 1),
+            ReceivedBody::BrokenOff => announced_size(&parts.headers),
+        };
+        let is_small = size <= size_limit(target.route.unwrap_or(Route::Anthropic));
+        let body = match &received {
+            ReceivedBody::BrokenOff => Body::Text(BROKEN_OFF.to_owned()),
+            ReceivedBody::Whole(bytes) if is_small => read_body(&target, bytes),
+            ReceivedBody::Whole(_) | ReceivedBody::TooLarge => Body::Text(TOO_LARGE.to_owned()),
         };
         let is_converse = is_converse(&target, body.json());
         let prompt = body
@@ -73,8 +116,9 @@ impl Incoming {
             },
             target,
             headers: parts.headers.clone(),
-            bytes,
+            bytes: received.into_bytes(),
             size,
+            is_broken_off,
             query,
             prompt,
             message,
@@ -114,6 +158,12 @@ impl Incoming {
     pub(super) fn header_count(&self, name: &str) -> usize {
         self.headers.get_all(name).iter().count()
     }
+}
+
+/// The value of `content-length`; 0 without it.
+fn announced_size(headers: &HeaderMap) -> usize {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or_default()
 }
 
 /// Bedrock reads betas from the body only:

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response};
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::callers::CallerCredentials;
 use super::credentials::Credentials;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, ReceivedBody};
 use super::oauth::AccessTokens;
 use super::playback::Stage;
 use super::response::{self, Outgoing};
@@ -36,9 +36,6 @@ use crate::wire::reply_fields::ReplyFields;
 use crate::wire::script::{Reply, ReplyBlock, ReplyMessage, Script};
 use crate::wire::secrets::Secrets;
 use crate::wire::{Operation, Route, reply_id, tokens};
-
-/// The largest body that is read, in bytes: above every provider's limit, so that a refused request still names its trial.
-const READ_LIMIT: usize = 64 << 20;
 
 /// The requests of no trial that are kept: a gateway's checks of its own health never end.
 pub(super) const ORPHANS_KEPT: usize = 1000;
@@ -73,11 +70,11 @@ pub(super) async fn handle(State(server): State<Arc<Server>>, request: Request<B
     if metadata::is_asked(&server, &parts) {
         return metadata::handle(&server, &parts);
     }
-    let bytes = to_bytes(body, READ_LIMIT).await.ok();
+    let body = ReceivedBody::read(body).await;
     if parts.uri.path().starts_with(control::PREFIX) {
-        return control::handle(&server, &parts, &bytes.unwrap_or_default());
+        return control::handle(&server, &parts, &body.into_bytes());
     }
-    let incoming = Incoming::read(&parts, bytes.map(Into::into), now_ms());
+    let incoming = Incoming::read(&parts, body, now_ms());
     server.answer(incoming).await
 }
 
@@ -131,7 +128,7 @@ impl Server {
         let trial = owner(&self.trials, &incoming);
         let (turn, decision) = match (&trial, &self.standing) {
             (Some(trial), _) => trial.with_progress(|progress| {
-                let is_turn = is_message && !is_probe(&incoming);
+                let is_turn = is_message && !incoming.is_broken_off && !is_probe(&incoming);
                 let turn = is_turn.then(|| progress.next_turn());
                 (turn, self.decide(&incoming, Some((trial, progress))))
             }),
@@ -167,6 +164,11 @@ impl Server {
     }
 
     fn decide(&self, incoming: &Incoming, trial: Option<(&ScriptedTrial, &mut ScriptProgress)>) -> Decision {
+        if incoming.is_broken_off {
+            let rule = "complete_body".to_owned();
+            let refusal = ErrorReply::new(400, "the body of the request broke off");
+            return refuse(incoming, Matched::Rejected { rule }, &refusal);
+        }
         let nothing = SentThinking::new();
         let subject = Subject {
             incoming,
@@ -240,7 +242,12 @@ impl Server {
         };
         if let Some(reply) = &trial.default {
             let forced = standalone::forced(incoming);
-            return self.play(incoming, forced.as_ref().unwrap_or(reply), progress, Matched::BuiltIn);
+            return self.play(
+                incoming,
+                forced.as_ref().unwrap_or(reply),
+                progress,
+                Matched::BuiltIn,
+            );
         }
         if let (Some(model), Some(request)) = (&trial.model, &incoming.message) {
             let reply = model.answer(incoming.route(), request);

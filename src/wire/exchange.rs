@@ -187,6 +187,9 @@ pub const HARNESS_AGENT: &str = "compat-matrix";
 /// Stands for a body over the provider's limit.
 pub const TOO_LARGE: &str = "[too large to record]";
 
+/// Stands for a body of which not all arrived.
+pub const BROKEN_OFF: &str = "[broken off]";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {

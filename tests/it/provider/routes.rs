@@ -9,9 +9,12 @@ use compat_matrix::wire::script::{Reply, ReplyBlock, ReplyError};
 use compat_matrix::wire::{Operation, Route};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::support::provider_client::*;
 use crate::support::text::{assert_has, assert_lacks, assert_starts};
+use crate::support::wait::eventually;
 
 #[tokio::test]
 async fn every_route_answers_and_records() {
@@ -493,12 +496,7 @@ async fn a_body_over_the_limit_is_refused_and_recorded() {
         (Route::VertexAi, 31 << 20, 400, "exceeds 30.000MB limit."),
         (Route::BedrockInvoke, 25_000_001, 400, "Input is too long."),
         (Route::BedrockConverse, 25_000_001, 400, "Input is too long."),
-        (
-            Route::Anthropic,
-            65 << 20,
-            413,
-            "Request exceeds the maximum size",
-        ),
+        (Route::VertexAi, 65 << 20, 400, "exceeds 30.000MB limit."),
     ] {
         let key = gateway.trial([text("ok")]);
         let mut body = prompt(key);
@@ -507,9 +505,14 @@ async fn a_body_over_the_limit_is_refused_and_recorded() {
         request
             .headers_mut()
             .insert("x-claude-code-session-id", key.to_string().parse().unwrap());
+        let length = request.body().unwrap().as_bytes().unwrap().len();
         let reply = gateway.client.execute(request).await.unwrap();
         assert_eq!(reply.status().as_u16(), status, "{route:?}");
-        assert_has(&reply.text().await.unwrap(), words);
+        let reply = reply.text().await.unwrap();
+        assert_has(&reply, words);
+        if route == Route::VertexAi {
+            assert_has(&reply, &format!("The request size ({length} bytes)"));
+        }
         let exchanges = gateway.simulator.take(key);
         let rule = "request_size".to_owned();
         assert_eq!(exchanges[0].matched, Matched::Rejected { rule });
@@ -518,6 +521,29 @@ async fn a_body_over_the_limit_is_refused_and_recorded() {
             "its body is not recorded"
         );
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_is_not_too_large() {
+    let gateway = Gateway::start().await;
+    let key = gateway.trial([text("ok")]);
+    let host = gateway.simulator.base_url().trim_start_matches("http://");
+    let head = format!("POST /v1/messages HTTP/1.1\r\nhost: {host}\r\ncontent-length: 99999999\r\n");
+    let session = format!("x-claude-code-session-id: {key}\r\n\r\n{{");
+    let mut connection = TcpStream::connect(host).await.unwrap();
+    connection.write_all((head + &session).as_bytes()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    let exchanges = || Some(gateway.simulator.exchanges(key)).filter(|exchanges| !exchanges.is_empty());
+    let exchange = eventually("the exchange", exchanges).await.remove(0);
+    let rule = "complete_body".to_owned();
+    assert_eq!(
+        (exchange.matched, exchange.turn),
+        (Matched::Rejected { rule }, None)
+    );
+    assert_eq!(
+        gateway.send(Route::Anthropic, false, &prompt(key)).await.status(),
+        200
+    );
 }
 
 #[tokio::test]
