@@ -8,10 +8,11 @@ use crate::ids::TierId;
 use crate::text::listed;
 
 /// The sections of `code.claude.com/docs/en/llm-gateway-protocol`, by their anchors (2026-11).
-const PROTOCOL_SECTIONS: [&str; 13] = [
+const PROTOCOL_SECTIONS: [&str; 14] = [
     "api-formats",
-    "format-mismatch",
     "optional-endpoints-and-startup-traffic",
+    "streaming",
+    "format-mismatch-with-the-upstream",
     "requests-and-defaults-by-connection-method",
     "request-headers",
     "gateway-hint-headers",
