@@ -167,12 +167,15 @@ impl Project {
         trials.iter().filter(&mut is_so).cloned().collect()
     }
 
-    /// Whether no live run can have the trial. The token of a subscription is the simulator's.
-    pub fn needs_script(&self, trial: &TrialName) -> bool {
+    /// Why no live run can have the trial, in a sentence.
+    pub fn needs_script(&self, trial: &TrialName) -> Option<String> {
         let Planned::Run(planned) = self.plan(None, trial) else {
-            return false;
+            return None;
         };
-        planned.test().needs_script.is_some() || planned.test().subscription
+        let test = planned.test();
+        let of_subscription = || "Only the simulator has the token of a subscription.".to_owned();
+        let reason = test.needs_script.clone();
+        reason.or_else(|| test.subscription.then(of_subscription))
     }
 
     /// What the gateway called `name` is known to break; nothing if it has no file.

@@ -18,7 +18,9 @@ use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Mismatch, Retry, TrialVerdict};
 use crate::report;
 use crate::results::json::{self, JsonError, SchemaVersion, timestamp};
-use crate::results::{CellStatus, GatewayRecord, Results, StatusWord, TrialRecord, client_format_in_words};
+use crate::results::{
+    CellStatus, GatewayRecord, Results, RunRecord, StatusWord, TrialRecord, client_format_in_words,
+};
 use crate::wire::Usage;
 
 /// The name of the details' file, beside the matrix.
@@ -156,7 +158,7 @@ pub(super) fn providers_in_words(details: Option<&Details>) -> &'static str {
     }
 }
 
-/// A cell on a tier. Where it was not tried, it has a name and a status only.
+/// A cell on a tier. Where it was not tried, it has a name, a status, and a reason if one is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TierDetails {
@@ -176,7 +178,7 @@ pub struct TierDetails {
     /// Of a failure: what did not hold, in a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of `not_applicable`: why not.
+    /// Of `not_applicable`: why not. Of `not_tested`: why the run cannot have the trial, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The gateway's alias that `claude` asked for.
@@ -261,7 +263,7 @@ impl Details {
             let cell = CellId::new(feature, provider);
             let tiers = tried.tiers(&cell).into_iter();
             tiers
-                .map(|(tier, trial)| TierDetails::new(cell.trial(tier), trial, flags))
+                .map(|(tier, trial)| TierDetails::new(cell.trial(tier), trial, &results.run, flags))
                 .collect()
         };
         let cells = |feature: &FeatureId| {
@@ -348,12 +350,13 @@ impl Details {
 
 impl TierDetails {
     /// `flags` are those of the run, for a trial that it has not.
-    fn new(name: TrialName, trial: Option<&TrialRecord>, flags: &str) -> Self {
+    fn new(name: TrialName, trial: Option<&TrialRecord>, run: &RunRecord, flags: &str) -> Self {
         let status = trial.map_or(CellStatus::NotTested {}, |trial| trial.result.clone().into());
         let (word, error, reason) = match status {
             CellStatus::Fail { error } => (StatusWord::Fail, Some(error), None),
             CellStatus::NotApplicable { reason } => (StatusWord::NotApplicable, None, Some(reason)),
-            other => (other.word(), None, None),
+            CellStatus::NotTested {} => (StatusWord::NotTested, None, run.why_left_out(&name.cell).cloned()),
+            CellStatus::Pass {} => (StatusWord::Pass, None, None),
         };
         let run = trial.filter(|trial| !trial.attempts.is_empty());
         let mismatches = trial.map_or_else(Vec::new, |trial| trial.mismatches.clone());

@@ -13,8 +13,8 @@ use crate::evidence::Behind;
 use crate::findings::summary::{FindingGroup, RunFinding, by_change};
 use crate::ids::{CellId, TrialName};
 use crate::report::grid::CellMark;
-use crate::results::CellStatus;
 use crate::results::json::timestamp;
+use crate::results::{CellStatus, StatusWord};
 use crate::text::printable;
 
 const STYLE: &str = include_str!("html.css");
@@ -93,8 +93,10 @@ fn table(matrix: &Matrix, details: Option<&Details>) -> String {
             let statuses = feature.providers.iter().enumerate();
             let cells: String = statuses
                 .map(|(column, (provider, status))| {
-                    let marks = marks(details, &CellId::new(&feature.id, provider), status);
-                    cell(&anchor(row, column), &marks, &says(status, &marks, details))
+                    let id = CellId::new(&feature.id, provider);
+                    let marks = marks(details, &id, status);
+                    let says = says(status, &marks, tiers(details, &id));
+                    cell(&anchor(row, column), &marks, &says)
                 })
                 .collect();
             format!(
@@ -159,10 +161,10 @@ fn sections(
     let (mut failed, mut others) = (String::new(), String::new());
     let mut first_cells: HashMap<&str, String> = HashMap::new();
     for (index, (cell, name, status)) in matrix.cells().enumerate() {
-        let tiers = details.map_or(&[][..], |details| details.tiers(&cell));
+        let tiers = tiers(details, &cell);
         let marks = marks(details, &cell, status);
         let own = anchor(index / columns, index % columns);
-        let says = says(status, &marks, details);
+        let says = says(status, &marks, tiers);
         let mut text = format!("<pre>{}</pre>", escaped(&says));
         if let CellStatus::Fail { error } = status {
             let title = format!("{}, {}", escaped(name), escaped(cell.provider.as_str()));
@@ -295,18 +297,24 @@ fn based_on(tier: &TierDetails) -> String {
     clauses.chain(found).collect::<Vec<_>>().join("<br>")
 }
 
-fn says<'a>(status: &'a CellStatus, marks: &[CellMark], details: Option<&Details>) -> Cow<'a, str> {
+fn tiers<'a>(details: Option<&'a Details>, cell: &CellId) -> &'a [TierDetails] {
+    details.map_or(&[], |details| details.tiers(cell))
+}
+
+fn says<'a>(status: &'a CellStatus, marks: &[CellMark], tiers: &'a [TierDetails]) -> Cow<'a, str> {
     match status {
-        // A filtered run does not know whether there is a test.
-        CellStatus::NotTested {} if details.is_some_and(|details| !details.complete) => {
-            "Not run on every tier.".into()
-        }
         CellStatus::Pass {} if marks.iter().all(|mark| *mark == CellMark::Pass) => "Tested & passing".into(),
         CellStatus::Pass {} => words(marks).into(),
-        CellStatus::NotTested {} => "No test for this combination yet.".into(),
+        // Without a reason, the run was filtered, broke off or could not judge a trial, or there is no test.
+        CellStatus::NotTested {} => why_not_tested(tiers).unwrap_or("Not run on every tier.").into(),
         CellStatus::Fail { error } => error.into(),
         CellStatus::NotApplicable { reason } => reason.into(),
     }
+}
+
+fn why_not_tested(tiers: &[TierDetails]) -> Option<&str> {
+    let mut missing = tiers.iter().filter(|tier| tier.status == StatusWord::NotTested);
+    missing.find_map(|tier| tier.reason.as_deref())
 }
 
 /// `text` for an element or a quoted attribute.

@@ -214,7 +214,9 @@ impl<'a> DailyRun<'a> {
             None => KnownFindings::NONE,
         };
         let trials = axes.in_scope(&project.manifest, project.trials());
-        let scripted = trials.iter().filter(|trial| project.needs_script(trial));
+        let scripted = trials
+            .iter()
+            .filter(|trial| project.needs_script(trial).is_some());
         let rules = GateRules {
             stamp: &stamp,
             trials: trials.len(),

@@ -113,6 +113,12 @@ pub fn decide(
     let mut counted = results.clone();
     if rules.allow_inconclusive {
         counted.results = judged;
+        for trial in &inconclusive {
+            let cause = trial.cause.map_or("unknown", Cause::as_str);
+            let row = counted.run.left_out.entry(trial.feature_id.clone()).or_default();
+            let why = || format!("The run could not judge this (cause `{cause}`).");
+            row.entry(trial.provider.clone()).or_insert_with(why);
+        }
     }
     let candidate = Candidate {
         matrix: build(manifest, &counted, rules.stamp)?,

@@ -17,7 +17,7 @@ use crate::evidence::Behind;
 use crate::expectation::RUN;
 use crate::findings::summary::{self, RunFinding};
 use crate::findings::{Finding, Level, Subject, Versions};
-use crate::ids::{FeatureId, ProviderId, TierId, TrialName};
+use crate::ids::{CellId, FeatureId, ProviderId, TierId, TrialName};
 use crate::isolation::IsolationLevel;
 use crate::outcome::{Attempt, Cause, CheckResult, Failure, Mismatch, Outcome, TrialVerdict, Verdict};
 use crate::report;
@@ -78,6 +78,10 @@ pub struct RunRecord {
     /// The API in which `claude` called the gateway, if it was not the Messages API: `passthrough` or `provider`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_format: Option<String>,
+    /// The cells that a run of this kind cannot have, with the reason of each: a live run, a run without a gateway, or one in another
+    /// API.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
     /// Whether every selected trial has finished; where each trial is a process of its own, every one that has begun.
     pub complete: bool,
     /// How many trials the project has.
@@ -89,6 +93,9 @@ pub struct RunRecord {
     #[schemars(with = "Vec<String>")]
     pub unfinished: Vec<TrialName>,
 }
+
+/// Why a run has no verdict on a cell, in a sentence, by feature and provider.
+pub type LeftOut = BTreeMap<FeatureId, BTreeMap<ProviderId, String>>;
 
 /// In place of a version.
 pub const UNKNOWN_VERSION: &str = "of unknown version";
@@ -342,6 +349,11 @@ impl RunRecord {
                 .map(ClientFormat::called)
                 .unwrap_or_default(),
         }
+    }
+
+    /// Why the run has no verdict on a cell, if that is known.
+    pub fn why_left_out(&self, cell: &CellId) -> Option<&String> {
+        self.left_out.get(&cell.feature)?.get(&cell.provider)
     }
 
     fn check(&self, finished: usize) -> Result<(), Contradiction> {

@@ -3,7 +3,7 @@
 //! Parts of one run have the same gateway, versions and trials. A difference is an error.
 
 use super::Spending;
-use super::file::{GatewayRecord, Results, RunRecord};
+use super::file::{GatewayRecord, LeftOut, Results, RunRecord};
 use crate::ids::TrialName;
 use crate::text::counted;
 
@@ -169,12 +169,22 @@ fn merged_run(parts: &[(String, Results)]) -> Option<RunRecord> {
         // The weakest part counts.
         isolation: runs().filter_map(|run| run.isolation).min(),
         unfinished: unfinished(parts),
+        left_out: left_out(runs()),
         spent: runs().filter_map(|run| run.spent.clone()).reduce(Spending::with),
         // Parts run side by side.
         ran_ms: None,
         name: None,
         ..first.clone()
     })
+}
+
+/// The cells that a part cannot have.
+fn left_out<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> LeftOut {
+    let mut all = LeftOut::new();
+    for (feature, cells) in runs.flat_map(|run| run.left_out.clone()) {
+        all.entry(feature).or_default().extend(cells);
+    }
+    all
 }
 
 /// The trials that no part has finished.

@@ -12,7 +12,9 @@ pub mod stale;
 pub mod faults;
 pub mod junit;
 
-pub use file::{GatewayRecord, Results, RunRecord, TrialRecord, UNKNOWN_VERSION, client_format_in_words};
+pub use file::{
+    GatewayRecord, LeftOut, Results, RunRecord, TrialRecord, UNKNOWN_VERSION, client_format_in_words,
+};
 pub use record_texts::RecordTexts;
 pub use spending::Spending;
 pub use status::{CellStatus, StatusWord, TrialResult};

@@ -18,9 +18,9 @@ use crate::files::project::{GATEWAYS, broken_project, rendered};
 use crate::files::run_folders;
 use crate::findings::GatewayDescription;
 use crate::gateway::{LITELLM, NO_GATEWAY, WantedGateway, ensure_override_fits};
-use crate::ids::TrialName;
+use crate::ids::{CellId, TrialName};
 use crate::plan::{Planned, selection};
-use crate::results::Results;
+use crate::results::{LeftOut, Results};
 use crate::text::{self, counted, suggestion};
 use crate::wire::client_format::ClientFormat;
 
@@ -45,6 +45,8 @@ pub struct SelectedTrials {
     pub is_unmatched: bool,
     /// Why trials are left out that this kind of run cannot have, a sentence each.
     pub notes: Vec<String>,
+    /// The cells of these trials, with the reason of each.
+    pub(super) left_out: LeftOut,
 }
 
 impl SelectedTrials {
@@ -98,23 +100,31 @@ impl SelectedTrials {
         };
         let mut names = listed;
         let mut notes = Vec::new();
-        // The filters would leave out the other ones anyway.
-        let leave_out_selected = |names: &mut Vec<TrialName>, is_left_out: &dyn Fn(&TrialName) -> bool| {
-            let mut selected = 0;
-            names.retain(|name| {
-                let is_out = is_left_out(name);
-                selected += usize::from(is_out && is_selected(name));
-                !is_out
-            });
-            (selected > 0).then(|| counted(selected, "trial"))
-        };
+        let mut cells = LeftOut::new();
+        // The notes count the selected ones: the filters would leave out the others anyway.
+        let mut leave_out_selected =
+            |names: &mut Vec<TrialName>, why: &dyn Fn(&TrialName) -> Option<String>| {
+                let mut selected = 0;
+                names.retain(|name| {
+                    let Some(why) = why(name) else { return true };
+                    let CellId { feature, provider } = &name.cell;
+                    let row = cells.entry(feature.clone()).or_default();
+                    row.insert(provider.clone(), why);
+                    selected += usize::from(is_selected(name));
+                    false
+                });
+                (selected > 0).then(|| counted(selected, "trial"))
+            };
         if options.is_control() {
             let url = env::LITELLM_PROXY_BASE_URL;
             ensure!(
                 environment.get(url).is_none(),
                 "`--gateway none` contradicts `{url}`: unset the variable"
             );
-            let left_out = leave_out_selected(&mut names, &|name| !can_be_control(&project, name));
+            let left_out = leave_out_selected(&mut names, &|name| {
+                (!can_be_control(&project, name))
+                    .then(|| "Claude Code cannot run this without a gateway.".to_owned())
+            });
             notes.extend(left_out.map(|left_out| {
                 format!(
                     "without a gateway, {left_out} cannot run: Claude Code has no protocol for the provider, or the cell sends \
@@ -124,7 +134,10 @@ impl SelectedTrials {
         }
         let is_live = is_live(environment);
         if is_live {
-            let left_out = leave_out_selected(&mut names, &|name| project.needs_script(name));
+            let left_out = leave_out_selected(&mut names, &|name| {
+                let reason = project.needs_script(name)?;
+                Some(format!("A live run does not test this. {reason}"))
+            });
             notes.extend(left_out.map(|left_out| {
                 format!("this live run leaves out {left_out}: only the cell's own replies can show the feature (`needs_script` says why)")
             }));
@@ -139,7 +152,7 @@ impl SelectedTrials {
             // A gateway that nobody named may be LiteLLM.
             let may_be_litellm = gateway_name(options, environment).is_none_or(|name| name == LITELLM);
             let leaves = may_be_litellm && !is_live;
-            let left_out = leave_out_selected(&mut names, &|name| !has_format(format, name, leaves));
+            let left_out = leave_out_selected(&mut names, &|name| why_no_format(format, name, leaves));
             let or_leaves = if leaves {
                 ", or LiteLLM would call the real provider"
             } else {
@@ -177,6 +190,7 @@ impl SelectedTrials {
             in_scope,
             names,
             notes,
+            left_out: cells,
         })
     }
 
@@ -340,15 +354,21 @@ fn can_be_control(project: &Project, name: &TrialName) -> bool {
     }
 }
 
-/// Whether Claude Code can call a gateway in `format` for the trial's provider. With `leaves`, the gateway's pass-through to Vertex AI
+/// Why Claude Code cannot call a gateway in `format` for the trial's provider. With `leaves`, the gateway's pass-through to Vertex AI
 /// leaves a simulated run: LiteLLM's calls Google, whatever the base in its configuration (LiteLLM 1.106.2,
 /// `llm_passthrough_endpoints.py`).
-fn has_format(format: ClientFormat, name: &TrialName, leaves: bool) -> bool {
+fn why_no_format(format: ClientFormat, name: &TrialName, leaves: bool) -> Option<String> {
     match (format, name.cell.provider.as_str()) {
-        (ClientFormat::Messages, _) | (ClientFormat::Passthrough, "anthropic") => true,
-        (ClientFormat::Provider, "bedrock_invoke" | "azure" | "bedrock_mantle") => true,
-        (ClientFormat::Provider, "vertex_ai") => !leaves,
-        _ => false,
+        (ClientFormat::Messages, _) | (ClientFormat::Passthrough, "anthropic") => None,
+        (ClientFormat::Provider, "bedrock_invoke" | "azure" | "bedrock_mantle") => None,
+        (ClientFormat::Provider, "vertex_ai") => leaves.then(|| {
+            "LiteLLM's pass-through would call the real provider, which a simulated run must not do."
+                .to_owned()
+        }),
+        _ => Some(format!(
+            "The provider has no API for the client format `{}`.",
+            format.name()
+        )),
     }
 }
 

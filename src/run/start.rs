@@ -148,6 +148,7 @@ pub(super) fn record(
         complete: false,
         unfinished: Vec::new(),
         client_format: (format != ClientFormat::Messages).then(|| format.name().to_owned()),
+        left_out: selected.left_out.clone(),
     };
     if let Some(config) = proxy_config {
         record.gateway.configured_by(config, &selected.project.manifest);

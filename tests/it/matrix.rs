@@ -466,6 +466,18 @@ fn the_page_has_a_mark_for_each_tier_that_ran() {
 }
 
 #[test]
+fn a_cell_that_the_run_left_out_has_its_reason() {
+    let (mut results, why) = (run_of("n--"), "A live run does not test this.");
+    let row = [(ProviderId::new("anthropic"), why.to_owned())].into();
+    results.run.left_out.insert(FeatureId::new("vision"), row);
+    let matrix = build(&one_cell(), &results, &stamp()).unwrap();
+    let details = Details::build(&one_cell(), &results, &stamp()).unwrap();
+    assert_eq!(Details::parse(&details.to_text()).unwrap(), details);
+    let page = html::of_run(&matrix, Some(&details), &HashMap::new());
+    assert_has(&page, &format!("<pre>{why}</pre>"));
+}
+
+#[test]
 fn the_page_has_the_text_of_equal_failures_once() {
     let (mut matrix, _) = built();
     let text = "the gateway does not answer";

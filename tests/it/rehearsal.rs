@@ -140,12 +140,16 @@ async fn a_live_run_leaves_out_what_needs_a_script() {
     small.write("cells/text/_shared.yaml", &format!("{reason}{cell}"));
     let ran = small.run(&["text", "words"]).await;
     ran.err_has("this live run leaves out 2 trials: ");
-    let results = small.results().results;
+    let results = small.results();
     assert!(
         results
+            .results
             .iter()
             .all(|trial| trial.feature_id.as_str() == "words" || trial.provider.as_str() == "azure")
     );
+    let left_out = serde_json::to_value(&results.run.left_out).unwrap();
+    let why = "A live run does not test this. No prompt makes a provider do this.";
+    assert_eq!(left_out, serde_json::json!({ "text": { "anthropic": why } }));
 }
 
 #[tokio::test]

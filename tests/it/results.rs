@@ -3,7 +3,7 @@
 use compat_matrix::evidence::Behind;
 use compat_matrix::expectation::RUN;
 use compat_matrix::findings::{Finding, FindingStatus, Level};
-use compat_matrix::ids::{ProviderId, TierId, TrialName};
+use compat_matrix::ids::{FeatureId, ProviderId, TierId, TrialName};
 use compat_matrix::outcome::{Cause, CheckResult, Outcome, TrialVerdict, Verdict};
 use compat_matrix::results::last::LastFilter;
 use compat_matrix::results::merge::merge;
@@ -496,6 +496,10 @@ fn the_money_of_the_parts_is_added_up() {
 #[test]
 fn shards_become_one_run() {
     let mut parts = vec![part(&["b::b::b", "a::a::a"]), part(&["c::c::c"])];
+    for (part, provider) in parts.iter_mut().zip(["azure", "anthropic"]) {
+        let cells = [(ProviderId::new(provider), "It needs a script.".to_owned())].into();
+        part.1.run.left_out.insert(FeatureId::new("d"), cells);
+    }
     parts[1].1.run.started_at = sample_run::time("2026-11-21T08:57:00Z");
     let merged = merge(parts.clone(), false).unwrap();
     let names: Vec<&TrialName> = merged.results.iter().map(|entry| &entry.nodeid).collect();
@@ -504,6 +508,7 @@ fn shards_become_one_run() {
         ["a::a::a", "b::b::b", "c::c::c"]
     );
     assert!(merged.is_whole());
+    assert_eq!(merged.run.left_out[&FeatureId::new("d")].len(), 2);
     assert_eq!(merged.run.started_at, parts[1].1.run.started_at);
     assert_eq!(Results::parse(&merged.to_text()).unwrap(), merged);
     parts.reverse();

@@ -269,13 +269,18 @@ async fn a_refusal_lists_all_reasons_and_publishes_nothing() {
 #[tokio::test]
 async fn inconclusive_trials_can_be_published_as_not_tested() {
     let hub = Hub::start().await;
-    let (status, log) = publish(&hub, &["--allow-inconclusive"], |results| {
-        // In the first cell one tier cannot be judged; in the second one cannot, and one failure is the gateway's.
-        fail(results, 0, "rate_limit");
-        fail(results, 3, "rate_limit");
-        fail(results, 4, "gateway");
-        results["run"]["spent"] = json!({ "usd": 1.25, "by_provider": { "anthropic": 1.25 } });
-    })
+    let path = "static/data/compatibility-details.json";
+    let (status, log) = publish(
+        &hub,
+        &["--allow-inconclusive", "--details-path", path],
+        |results| {
+            // In the first cell one tier cannot be judged; in the second one cannot, and one failure is the gateway's.
+            fail(results, 0, "rate_limit");
+            fail(results, 3, "rate_limit");
+            fail(results, 4, "gateway");
+            results["run"]["spent"] = json!({ "usd": 1.25, "by_provider": { "anthropic": 1.25 } });
+        },
+    )
     .await;
 
     assert_eq!(status, Some(0), "{log}");
@@ -284,6 +289,12 @@ async fn inconclusive_trials_can_be_published_as_not_tested() {
     let matrix: Value = serde_json::from_str(&hub.file("main", MATRIX_PATH)).unwrap();
     let cell = |provider: &str| &matrix["features"][0]["providers"][provider];
     assert_eq!(cell("anthropic"), &json!({ "status": "not_tested" }));
+    let details: Value = serde_json::from_str(&hub.file("main", path)).unwrap();
+    let tiers = &details["features"]["basic_messaging_non_streaming"]["anthropic"];
+    assert_eq!(
+        tiers[0]["reason"],
+        "The run could not judge this (cause `rate_limit`)."
+    );
     let red = matrix.to_string();
     assert_has(&red, "cause: gateway");
     assert_lacks(&red, "rate_limit");

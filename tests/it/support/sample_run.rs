@@ -56,6 +56,7 @@ pub fn run(selected: usize) -> RunRecord {
         spent: None,
         name: None,
         client_format: None,
+        left_out: BTreeMap::default(),
         behind: Behind::Simulated,
         gateway: GatewayRecord {
             kind: "litellm".into(),

@@ -22,7 +22,7 @@ const EXPLANATIONS: [cell: string, sign: string, text: RegExp][] = [
   [PASSING, '✓', /^Tested & passing$/],
   [FAILING, '✗', /the provider did not receive a cache_control mark/],
   [NOT_APPLICABLE, '—', /^Bedrock Invoke does not offer extended thinking\.$/],
-  [NOT_TESTED, '?', /^No test for this combination yet\.$/],
+  [NOT_TESTED, '?', /^A live run does not test this\. No prompt makes a model think\.$/],
 ];
 
 let site: Site;
@@ -193,7 +193,7 @@ test('screen readers get the text of tooltips', async () => {
     const described = await link.evaluate(
       (element) => document.getElementById(element.getAttribute('aria-describedby') ?? '')?.textContent,
     );
-    assert.equal(described, 'No test for this combination yet.');
+    assert.equal(described, 'A live run does not test this. No prompt makes a model think.');
   });
 });
 

@@ -30,7 +30,7 @@ test('the server sends the whole table: caption, heads of rows and columns, sign
     assert.match(page, new RegExp(`<a [^>]*data-status="${status}"[^>]*><span [^>]*>\\${sign}</span>`));
   }
   assert.match(page, /Tested &amp; passing/);
-  assert.match(page, /No test for this combination yet\./);
+  assert.match(page, /This run did not test the combination on every model\./);
   assert.match(page, /Bedrock Invoke does not offer extended thinking\./);
   assert.match(page, /expected an <code>image\/png<\/code> block of 69 bytes/);
 });

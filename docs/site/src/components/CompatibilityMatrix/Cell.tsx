@@ -2,13 +2,9 @@ import {memo, type ReactElement} from 'react';
 
 import type {Feature} from './data/matrix';
 import styles from './Cell.module.css';
-import {startOf} from './FoldedMessage';
 import {Message} from './Message';
 import {cellAnchor, providerName} from './names';
-import {explain, GLYPHS, MARK_NAMES, type Mark} from './status';
-
-/** Characters that a tooltip has room for; the rest of an explanation is in the panel and below the table. */
-const MOST = 450;
+import {GLYPHS, MARK_NAMES, type Mark} from './status';
 
 type Props = {
   feature: Feature;
@@ -18,12 +14,12 @@ type Props = {
   mark: Mark;
   /** Whether the Tab key reaches the cell; unknown until scripts run. */
   isStop?: boolean;
-  /** Of an unfaithful cell: what the user loses, a sentence each. */
-  loses?: string;
+  /** What the tooltip says. */
+  explanation: string;
 };
 
 /** A cell: a link to itself, which opens its panel, and its explanation, which tooltips show. */
-export const Cell = memo(function Cell({feature, provider, subdued, mark, isStop, loses}: Props): ReactElement {
+export const Cell = memo(function Cell({feature, provider, subdued, mark, isStop, explanation}: Props): ReactElement {
   const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
   const anchor = cellAnchor(feature.id, provider);
   const explanationId = `${anchor}:explanation`;
@@ -48,7 +44,7 @@ export const Cell = memo(function Cell({feature, provider, subdued, mark, isStop
         </span>
       </a>
       <span id={explanationId} className={styles.explanation} hidden>
-        <Message text={mark === 'unfaithful' ? `${MARK_NAMES[mark]}: ${loses}` : startOf(explain(cell), MOST)} />
+        <Message text={explanation} />
       </span>
     </td>
   );

@@ -57,7 +57,7 @@ export function CellPanel(props: Props): ReactElement {
         <About row={row} />
         {mark !== 'unfaithful' && !tiers.some((tier) => tier.error) && (
           <div className={styles.explanation} data-status={cell.status}>
-            <FoldedMessage text={explain(cell)} />
+            <FoldedMessage text={explain(cell, tiers)} />
           </div>
         )}
         <CellFindings matrix={matrix} feature={feature.id} findings={findings} tiers={tiers} since={since} />

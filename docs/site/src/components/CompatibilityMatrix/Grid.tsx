@@ -1,14 +1,18 @@
 import {useId, useState, type CSSProperties, type ReactElement} from 'react';
 
 import {Cell} from './Cell';
-import {findingsOf, rowOf, type Details} from './data/details';
+import {findingsOf, rowOf, tiersOf, type Details} from './data/details';
 import type {Feature, Matrix} from './data/matrix';
 import {cellMark, countMarks, groupsOf, toggle, type Group, type Shown} from './filter';
+import {startOf} from './FoldedMessage';
 import styles from './Grid.module.css';
 import {useOverflow, type Overflow} from './hooks';
 import {cellAnchor, providerName} from './names';
-import {GLYPHS} from './status';
+import {explain, GLYPHS, MARK_NAMES} from './status';
 import {useGridKeys} from './useGridKeys';
+
+/** Characters that a tooltip has room for; the rest of an explanation is in the panel and below the table. */
+const MOST = 450;
 
 type Props = {
   matrix: Matrix;
@@ -183,11 +187,21 @@ function FeatureRow({feature, folded, shown, details, stop}: FeatureRowProps): R
           subdued={!shown.isWanted(feature, provider)}
           mark={cellMark(feature, provider, details)}
           isStop={stop === undefined ? undefined : stop === cellAnchor(feature.id, provider)}
-          loses={losesOf(feature, provider, details)}
+          explanation={explanationOf(feature, provider, details)}
         />
       ))}
     </tr>
   );
+}
+
+/** What the tooltip of a cell says: of an unfaithful one what the user loses, else the start of its explanation. */
+function explanationOf(feature: Feature, provider: string, details?: Details): string {
+  const mark = cellMark(feature, provider, details);
+  if (mark === 'unfaithful') {
+    return `${MARK_NAMES[mark]}: ${losesOf(feature, provider, details)}`;
+  }
+  const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
+  return startOf(explain(cell, tiersOf(details, feature.id, provider)), MOST);
 }
 
 /** What a user loses in a cell, no sentence twice. */
@@ -205,11 +219,16 @@ function ColumnHead({provider, matrix}: {provider: string; matrix: Matrix}): Rea
   );
 }
 
-/** How many of the features pass on a provider. */
+/** How many of the tested features pass on a provider. */
 function Tally({features, provider}: {features: Feature[]; provider: string}): ReactElement {
-  const counts = countMarks(features, [provider]);
-  const applicable = features.length - counts.not_applicable;
-  return (
-    <span className={styles.tally}>{applicable === 0 ? 'not applicable' : `${counts.pass} of ${applicable} pass`}</span>
-  );
+  return <span className={styles.tally}>{tally(features, provider)}</span>;
+}
+
+function tally(features: Feature[], provider: string): string {
+  const {pass, fail, not_applicable, not_tested} = countMarks(features, [provider]);
+  const tested = pass + fail;
+  if (tested === 0) {
+    return not_tested === 0 && not_applicable > 0 ? 'not applicable' : 'not tested';
+  }
+  return `${pass} of ${tested} ${not_tested > 0 ? 'tested pass' : 'pass'}`;
 }

@@ -12,7 +12,7 @@ import {GLYPHS} from './status';
 const TITLES = {
   fail: 'What fails, and why',
   not_applicable: 'What does not apply, and why',
-  not_tested: 'What is not tested yet',
+  not_tested: 'What is not tested, and why',
 };
 
 type Props = {matrix: Matrix; details?: Details};
@@ -44,7 +44,7 @@ function CellsInWords({matrix, details, status}: Props & {status: keyof typeof T
       </summary>
       <dl>
         {reasons.map((reason, index) => (
-          <ReasonInWords key={index} reason={reason} isTold={status !== 'not_tested'} />
+          <ReasonInWords key={index} reason={reason} />
         ))}
       </dl>
     </details>
@@ -52,7 +52,7 @@ function CellsInWords({matrix, details, status}: Props & {status: keyof typeof T
 }
 
 /** The cells, what a user loses, and each text once, with its cells if there are several texts. */
-function ReasonInWords({reason: {rows, loses, texts}, isTold}: {reason: Reason; isTold: boolean}): ReactElement {
+function ReasonInWords({reason: {rows, loses, texts}}: {reason: Reason}): ReactElement {
   // What a user loses says enough to fold the texts together.
   const isFolded = loses.length > 0 && texts.reduce((sum, {text}) => sum + text.length, 0) > LONG;
   const Told = isFolded ? Message : FoldedMessage;
@@ -74,18 +74,16 @@ function ReasonInWords({reason: {rows, loses, texts}, isTold}: {reason: Reason; 
           <Message text={sentence} />
         </dd>
       ))}
-      {isTold && (
-        <dd>
-          {isFolded ? (
-            <details className={styles.reports}>
-              <summary>What the tests reported</summary>
-              {reports}
-            </details>
-          ) : (
-            reports
-          )}
-        </dd>
-      )}
+      <dd>
+        {isFolded ? (
+          <details className={styles.reports}>
+            <summary>What the tests reported</summary>
+            {reports}
+          </details>
+        ) : (
+          reports
+        )}
+      </dd>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import {changeOf, findingsOf, type Details} from './data/details';
+import {changeOf, findingsOf, tiersOf, type Details} from './data/details';
 import type {CellStatus, Feature, Matrix} from './data/matrix';
 import {statusOf} from './filter';
 import {explain} from './status';
@@ -21,7 +21,8 @@ export function reasonsOf(matrix: Matrix, status: CellStatus['status'], details?
   for (const feature of matrix.features) {
     for (const provider of matrix.providers.filter((id) => statusOf(feature, id) === status)) {
       const findings = status === 'fail' ? featureFindings(details, feature, provider) : [];
-      const text = explain(feature.providers.get(provider) ?? {status: 'not_tested'});
+      const cell = feature.providers.get(provider) ?? {status: 'not_tested'};
+      const text = explain(cell, tiersOf(details, feature.id, provider));
       const key = findings.length > 0 ? JSON.stringify(findings.map(changeOf).sort()) : text;
       const reason = reasons.get(key) ?? {rows: [], loses: unique(findings.map(({loses}) => loses)), texts: []};
       reasons.set(key, reason);

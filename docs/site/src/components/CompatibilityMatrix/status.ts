@@ -30,8 +30,8 @@ export function markOf(status: Status, tiers: TierDetails[]): Mark {
   return status === 'pass' && has('unfaithful') && !has('broken') ? 'unfaithful' : status;
 }
 
-/** A cell in one sentence: the error, the reason, or that there is none. */
-export function explain(cell: CellStatus): string {
+/** A cell in a few words: the error, the reason, or that there is none. `tiers` are the cell's. */
+export function explain(cell: CellStatus, tiers: TierDetails[]): string {
   switch (cell.status) {
     case 'pass':
       return 'Tested & passing';
@@ -40,6 +40,11 @@ export function explain(cell: CellStatus): string {
     case 'not_applicable':
       return cell.reason;
     case 'not_tested':
-      return 'No test for this combination yet.';
+      return whyNotTested(tiers) ?? 'This run did not test the combination on every model.';
   }
+}
+
+/** Without a reason, the run was filtered, broke off or could not judge a trial, or there is no test. */
+function whyNotTested(tiers: TierDetails[]): string | undefined {
+  return tiers.find(({status, reason}) => status === 'not_tested' && reason)?.reason;
 }

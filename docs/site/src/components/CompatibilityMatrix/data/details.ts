@@ -110,6 +110,8 @@ export type TierDetails = {
   verdict?: TrialVerdict;
   /** Of a failure: what did not hold, in a few lines. */
   error?: string;
+  /** Of a tier that does not apply or was not tested: why, if it is known. */
+  reason?: string;
   /** Whose fault a failure is, the facts that decided so, and what to do next. */
   cause?: string;
   why?: string;
@@ -407,6 +409,7 @@ function readTier(item: unknown, where: string): TierDetails {
     status: readChoice(tier.status, STATUSES, `${where}.status`),
     verdict: readOptional(tier.verdict, `${where}.verdict`, readTrialVerdict),
     error: readOptionalText(tier.error, `${where}.error`),
+    reason: readOptionalText(tier.reason, `${where}.reason`),
     cause: readOptionalText(tier.cause, `${where}.cause`),
     why: readOptionalText(tier.why, `${where}.why`),
     next: readOptionalText(tier.next, `${where}.next`),
