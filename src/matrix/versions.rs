@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::markdown::escaped;
 use crate::findings::{Finding, Level};
-use crate::ids::{CellId, ProviderId, TrialName};
+use crate::ids::{CellId, ProviderId, TierId, TrialName};
 use crate::report::grid::CellMark;
 use crate::results::json::SchemaVersion;
 use crate::results::{TrialRecord, TrialResult};
@@ -41,6 +41,9 @@ pub struct VersionHistory {
     /// The other tool of all runs: `Claude Code`, or the gateway. Absent if its version is not known, or not the same for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beside: Option<OtherTool>,
+    /// The tiers of the trials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<TierId>,
     /// The versions, the oldest first. All lists by version have this order.
     pub versions: Vec<VersionColumn>,
     /// The findings, features first. A finding that has another history on another provider is there once for each history.
@@ -148,6 +151,7 @@ impl VersionHistory {
                 name: other.to_owned(),
                 version: (*version).clone(),
             }),
+            tiers: tiers(runs),
             versions: columns.collect(),
             findings: findings(runs),
             cells: cells(runs),
@@ -432,6 +436,13 @@ fn mark(record: &TrialRecord) -> CellMark {
         TrialResult::Pass {} if record.findings.is_empty() => CellMark::Pass,
         TrialResult::Pass {} => CellMark::Unfaithful,
     }
+}
+
+/// The tiers of all trials, in the order of their names.
+fn tiers(runs: &[VersionRecords]) -> Vec<TierId> {
+    let all = runs.iter().flat_map(VersionRecords::records);
+    let tiers: BTreeSet<&TierId> = all.map(|record| &record.tier).collect();
+    tiers.into_iter().cloned().collect()
 }
 
 fn cells(runs: &[VersionRecords]) -> Vec<CellHistory> {

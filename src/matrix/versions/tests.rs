@@ -78,6 +78,7 @@ fn a_finding_has_its_first_and_last_version() {
     assert_eq!(x.shows, [Some(true), Some(true), None, Some(false), Some(false)]);
     assert_eq!(x.cells, ["a::p"]);
     assert_eq!(history.cells[0].signs, ["✓*", "!", "?", "✗", "✓*"]);
+    assert_eq!(history.tiers, ["haiku", "opus"].map(TierId::new));
     let json = serde_json::to_value(&history.versions).unwrap();
     assert_eq!(json[3].get("unjudged"), None, "zero stays out");
 }

@@ -253,6 +253,13 @@ test('a finding shows since which version it is there', () => {
   assert.match(page([false, false, true, false], newer), since);
 });
 
+test('the page says which features, providers and models a history covers', () => {
+  const page = render(matrix, details, versions);
+  assert.match(page, /with Claude Code 2\.1\.120: 2 of 6 features on 2 of 5 providers, with Haiku and Opus\./);
+  const all = matrix.features.flatMap(({id}) => matrix.providers.map((provider) => ({cell: `${id}::${provider}`, signs: ['✓', '✓', '?', '✓']})));
+  assert.match(render(matrix, details, {...versions, cells: all, tiers: undefined}), /: all 6 features on all 5 providers\./);
+});
+
 test('a history of other tools shows no first version, and the page says so', () => {
   const configured = {...details, gateway: {kind: 'litellm', configuration: 'bearer'}};
   const ofRun = (file: object, detailsFile: object = details) => {

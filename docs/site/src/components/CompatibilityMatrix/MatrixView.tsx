@@ -100,7 +100,7 @@ export function MatrixView({
           <Grid matrix={matrix} shown={shown} details={details} hydrated={hydrated} />
           <Findings matrix={matrix} findings={details?.findings ?? []} since={since} />
         </div>
-        {versions && <Versions matrix={matrix} history={versions} disabled={!hydrated} />}
+        {versions && <Versions matrix={matrix} details={details} history={versions} disabled={!hydrated} />}
         <InWords matrix={matrix} details={details} />
         {hydrated && <Tooltip root={root} />}
         {hydrated && opened && (

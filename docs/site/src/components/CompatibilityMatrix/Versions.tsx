@@ -1,19 +1,20 @@
 import {useMemo, useState, type ReactElement} from 'react';
 
+import type {Details} from './data/details';
 import type {Matrix} from './data/matrix';
-import {rank, toolName, type Score, type VersionHistory} from './data/versions';
+import {coverage, rank, toolName, type Score, type VersionHistory} from './data/versions';
 import {toggle} from './filter';
 import {Chip, Chips} from './Filters';
 import {inWords, providerName} from './names';
 import {Section} from './Section';
 import styles from './Versions.module.css';
 
-type Props = {matrix: Matrix; history: VersionHistory; disabled: boolean};
+type Props = {matrix: Matrix; details?: Details; history: VersionHistory; disabled: boolean};
 
 const NONE: ReadonlySet<string> = new Set();
 
 /** Which version to run: the best one for the features and providers that the reader ticks. */
-export function Versions({matrix, history, disabled}: Props): ReactElement | null {
+export function Versions({matrix, details, history, disabled}: Props): ReactElement | null {
   const [features, setFeatures] = useState(NONE);
   const [providers, setProviders] = useState(NONE);
   const scores = useMemo(() => {
@@ -34,7 +35,7 @@ export function Versions({matrix, history, disabled}: Props): ReactElement | nul
         <>
           Tick what you use. Nothing ticked means everything that was run on these versions
           {beside && `, with ${toolName(beside.name)} ${beside.version}`}
-          {configuration && `, with the configuration ${configuration}`}.
+          {configuration && `, with the configuration ${configuration}`}: {coverage(history, matrix, details)}.
         </>
       }
     >

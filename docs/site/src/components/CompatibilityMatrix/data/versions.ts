@@ -1,4 +1,4 @@
-import {inWords} from '../names';
+import {inWords, listed} from '../names';
 import {LEVELS, type Details, type Finding, type Level} from './details';
 import type {Matrix} from './matrix';
 import {readChoice, readList, readNumber, readObject, readOptional, readOptionalText, readText, ShapeError} from './shape';
@@ -23,6 +23,8 @@ export type VersionHistory = {
   configuration?: string;
   /** The other tool, if all versions ran with the same version of it. */
   beside?: {name: string; version: string};
+  /** The ids of the tiers that ran; none in files without them. */
+  tiers: string[];
   versions: Version[];
   findings: FindingOfVersions[];
   cells: CellOfVersions[];
@@ -81,6 +83,28 @@ export function historyInShort({tool, configuration, beside, versions}: VersionH
     configuration && `(configuration ${configuration})`,
   ];
   return parts.filter(Boolean).join(' ');
+}
+
+/** What the history covers: `6 of 34 features on 5 of 6 providers, with Haiku 4.5 and Opus 4.7`. */
+export function coverage({cells, tiers}: VersionHistory, matrix: Matrix, details?: Details): string {
+  const part = (ids: string[], all: string[], name: string) => {
+    const run = all.filter((id) => ids.includes(id)).length;
+    return `${run === all.length ? 'all' : `${run} of`} ${all.length} ${name}`;
+  };
+  const features = part(
+    cells.map(({feature}) => feature),
+    matrix.features.map(({id}) => id),
+    'features',
+  );
+  const providers = part(
+    cells.map(({provider}) => provider),
+    matrix.providers,
+    'providers',
+  );
+  const known = details?.tiers.filter(({id}) => tiers.includes(id)) ?? [];
+  const others = tiers.filter((id) => !known.some((tier) => tier.id === id)).map(inWords);
+  const names = [...known.map(({name}) => name), ...others];
+  return `${features} on ${providers}${names.length > 0 ? `, with ${listed(names)}` : ''}`;
 }
 
 /** The place of a version or tag among the versions that could be run; -1 if it is not there. */
@@ -149,6 +173,7 @@ function readVersion1(file: unknown): VersionHistory {
       const other = readObject(item, where);
       return {name: readText(other.name, `${where}.name`), version: readText(other.version, `${where}.version`)};
     }),
+    tiers: readList(history.tiers ?? [], 'tiers', readText),
     versions,
     findings: readList(history.findings, 'findings', (item, where) => {
       const finding = readObject(item, where);
