@@ -114,6 +114,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         ("APP_ID", APP),
         ("APP_PRIVATE_KEY", key.as_str()),
         ("WEBHOOK", &webhook),
+        ("DETAILS_PATH", ""),
     ];
     let mint = script("publish", "Mint docs-repo installation token from GitHub App");
     let ran = runner.run(&hub, &mint, &app).await;
@@ -126,6 +127,10 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
     let ran = runner.run(&hub, &publish, &app).await;
     ran.exits(0);
     assert_eq!(hub.changed("main"), [MATRIX_PATH, HISTORY_PATH]);
+    let path = "static/data/compatibility-details.json";
+    let with_details: Vec<_> = app.into_iter().chain([("DETAILS_PATH", path)]).collect();
+    runner.run(&hub, &publish, &with_details).await.exits(0);
+    assert_eq!(hub.changed("main"), [path]);
 
     machine.results(|results| {
         results["run"]["written_at"] = "2026-11-22T09:00:00Z".into();
@@ -136,7 +141,7 @@ async fn the_scripts_of_the_daily_workflow_publish_and_alert() {
         .await;
     let ran = runner.run(&hub, &publish, &app).await;
     ran.exits(4);
-    assert_eq!(hub.commits("main"), 2);
+    assert_eq!(hub.commits("main"), 3);
     assert_eq!(hub.state().messages.len(), 1);
 
     let alarm = script("alarm", "Send a message to the webhook");
