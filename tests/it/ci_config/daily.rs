@@ -212,6 +212,6 @@ async fn the_daily_workflow_keeps_a_whole_version_history() {
     }
     assert_has(
         &read(path("calls")),
-        "toolchain update --claude 2.1.327\nhistory --last 5 --until 1.83.3 --matrix v0 --tier haiku --format json\n",
+        "toolchain update --claude 2.1.327\nhistory --last 5 --until 1.83.3 --tier haiku --format json\n",
     );
 }
