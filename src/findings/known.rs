@@ -178,7 +178,8 @@ impl KnownFindings {
         }
     }
 
-    /// The status of a finding, and the declaration that matches it: one that covers the versions before one that does not.
+    /// The status of a finding, and the declaration that matches it: one that covers the versions, or else the one whose range is
+    /// nearest to the gateway's version.
     pub fn status(
         &self,
         subject: &Subject,
@@ -192,10 +193,11 @@ impl KnownFindings {
             .filter(|known| known.applies_to(provider, tier) && known.matches(subject))
             .filter(|known| known.is_of(versions))
             .collect();
+        let distance = |known: &&KnownFinding| known.versions.distance(versions.gateway?);
         let is_matching = |known: &&KnownFinding| matching.iter().any(|one| std::ptr::eq(*one, *known));
         match self.covering(versions).into_iter().find(is_matching) {
             Some(known) => (FindingStatus::Known, Some(known)),
-            None => match matching.first() {
+            None => match matching.iter().min_by_key(|known| distance(known)) {
                 Some(known) => (FindingStatus::OutsideRange, Some(known)),
                 None => (FindingStatus::New, None),
             },
@@ -210,25 +212,58 @@ mod tests {
     use super::*;
     use crate::findings::{GatewayDescription, MatrixNames};
 
+    const DROPPED: &str = "request beta x dropped";
+
+    fn example() -> String {
+        include_str!("../../tests/fixtures/gateway-with-one-finding.yaml")
+            .replace("SUBJECT", DROPPED)
+            .replace("PROVIDER", "vertex_ai")
+            .replace("TIER", "sonnet")
+    }
+
+    fn parsed(text: &str) -> KnownFindings {
+        let (providers, tiers) = ([ProviderId::new("vertex_ai")], [TierId::new("sonnet")]);
+        let names = MatrixNames {
+            providers: &providers,
+            features: &[],
+            tiers: &tiers.into_iter().collect(),
+        };
+        let file = Path::new("gateways/example.yaml");
+        GatewayDescription::parse(file, text.as_bytes(), names)
+            .unwrap()
+            .known
+    }
+
+    #[test]
+    fn the_nearest_declaration_of_a_subject_counts() {
+        let text = example();
+        let (_, first) = text.split_once("findings:\n").unwrap();
+        let second = first
+            .replace("forgotten:", "wrapped:")
+            .replace(">=1.2.0, <=1.2.9", "=1.4.0");
+        let known = parsed(&format!("{text}{second}"));
+        for (version, expected) in [
+            ("1.0.0", "forgotten"),
+            ("1.2.10", "forgotten"),
+            ("1.3.9", "wrapped"),
+            ("1.4.1", "wrapped"),
+            ("1.106.2", "wrapped"),
+            ("2.0.0", "wrapped"),
+        ] {
+            let versions = Versions {
+                gateway: Some(version),
+                ..Versions::default()
+            };
+            let (vertex, sonnet) = (ProviderId::new("vertex_ai"), TierId::new("sonnet"));
+            let (status, declared) = known.status(&DROPPED.parse().unwrap(), &vertex, &sonnet, versions);
+            assert_eq!(status, FindingStatus::OutsideRange, "{version}");
+            assert_eq!(declared.unwrap().name, expected, "{version}");
+        }
+    }
+
     #[test]
     fn a_finding_is_known_within_its_range_only() {
-        let dropped = "request beta x dropped";
-        let text = include_str!("../../tests/fixtures/gateway-with-one-finding.yaml")
-            .replace("SUBJECT", dropped)
-            .replace("PROVIDER", "vertex_ai")
-            .replace("TIER", "sonnet");
-        let parsed = |text: &str| {
-            let (providers, tiers) = ([ProviderId::new("vertex_ai")], [TierId::new("sonnet")]);
-            let names = MatrixNames {
-                providers: &providers,
-                features: &[],
-                tiers: &tiers.into_iter().collect(),
-            };
-            let file = Path::new("gateways/example.yaml");
-            GatewayDescription::parse(file, text.as_bytes(), names)
-                .unwrap()
-                .known
-        };
+        let (dropped, text) = (DROPPED, example());
         // Within the range, but not measured.
         let measured = parsed(&format!("measured: [1.2.0, 1.2.9]\n{text}"));
         for (version, expected) in [

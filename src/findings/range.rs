@@ -33,6 +33,19 @@ impl VersionRange {
             .is_some_and(|version| self.first <= version && self.end.is_none_or(|end| version < end))
     }
 
+    /// How far `version` is from the range, and first whether it is outside. A minor release is further than any patch.
+    pub(super) fn distance(&self, version: &str) -> Option<(bool, u128)> {
+        let version = release(version)?;
+        let border = match self.end {
+            Some(end) if end <= version => end,
+            _ => self.first.max(version),
+        };
+        let digits = |number: u64| u128::from(number.min(u64::from(u32::MAX)));
+        let on_a_line = |(major, minor, patch)| (digits(major) << 64) + (digits(minor) << 32) + digits(patch);
+        let is_outside = version < self.first || self.end.is_some_and(|end| end <= version);
+        Some((is_outside, on_a_line(version).abs_diff(on_a_line(border))))
+    }
+
     pub fn overlaps(&self, other: &Self) -> bool {
         let begins_before_end = |one: &Self, other: &Self| other.end.is_none_or(|end| one.first < end);
         begins_before_end(self, other) && begins_before_end(other, self)
