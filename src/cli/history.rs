@@ -58,8 +58,8 @@ pub struct Arguments {
     /// With each version of the gateway, run the newest Claude Code of its release day
     #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "claude")]
     pairs: Option<Pairs>,
-    /// Print the ranges of versions of the gateway that `gateways/<name>.yaml` should have, or write them into it
-    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "print", conflicts_with_all = ["claude", "config", "pairs"])]
+    /// Write the ranges of versions that the gateway's findings should have into `gateways/<name>.yaml`, or print them only
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "write", conflicts_with_all = ["claude", "config", "pairs"])]
     propose: Option<Propose>,
     #[command(flatten)]
     root: RootFlag,
@@ -83,9 +83,9 @@ enum Pairs {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Propose {
-    /// Print them
+    /// Change no file
     Print,
-    /// Write them
+    /// Change the file
     Write,
 }
 

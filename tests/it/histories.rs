@@ -46,10 +46,15 @@ async fn propose_is_refused_for_versions_of_claude_code() {
 async fn only_a_run_without_filters_measures_a_version() {
     let (small, _index) = project().await;
     small.write("gateways/litellm.yaml", KNOWN);
-    let line = ["history", "--versions", "1.0.0,1.1.0", "--propose=write"];
+    let line = ["history", "--versions", "1.0.0,1.1.0", "--propose"];
     let filtered = small.compat(&[&line[..], &["--exact", TRIAL]].concat()).await;
     filtered.err_has("measured: [1.0.0], as it is: filters left out ");
     assert_lacks(&filtered.err, "gone");
+    assert_eq!(small.read("gateways/litellm.yaml"), KNOWN);
+
+    let print = ["history", "--versions", "1.0.0,1.1.0", "--propose=print"];
+    let printed = small.compat(&print).await;
+    printed.err_has("measured: [1.0.0, 1.1.0]");
     assert_eq!(small.read("gateways/litellm.yaml"), KNOWN);
 
     let whole = small.compat(&line).await;
