@@ -247,12 +247,7 @@ impl Session {
 
     /// What the limits of the providers cost.
     pub fn pacing_reports(&self) -> Vec<String> {
-        let mut reports = match self.behind() {
-            Behind::Live => self.pacing.too_small(),
-            Behind::Simulated => Vec::new(),
-        };
-        reports.extend(self.pacing.reports());
-        reports
+        self.pacing.reports()
     }
 
     /// Whether there is a gateway between `claude` and the provider.

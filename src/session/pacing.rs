@@ -36,6 +36,9 @@ pub const LONGEST_BLOCK: Duration = Duration::from_secs(8 * 60);
 /// Times in whole milliseconds are at most this much too late. A cut that came before a request must never seem to come after it.
 const ROUNDING_MS: u64 = 3;
 
+/// The time of which a limit names the requests and tokens.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A reader who sees no progress for this time wonders why.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 /// The time between two lines about the same lane.
@@ -47,7 +50,7 @@ const BYTES_OF_A_TOKEN: usize = 4;
 /// The lanes of a run: one for each provider and tier.
 pub struct Pacing {
     limits: Limits,
-    /// The parts of a run on one account: each takes its share of a limit, and at least one a minute.
+    /// The parts of a run on one account: each takes its share of a limit.
     shares: u32,
     /// What the runs of this machine tell each other.
     slowdowns: Slowdowns,
@@ -151,21 +154,6 @@ impl Pacing {
         Arc::clone(lanes.entry(key).or_insert_with(lane))
     }
 
-    /// A line for each limit that has less than one request a minute for each part of the run. Together the parts pass it.
-    pub fn too_small(&self) -> Vec<String> {
-        let limits = self.limits.0.iter();
-        let requests = limits.filter_map(|named| Some((&named.name, named.limit.requests_per_minute?)));
-        let small = requests.filter(|(_, requests)| requests.get() < self.shares);
-        let line = |(name, requests)| {
-            format!(
-                "pacing: each of {} parts may send one request a minute, so together they pass the limit `{name}={requests}`: use \
-                 at most {requests} parts",
-                self.shares
-            )
-        };
-        small.map(line).collect()
-    }
-
     /// A line for each lane that had to wait.
     pub fn reports(&self) -> Vec<String> {
         let lanes = self.lanes.lock();
@@ -193,17 +181,12 @@ impl Pacing {
     }
 }
 
-fn limiter(
-    per_minute: NonZeroU32,
-    shares: u32,
-    burst: impl Fn(NonZeroU32) -> NonZeroU32,
-) -> (DefaultDirectRateLimiter, NonZeroU32) {
-    let share = NonZeroU32::new(per_minute.get() / shares).unwrap_or(NonZeroU32::MIN);
-    let burst = burst(share);
-    (
-        RateLimiter::direct(Quota::per_minute(share).allow_burst(burst)),
-        burst,
-    )
+/// A part's share of a limit. Its period is that of the limit, once for each part, so the shares add up to the limit.
+fn share_of(per_minute: NonZeroU32, parts: u32, burst: NonZeroU32) -> Quota {
+    let period = MINUTE * parts / per_minute.get();
+    // A period is at least 13 ns.
+    let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(per_minute));
+    quota.allow_burst(burst)
 }
 
 impl Lane {
@@ -211,11 +194,12 @@ impl Lane {
         let requests = limit.requests_per_minute;
         let share = |all: f64| (all / f64::from(shares)).max(1.0);
         Self {
-            requests: requests.map(|limit| limiter(limit, shares, |_| NonZeroU32::MIN).0),
-            // A single request may need the tokens of a minute.
-            tokens: limit
-                .tokens_per_minute
-                .map(|limit| limiter(limit, shares, |all| all)),
+            requests: requests.map(|limit| RateLimiter::direct(share_of(limit, shares, NonZeroU32::MIN))),
+            tokens: limit.tokens_per_minute.map(|limit| {
+                // A single request may need the tokens of a minute.
+                let most = NonZeroU32::new(limit.get() / shares).unwrap_or(NonZeroU32::MIN);
+                (RateLimiter::direct(share_of(limit, shares, most)), most)
+            }),
             window: Mutex::new(Window {
                 allowed: share(AT_FIRST),
                 at_most: share(AT_MOST),
@@ -568,14 +552,17 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_run_takes_its_share() {
-        let pacing = Pacing::new(Limits(vec!["any=10".parse().unwrap()]), 40, alone());
-        let lane = pacing.lane(&ProviderId::new("anthropic"), &TierId::new("haiku"));
-        assert!(lane.requests.is_some());
-        assert_eq!(pacing.too_small().len(), 1, "40 parts send at least 40 a minute");
-        let enough = Pacing::new(Limits(vec!["any=40".parse().unwrap()]), 40, alone());
-        assert!(enough.too_small().is_empty());
-        assert!(pacing.reports().is_empty());
+    fn the_shares_of_the_parts_add_up_to_the_limit() {
+        for (limit, parts, seconds) in [(60, 1, 1.0), (30, 8, 16.0), (50, 26, 31.2), (10, 40, 240.0)] {
+            let share = share_of(NonZeroU32::new(limit).unwrap(), parts, NonZeroU32::MIN);
+            assert_eq!(
+                share.replenish_interval().as_secs_f64(),
+                seconds,
+                "{limit} in {parts}"
+            );
+        }
+        let most = share_of(NonZeroU32::MAX, 1, NonZeroU32::MAX);
+        assert_eq!(most.replenish_interval(), Duration::from_nanos(13));
     }
 
     #[tokio::test]
