@@ -8,6 +8,7 @@
 mod answer;
 pub mod cassette;
 mod compare;
+mod encoded;
 mod question;
 pub mod redact;
 pub mod report;

@@ -1,5 +1,6 @@
 //! What a simulator is asked about a recording.
 
+use super::encoded::PLACEHOLDER;
 use super::redact::NO_ARN;
 use super::{CassetteHead, RecordedReply, RecordedSide, Recording, answer};
 use crate::wire::exchange::{BROKEN_OFF, Body, RecordedRequest, TOO_LARGE};
@@ -30,6 +31,18 @@ pub(super) fn is_refusal(status: u16) -> bool {
     (400..500).contains(&status) && !is_about_access(status) && !matches!(status, 402 | 408 | 429)
 }
 
+/// Whether an image or a document was replaced.
+fn has_lost_data(body: &Body) -> bool {
+    let Body::Json(body) = body else {
+        return false;
+    };
+    let body = body.to_string();
+    // The keys of the Messages API and of Converse.
+    ["data", "bytes"]
+        .iter()
+        .any(|key| body.contains(&format!(r#""{key}":"{PLACEHOLDER}""#)))
+}
+
 /// Whether a gateway passes requests of this column on in their own form.
 fn keeps_form(recording: &Recording) -> bool {
     Route::called(recording.trial.cell.provider.as_str()).is_some_and(Route::is_messages_api)
@@ -47,6 +60,7 @@ pub(super) fn question(head: &CassetteHead, recording: &Recording) -> Question {
         }
         _ if recording.request.body == Body::Text(BROKEN_OFF.to_owned()) => Some("the request broke off"),
         _ if recording.request.path.contains(NO_ARN) => Some("the ARN of the model is private"),
+        _ if has_lost_data(&recording.request.body) => Some("data of the request had a private value"),
         Operation::OauthToken => Some("a request for an access token is a credential"),
         Operation::ListModels | Operation::Unknown if is_client => Some("only the gateway has this path"),
         _ if is_client && recording.route != Some(Route::Anthropic) => {

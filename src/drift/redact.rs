@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use regex::{Captures, Regex};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{CassetteHead, Recording};
-use crate::text::hex;
+use super::{CassetteHead, Recording, encoded};
 use crate::wire::exchange::{Body, RecordedRequest, SentEvent};
 use crate::wire::redaction;
 use crate::wire::secrets::{self, Secrets};
 
 /// What stands for a private value.
-const REDACTED: &str = "redacted";
+const REDACTED: &str = encoded::PLACEHOLDER;
 const NO_ACCOUNT: &str = "000000000000";
 pub(super) const NO_ARN: &str = "arn-redacted";
 
@@ -85,7 +84,7 @@ impl PrivateValues {
         if let Some(values) = &self.values {
             clean = values.replace_all(&clean, REDACTED).into_owned();
         }
-        of_text(&clean)
+        by_form(&clean, &|inner| self.removed(inner, secrets))
     }
 }
 
@@ -96,8 +95,14 @@ pub fn of_request(found: &RecordedRequest) -> RecordedRequest {
     found
 }
 
-/// `text` without ARNs, account ids, names of projects and resources, mail addresses, session ids and credentials.
+/// `text` without private values that a form shows.
 fn of_text(text: &str) -> String {
+    by_form(text, &of_text)
+}
+
+/// `text` without ARNs, account ids, names of projects and resources, mail addresses, session ids and credentials. `clean` cleans a
+/// text that is encoded in it.
+fn by_form(text: &str, clean: &dyn Fn(&str) -> String) -> String {
     static PRIVATE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         [
             // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, also as a part of a path
@@ -141,55 +146,13 @@ fn of_text(text: &str) -> String {
         .map(|(pattern, replacement)| (Regex::new(pattern).expect("a constant expression"), replacement))
         .collect()
     });
-    let clean = PRIVATE
+    let plain = PRIVATE
         .iter()
         .fold(without_named(text), |text, (pattern, replacement)| {
             pattern.replace_all(&text, *replacement).into_owned()
         });
-    without_encoded(redaction::of_named_values(&redaction::of_text(
-        &without_accounts(&clean),
-    )))
-}
-
-/// `text` without the private values of texts that it has in base64 or in hexadecimal. Images and other data are no text.
-fn without_encoded(text: String) -> String {
-    type Codec = (Regex, fn(&str) -> Option<Vec<u8>>, fn(&str) -> String);
-    // An account id in base64 has 16 characters.
-    static CODECS: LazyLock<[Codec; 3]> = LazyLock::new(|| {
-        let run = |pattern| Regex::new(pattern).expect("a constant expression");
-        [
-            (
-                run(r"[A-Za-z0-9+/]{16,}={0,2}"),
-                |run| STANDARD_NO_PAD.decode(run.trim_end_matches('=')).ok(),
-                |clean| STANDARD.encode(clean),
-            ),
-            (
-                run(r"[A-Za-z0-9_-]{16,}"),
-                |run| URL_SAFE_NO_PAD.decode(run).ok(),
-                |clean| URL_SAFE_NO_PAD.encode(clean),
-            ),
-            (run("[0-9A-Fa-f]{24,}"), from_hex, |clean| hex(clean.as_bytes())),
-        ]
-    });
-    let is_text = |text: &String| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
-    CODECS.iter().fold(text, |text, (run, decode, encode)| {
-        let cleaned = run.replace_all(&text, |found: &Captures<'_>| {
-            let decoded = decode(&found[0]).and_then(|bytes| String::from_utf8(bytes).ok());
-            let clean = decoded.filter(is_text).map(|inner| (of_text(&inner), inner));
-            match clean {
-                Some((clean, inner)) if clean != inner => encode(&clean),
-                _ => found[0].to_owned(),
-            }
-        });
-        cleaned.into_owned()
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.as_bytes().chunks_exact(2);
-    bytes
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    let plain = redaction::of_named_values(&redaction::of_text(&without_accounts(&plain)));
+    encoded::cleaned(plain, clean)
 }
 
 /// `text` without the values of private names, in JSON and in JSON within a text.
@@ -289,17 +252,18 @@ fn value(found: &mut Value, clean: &impl Fn(&str) -> String) {
         Value::String(text) => *text = clean(text),
         Value::Array(items) => items.iter_mut().for_each(|item| value(item, clean)),
         Value::Object(fields) => {
-            let before = std::mem::take(fields);
-            *fields = before
-                .into_iter()
-                .map(|(key, mut field)| {
-                    match is_private_name(&key) {
-                        true => hide(&mut field, clean),
-                        false => value(&mut field, clean),
-                    }
-                    (clean(&key), field)
-                })
-                .collect::<Map<_, _>>();
+            for (key, mut field) in std::mem::take(fields) {
+                match is_private_name(&key) {
+                    true => hide(&mut field, clean),
+                    false => value(&mut field, clean),
+                }
+                // Two keys must not become one.
+                let mut name = clean(&key);
+                while fields.contains_key(&name) {
+                    name.push('+');
+                }
+                fields.insert(name, field);
+            }
         }
         // An account id is a number of twelve digits.
         Value::Number(number) if clean(&number.to_string()) != number.to_string() => *found = 0.into(),
@@ -386,9 +350,11 @@ fn across_deltas(events: &mut [SentEvent], clean: &impl Fn(&str) -> String) {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::*;
+    use crate::text::hex;
 
     #[test]
     fn private_values_are_found_by_their_form() {
@@ -512,9 +478,62 @@ mod tests {
             }
         }
         assert_eq!(of_text(&STANDARD.encode(role)), STANDARD.encode(NO_ARN));
+        // In lines of 64 characters, as MIME and PEM have them, and in JSON.
+        let long = STANDARD.encode(format!("{}{role} {}", ".".repeat(40), ".".repeat(40)));
+        for line_break in ["\n", "\r\n", r"\n", r"\\r\\n"] {
+            let lines: Vec<&str> = long
+                .as_bytes()
+                .chunks(64)
+                .map(|line| str::from_utf8(line).unwrap())
+                .collect();
+            let clean = of_text(&lines.join(line_break));
+            let decoded = STANDARD.decode(&clean).unwrap();
+            assert!(String::from_utf8(decoded).unwrap().contains(NO_ARN), "{clean}");
+        }
         let image = STANDARD.encode((0..=255).collect::<Vec<u8>>());
         for other in ["plain-text_of_a_cell", "toolu_01ABCDEFGHIJKLMN", &image] {
             assert_eq!(of_text(other), other);
+        }
+    }
+
+    #[test]
+    fn data_with_a_private_value_is_replaced() {
+        let chunk = [
+            &[0, 0, 0, 30][..],
+            b"tEXtAuthor\0canary@shop.example",
+            &[0x9c, 0xf1, 0x07, 0xee],
+        ]
+        .concat();
+        let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk, b"\0\0\0\0IEND\xaeB`\x82"].concat();
+        let pdf = [
+            b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n<< /Author (",
+            "arn:aws:iam::123456789012:role/canary".as_bytes(),
+            b") >>",
+        ]
+        .concat();
+        for data in [png, pdf] {
+            assert_eq!(of_text(&STANDARD.encode(&data)), REDACTED);
+            assert_eq!(of_text(&hex(&data)), REDACTED);
+        }
+    }
+
+    #[test]
+    fn two_keys_do_not_become_one() {
+        let mut found = json!({"a@shop.example": 1, "b@shop.example": 2});
+        value(&mut found, &of_text);
+        assert_eq!(found, json!({"[redacted]": 1, "[redacted]+": 2}));
+    }
+
+    #[test]
+    fn a_credential_in_two_encodings_is_removed() {
+        let key = "canary-key/of 2 encodings";
+        let secrets = Secrets::new([key]);
+        let percent = key.replace('/', "%2F").replace(' ', "%20");
+        for inner in [STANDARD.encode(key), hex(key.as_bytes()), percent] {
+            for outer in [STANDARD.encode(&inner), hex(inner.as_bytes())] {
+                let clean = PrivateValues::default().removed(&format!("x={outer}"), &[&secrets]);
+                assert!(!clean.contains(&outer), "{inner}: {clean}");
+            }
         }
     }
 

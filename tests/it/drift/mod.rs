@@ -8,6 +8,8 @@ mod sdk;
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use compat_matrix::drift::report::DriftReport;
 use compat_matrix::drift::{self, Cassette, CassetteHead, PlacedRecording, RecordedSide, Recording};
 use compat_matrix::evidence::Behind;
@@ -16,7 +18,7 @@ use compat_matrix::ids::TrialName;
 use compat_matrix::provider::{LiveOptions, Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::results::json::SchemaVersion;
 use compat_matrix::wire::Route;
-use compat_matrix::wire::exchange::RecordedRequest;
+use compat_matrix::wire::exchange::{Body, RecordedRequest};
 use serde_json::{Value, json};
 
 use crate::support::files::Folder;
@@ -159,5 +161,30 @@ async fn a_cassette_is_the_same_after_it_was_written() {
         faults_of(&report),
         Vec::<String>::new(),
         "without private values too"
+    );
+}
+
+#[tokio::test]
+async fn an_image_with_a_private_value_is_not_compared() {
+    let mut cassette = traffic(3).await;
+    cassette
+        .recordings
+        .retain(|placed| placed.recording.route == Some(Route::Anthropic));
+    cassette.recordings.truncate(1);
+    let recording = &mut cassette.recordings[0].recording;
+    let Body::Json(body) = &mut recording.request.body else {
+        panic!("a message");
+    };
+    let data = STANDARD.encode(b"\x89PNG\r\n\x1a\n\0\0\0\x1ctEXtAuthor\0canary@shop.example\xee\xaf");
+    let image =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}});
+    let content = body["messages"][0]["content"].as_array_mut().expect("blocks");
+    content.push(image);
+    drift::PrivateValues::default().remove_from(recording, &[]);
+    let report = report_of(&cassette, &[]).await;
+    assert_eq!((report.compared, report.drift.len()), (0, 0));
+    assert_eq!(
+        report.not_compared[0].reason,
+        "data of the request had a private value"
     );
 }
