@@ -24,7 +24,7 @@ use crate::files::cassette_files;
 use crate::files::private_folder;
 use crate::files::project::tier_models;
 use crate::ids::CellId;
-use crate::provider::as_live::REFUSES_ONE_IN;
+use crate::provider::as_live::{REFUSES_ONE_IN, refused_tool};
 use crate::provider::{
     LiveOptions, METADATA_TOKEN_PATH, Notice, Observer, Simulator, SimulatorOptions, Unscripted,
     new_control_key, standalone_reply,
@@ -390,11 +390,14 @@ fn request_line(exchange: &ProviderExchange, error: &str) -> String {
             message.tools.len()
         )
     });
+    let refused = exchange.reply.message.as_ref().and_then(refused_tool);
+    let refused = refused.map(|tool| format!(", refuses {tool} (declared)"));
     format!(
-        "{route} {} {} -> {}: {why}{}",
+        "{route} {} {} -> {}: {why}{}{}",
         exchange.request.method,
         exchange.request.path,
         exchange.reply.status,
+        refused.unwrap_or_default(),
         asked.unwrap_or_default()
     )
 }

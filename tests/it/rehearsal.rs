@@ -3,7 +3,10 @@
 use compat_matrix::env;
 use compat_matrix::evidence::Behind;
 use compat_matrix::provider::{LiveOptions, Simulator, SimulatorOptions, Unscripted};
+use serde_json::{Value, json};
 
+use crate::support::files::Folder;
+use crate::support::root;
 use crate::support::small_project::Small;
 use crate::support::text::assert_has;
 
@@ -168,5 +171,57 @@ async fn a_rerun_adds_its_cost_to_that_of_the_run() {
         (spent() - 2.0 * first).abs() < first / 2.0,
         "{first} and {}",
         spent()
+    );
+}
+
+#[test]
+fn refusals_of_a_seed_explain_a_red_trial() {
+    const SAID: &str = "I would rather not use the tool Bash for this. Tell me if I should go on.";
+    let folder = Folder::new();
+    let attempt = |cause: &str| json!({"duration_ms": 1, "failure": {"cause": cause}});
+    let red = |name: &str, attempts: &[&str]| {
+        let attempts: Vec<Value> = attempts.iter().map(|cause| attempt(cause)).collect();
+        let last = format!("runs/{name}/attempt-{}", attempts.len());
+        json!({"nodeid": name, "result": {"status": "fail"}, "attempts": attempts, "evidence": last})
+    };
+    let explained = |trials: &[Value], log: &str| {
+        let results = json!({"run": {"complete": true}, "results": trials});
+        folder.write("results.json", &results.to_string());
+        folder.write("serve.log", log);
+        let mut command = std::process::Command::new(root().join("ci/explain-refusals"));
+        let ran = command
+            .args(["results.json", "serve.log"])
+            .current_dir(folder.root());
+        let ran = ran.output().expect("it runs");
+        (
+            ran.status.code(),
+            String::from_utf8_lossy(&ran.stdout).into_owned(),
+        )
+    };
+    let refused = red("a::anthropic::haiku", &["assertion", "rate_limit", "assertion"]);
+    let green = json!({"nodeid": "b::anthropic::haiku", "result": {"status": "pass"}});
+    for attempt in ["", "attempt-3/"] {
+        folder.write(
+            &format!("runs/a::anthropic::haiku/{attempt}transcript.jsonl"),
+            SAID,
+        );
+    }
+    let twice = "built-in reply, refuses Bash (declared) (m)\n".repeat(2);
+    let (status, said) = explained(&[refused.clone(), green.clone()], &twice);
+    assert_eq!(
+        said,
+        "explained, not failed: a::anthropic::haiku: the provider refused Bash, then Bash (declared)\n"
+    );
+    assert_eq!(status, Some(0));
+    // The second attempt of `c` said something else, and the log declares one refusal only.
+    let other = red("c::anthropic::haiku", &["assertion", "assertion"]);
+    folder.write("runs/c::anthropic::haiku/transcript.jsonl", SAID);
+    folder.write("runs/c::anthropic::haiku/attempt-2/transcript.jsonl", "Done.");
+    assert_eq!(explained(&[refused.clone(), other], &twice.repeat(2)).0, Some(1));
+    assert_eq!(explained(&[refused], &twice[..twice.len() / 2]).0, Some(1));
+    assert_eq!(
+        explained(&[green], &twice).0,
+        Some(1),
+        "the run failed for another reason"
     );
 }

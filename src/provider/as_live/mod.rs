@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use regex::Regex;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::wire::Route;
 use crate::wire::message::MessageRequest;
@@ -30,6 +30,18 @@ pub const MARK: &str = "pong, from the provider simulator that answers like a mo
 
 /// One of so many requests that ask for a tool gets none.
 pub const REFUSES_ONE_IN: u64 = 60;
+
+/// The words around the name of a tool that a model refuses to use.
+const REFUSAL: [&str; 2] = [
+    "I would rather not use the tool ",
+    " for this. Tell me if I should go on.",
+];
+
+/// The tool that `message`, a reply, refuses to use by choice of the seed.
+pub fn refused_tool(message: &Value) -> Option<&str> {
+    let text = message["content"].as_array()?.last()?["text"].as_str()?;
+    text.strip_prefix(REFUSAL[0])?.strip_suffix(REFUSAL[1])
+}
 
 /// How a provider that answers like a model behaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,9 +183,7 @@ fn answer(reading: &Reading<'_>, dice: &mut Dice) -> Vec<ReplyBlock> {
         return vec![ReplyBlock::Text(words(reading, dice))];
     }
     if reading.called.is_empty() && dice.once_in(REFUSES_ONE_IN) {
-        let name = &calls[0].name;
-        let text = format!("I would rather not use the tool {name} for this. Tell me if I should go on.");
-        return vec![ReplyBlock::Text(text)];
+        return vec![ReplyBlock::Text(REFUSAL.join(&calls[0].name))];
     }
     let preambles = ["", "", "I'll do that now.", "Sure, one moment.", "On it."];
     let preamble = Some(dice.pick(&preambles)).filter(|text| !text.is_empty());

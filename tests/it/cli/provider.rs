@@ -7,6 +7,7 @@ use crate::support::files::{Folder, mode};
 use crate::support::project::copy_of_this_project;
 use compat_matrix::http;
 use compat_matrix::provider::RemoteSimulator;
+use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ impl Serving {
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut announced = String::new();
-        while !announced.contains("CONTROL_KEY_FILE=") {
+        while !announced.contains("CONTROL_KEY_FILE=") && !announced.contains("as in a live run") {
             assert_ne!(
                 output.read_line(&mut announced).unwrap(),
                 0,
@@ -283,6 +284,30 @@ async fn a_script_answers_in_order_and_from_the_first_again() {
         &said,
         "anthropic POST /v1/messages -> 401: breaks the provider's rule `anthropic_api_key`: invalid x-api-key",
     );
+}
+
+#[tokio::test]
+async fn a_declared_refusal_is_in_the_line_of_its_request() {
+    let serving = Serving::start_in(Folder::new(), &["--as-live=7"]);
+    let url = format!("{}/v1/messages", serving.variable("ANTHROPIC_API_BASE"));
+    let key = serving.variable("ANTHROPIC_API_KEY");
+    let tool = json!({"name": "Bash", "input_schema": {"type": "object"}});
+    let body = json!({"model": "claude-haiku-4-5", "max_tokens": 99, "tools": [tool], "messages": [
+        {"role": "user", "content": "Use the Bash tool to run exactly this command: echo pong"}]});
+    let answers = join_all((0..300).map(|_| async {
+        let request = http::client().post(&url).header("x-api-key", &key);
+        let request = request.header("anthropic-version", "2023-06-01").json(&body);
+        request.send().await.unwrap().text().await.unwrap()
+    }));
+    let refused = answers
+        .await
+        .iter()
+        .filter(|answer| answer.contains("rather not"))
+        .count();
+    assert!(refused > 0, "one of sixty is refused");
+    let (_, said) = serving.end(Signal::SIGTERM);
+    let declared = said.matches(" -> 200: built-in reply, refuses Bash (declared) (claude-haiku-4-5, ");
+    assert_eq!(declared.count(), refused, "{said}");
 }
 
 #[tokio::test]
