@@ -4,6 +4,7 @@
 //! the gateway's file say about it, and this program with its simulator. Each trial is stored when it ends, so a history that was killed continues where it was.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct HistoryRun<'a> {
     lacks: Lacks,
     known: KnownFindings,
     store: PathBuf,
+    /// Set when a trial could not be stored. It is noted once.
+    is_unstored: AtomicBool,
 }
 
 /// A version whose stored trials were read, and whose other trials are ready to run.
@@ -73,6 +76,7 @@ impl<'a> HistoryRun<'a> {
             lacks: selected.gateway.lacks,
             known: selected.gateway.known,
             store: Cache::of(&runs.environment)?.root().join(STORE),
+            is_unstored: AtomicBool::new(false),
             trials: selected.names,
             configuration: selected.configuration,
             project,
@@ -169,8 +173,13 @@ impl<'a> HistoryRun<'a> {
                     .position(|trial| *trial == record.nodeid)
                     .map(|at| &prepared.keys[at]);
                 // A trial that is not stored runs again the next time.
-                if let Some(key) = key.filter(|_| is_lasting(record)) {
-                    let _ = write(key, record);
+                if let Some(key) = key.filter(|_| is_lasting(record))
+                    && let Err(error) = write(key, record)
+                    && !self.is_unstored.swap(true, Ordering::Relaxed)
+                {
+                    progress::on_standard_error().note(&format!(
+                        "trials are not stored, so they run again the next time: {error:#}"
+                    ));
                 }
             })?;
             records.extend(results.results);

@@ -20,7 +20,7 @@ use crate::process::RunId;
 use crate::progress::ProgressSink;
 use crate::report::Paint;
 use crate::results::{Results, TrialRecord};
-use crate::toolchain::published::{RELEASE_TIME, Releases};
+use crate::toolchain::published::{BY_OVERRIDE, RELEASE_TIME, Releases};
 use crate::toolchain::{self, Installer, Lock, ToolVersion};
 use crate::versions::published::PublishedVersions;
 
@@ -303,9 +303,12 @@ pub fn in_short(why: &str) -> String {
     let mut lines = head.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let second = lines.clone().find_map(|line| line.strip_prefix("cause: "));
-    second
-        .or(lines.next())
-        .map_or_else(|| first.to_owned(), |second| format!("{first}: {second}"))
+    let way_out = lines.clone().find(|line| *line == BY_OVERRIDE);
+    let way_out = way_out.map_or_else(String::new, |line| format!("; {line}"));
+    second.or(lines.next()).map_or_else(
+        || first.to_owned(),
+        |second| format!("{first}: {second}{way_out}"),
+    )
 }
 
 impl MatrixRun {
@@ -364,6 +367,11 @@ mod tests {
                 "cannot pin x: `uv pip compile` failed: exit status 1\nerror: No solution found for split (python >= 3.15)\n  \
                  cause: Because there is no version of y==2",
                 "cannot pin x: `uv pip compile` failed: exit status 1: Because there is no version of y==2",
+            ),
+            (
+                &format!("cannot pin x: exit status 1\n  no solution found\n{BY_OVERRIDE}"),
+                "cannot pin x: exit status 1: no solution found; replace the requirement with `--override FILE` \
+                 (docs/versions.md)",
             ),
         ] {
             assert_eq!(in_short(why), expected);

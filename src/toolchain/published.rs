@@ -118,6 +118,9 @@ impl Releases {
     }
 }
 
+/// What to do about a version whose requirements have no solution.
+pub const BY_OVERRIDE: &str = "replace the requirement with `--override FILE` (docs/versions.md)";
+
 impl Installer<'_> {
     /// The published versions of what `install` names.
     pub async fn releases(&self, install: &Install, lock: &Lock) -> anyhow::Result<Releases> {
@@ -178,7 +181,9 @@ impl Installer<'_> {
         let _work = Work::begin(self.progress, label);
         let release = self.release(lock, version).await?;
         let by = release.published + RELEASE_TIME;
-        let pin = update::pin_python(self, &lock.uv, &pinned.package, &wanted, Some(by), overrides).await?;
+        let pin = update::pin_python(self, &lock.uv, &pinned.package, &wanted, Some(by), overrides)
+            .await
+            .map_err(with_override)?;
         let text = format!("# As of {}.\n{}", time_text(&by), pin.requirements);
         self.keep_pin(&path, &text)?;
         PythonPin::parse(text, &pinned.package, &path)
@@ -264,6 +269,15 @@ impl Installer<'_> {
         let written = atomic_write::make_folder(&self.cache.root().join(PINS))
             .and_then(|()| atomic_write::write(path, text));
         written.with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+/// `error`, with the way out if the requirements have no solution.
+fn with_override(error: anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    match text.to_lowercase().contains("no solution found") {
+        true => anyhow::anyhow!("{text}\n{BY_OVERRIDE}"),
+        false => error,
     }
 }
 

@@ -151,6 +151,20 @@ async fn an_interrupted_history_says_how_to_go_on() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_written_is_noted_once() {
+    let (small, _index) = project().await;
+    small.write("cache/history", "a file in place of the folder");
+    let ran = small
+        .compat(&["history", "--versions", "1.0.0,1.1.0", "--exact", TRIAL])
+        .await;
+    let noted = ran
+        .err
+        .matches("trials are not stored, so they run again the next time: cannot write `");
+    assert_eq!(noted.count(), 1, "{}", ran.err);
+    ran.err_has("1.1.0: 1 trial ran, 0 stored");
+}
+
+#[tokio::test]
 async fn a_gateway_that_no_trial_can_reach_fails_the_comparison() {
     let (small, _index) = project().await;
     let one = small

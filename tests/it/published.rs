@@ -193,7 +193,10 @@ async fn history_runs_only_what_is_not_stored() {
     };
     // The fourth boots while the first ends, and outlives it.
     assert_eq!((unusable(0), unusable(3)), (String::new(), String::new()));
-    assert_has(&unusable(1), "no solution found");
+    assert_has(
+        &unusable(1),
+        "no solution found; replace the requirement with `--override FILE`",
+    );
     assert_has(&unusable(2), "ImportError: cannot import name 'Gone'");
     assert_eq!(table["cells"][0]["cell"], "text::anthropic");
     assert_eq!(
