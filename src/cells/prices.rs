@@ -75,12 +75,13 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Reads the table from the bytes of `file`. `models` are those of the manifest.
+    /// Reads the table from the bytes of `file`. `models` are those of the manifest. No price was read after `today`.
     pub fn parse(
         file: &Path,
         bytes: &[u8],
         providers: &[ProviderId],
         models: &[&str],
+        today: NaiveDate,
     ) -> Result<Self, Vec<Diagnostic>> {
         let node = yaml::parse(file, bytes)?;
         let (form_errors, read) = FORM.read::<PricesForm>(&node);
@@ -89,9 +90,18 @@ impl Prices {
         };
         let mut reader = Reader::new(&repaired.node);
         reader.diagnostics = form_errors;
-        if !repaired.is_damaged(&["as_of"]) && NaiveDate::parse_from_str(&form.as_of, "%Y-%m-%d").is_err() {
-            let error = reader.at(&KeyPath::of("as_of"), format!("`{}` is no day", form.as_of));
-            reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
+        let (day, at) = (&form.as_of, KeyPath::of("as_of"));
+        match NaiveDate::parse_from_str(day, "%Y-%m-%d") {
+            _ if repaired.is_damaged(&["as_of"]) => {}
+            Err(_) => {
+                let error = reader.at(&at, format!("`{day}` is no day"));
+                reader.report(error.allowed("a day of the calendar, such as `2026-11-27`"));
+            }
+            Ok(read) if read > today => {
+                let error = reader.at(&at, format!("`{day}` is in the future"));
+                reader.report(error.allowed("the day on which the prices were read"));
+            }
+            Ok(_) => {}
         }
         for (name, price) in &form.models {
             let path = KeyPath::of("models").then(name);
@@ -198,6 +208,7 @@ mod tests {
             text.as_bytes(),
             &[ProviderId::new("azure")],
             &["m"],
+            NaiveDate::from_ymd_opt(2026, 11, 28).unwrap(),
         )
     }
 
@@ -249,6 +260,7 @@ mod tests {
             ),
             ("as_of: today", "as_of: '2026-11-27'", "as_of"),
             ("'2026-99-99'", "'2026-11-27'", "`2026-99-99` is no day"),
+            ("'2026-11-29'", "'2026-11-27'", "`2026-11-29` is in the future"),
             ("input: 0.000001,", "input: 1,", "almost nothing"),
             (
                 "cache_read: 10,",

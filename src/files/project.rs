@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use super::built_in;
@@ -224,8 +225,10 @@ impl Project {
             .iter()
             .map(|tier| tier.model.as_str())
             .collect();
+        // East of Greenwich, the day begins earlier.
+        let today = (Utc::now() + TimeDelta::hours(14)).date_naive();
         bytes
-            .map(|bytes| Prices::parse(file, &bytes, &self.manifest.providers, &models))
+            .map(|bytes| Prices::parse(file, &bytes, &self.manifest.providers, &models, today))
             .transpose()
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::model_costs::CostsByModel;
 use super::selected::is_live;
 use super::status::NOT_JUDGED;
 use super::trial::ATTEMPTS;
@@ -14,7 +15,7 @@ use crate::env::Environment;
 use crate::files::project::broken_project;
 use crate::ids::{ProviderId, TrialName};
 use crate::plan::Planned;
-use crate::results::{Results, Spending, TrialRecord};
+use crate::results::{Results, Spending, TrialRecord, TrialResult};
 use crate::text::counted;
 use crate::wire::Usage;
 use crate::wire::script::PromptBlock;
@@ -68,6 +69,7 @@ pub(super) struct Budget {
 #[derive(Default)]
 struct State {
     spent: Spending,
+    costs: CostsByModel,
     /// For each trial under way.
     reserved: HashMap<TrialName, f64>,
     left_out: usize,
@@ -76,9 +78,14 @@ struct State {
 }
 
 impl State {
+    /// What is spent. Of a model on which the table and Claude Code do not agree, the larger sum counts.
+    fn spent_usd(&self) -> f64 {
+        self.spent.usd + self.costs.missing_usd()
+    }
+
     /// What is spent or reserved.
     fn bound(&self) -> f64 {
-        self.spent.usd + self.reserved.values().sum::<f64>()
+        self.spent_usd() + self.reserved.values().sum::<f64>()
     }
 }
 
@@ -136,18 +143,27 @@ impl Budget {
         let models: HashMap<String, String> = tiers
             .map(|tier| (tier.id.to_string(), tier.model.clone()))
             .collect();
-        let usages: HashMap<&TrialName, Usage> = earlier
+        let usages: HashMap<&TrialName, &TrialRecord> = earlier
             .iter()
             .filter(|trial| trial.usage != Usage::default())
-            .map(|trial| (&trial.nodeid, trial.usage))
+            .map(|trial| (&trial.nodeid, trial))
             .collect();
         let (mut estimates, mut unpriced) = (HashMap::new(), BTreeMap::new());
         for name in names {
             let model = models.get(name.tier.as_str()).map_or("", String::as_str);
-            let usage = usages.get(name).copied().unwrap_or_else(|| unknown(name));
-            let cost = prices
-                .as_ref()
-                .and_then(|prices| prices.cost(&name.cell.provider, model, usage));
+            let cost = |usage| {
+                let prices = prices.as_ref()?;
+                prices.cost(&name.cell.provider, model, usage)
+            };
+            let cost = match usages.get(name) {
+                // A failed trial may have ended at its first request.
+                Some(trial) if matches!(trial.result, TrialResult::Fail { .. }) => {
+                    let costs = [cost(trial.usage), cost(unknown(name))];
+                    costs.into_iter().flatten().reduce(f64::max)
+                }
+                Some(trial) => cost(trial.usage),
+                None => cost(unknown(name)),
+            };
             match cost {
                 Some(cost) => {
                     estimates.insert(name.clone(), cost);
@@ -201,7 +217,7 @@ impl Budget {
         let mut state = self.state.lock();
         let cost = self.reservation(name);
         while self.is_passed_by(state.bound() + cost) {
-            if state.reserved.is_empty() || self.is_passed_by(state.spent.usd + cost) {
+            if state.reserved.is_empty() || self.is_passed_by(state.spent_usd() + cost) {
                 state.left_out += 1;
                 return false;
             }
@@ -234,6 +250,7 @@ impl Budget {
         let mut state = self.state.lock();
         state.reserved.remove(&trial.nodeid);
         let cost = self.cost(&trial.provider, trial);
+        state.costs.add(self.model(trial), cost, trial.cost_usd);
         state.spent.add(&trial.provider, cost);
         recorded.add(&trial.provider, cost);
         self.settled.notify_all();
@@ -249,11 +266,15 @@ impl Budget {
         estimate * ATTEMPTS as f64
     }
 
+    /// The model of the trial's tier.
+    fn model(&self, trial: &TrialRecord) -> &str {
+        self.models.get(trial.tier.as_str()).map_or("", String::as_str)
+    }
+
     /// By the table, else as Claude Code reports it.
     fn cost(&self, provider: &ProviderId, trial: &TrialRecord) -> f64 {
-        let model = self.models.get(trial.tier.as_str()).map_or("", String::as_str);
         let prices = self.prices.as_ref();
-        let cost = prices.and_then(|prices| prices.cost(provider, model, trial.usage));
+        let cost = prices.and_then(|prices| prices.cost(provider, self.model(trial), trial.usage));
         cost.unwrap_or(trial.cost_usd)
     }
 
@@ -261,7 +282,8 @@ impl Budget {
     pub(super) fn reports(&self) -> Vec<String> {
         let state = self.state.lock();
         let mut lines = vec![format!("spent: {}", state.spent)];
-        if let Some(most) = self.most_usd.filter(|most| state.spent.usd > *most) {
+        lines.extend(state.costs.reports());
+        if let Some(most) = self.most_usd.filter(|most| state.spent_usd() > *most) {
             lines.push(format!(
                 "more than US$ {most:.2} (`--max-cost`) was spent: a trial cost more than its estimate, and no other trial started \
                  after it"
@@ -284,7 +306,7 @@ impl Budget {
 
     fn has_ended(&self) -> bool {
         let state = self.state.lock();
-        state.left_out + state.unrepeated > 0 || self.is_passed_by(state.spent.usd)
+        state.left_out + state.unrepeated > 0 || self.is_passed_by(state.spent_usd())
     }
 
     /// The exit status of a run that would end with `status`: no success if its budget ended it.
@@ -316,7 +338,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::Relaxed;
 
-    use chrono::DateTime;
+    use chrono::{DateTime, NaiveDate};
 
     use super::*;
     use crate::cells::manifest::ALL_SETS;
@@ -340,7 +362,7 @@ mod tests {
 
     fn prices() -> Option<Prices> {
         let file = Path::new("prices.yaml");
-        Prices::parse(file, PRICES.as_bytes(), &[], &["cheap", "dear"]).ok()
+        Prices::parse(file, PRICES.as_bytes(), &[], &["cheap", "dear"], NaiveDate::MAX).ok()
     }
 
     fn record(name: &TrialName, tokens: u64) -> TrialRecord {
@@ -433,6 +455,32 @@ mod tests {
         assert!(both.starts_with("estimate: US$ 11.00 in all"), "{both}");
         let one = estimate(&[1_000_000]);
         assert!(one.starts_with("estimate: US$ 2.23 in all"), "{one}");
+        // The first request of a failed trial is not its whole cost.
+        let of_failed = |tokens| {
+            let mut failed = record(&names[0], tokens);
+            failed.result = TrialResult::Fail { error: String::new() };
+            let budget = Budget::new(prices(), &manifest(), &names[..1], &[failed], |_| UNKNOWN, None);
+            budget.unwrap().estimate()
+        };
+        assert!(of_failed(10).starts_with("estimate: US$ 0.12 in all"));
+        assert!(of_failed(1_000_000).starts_with("estimate: US$ 1.00 in all"));
+    }
+
+    #[test]
+    fn the_larger_of_two_sums_counts_for_the_budget() {
+        let names = names(&["vision::azure::haiku", "vision::azure::opus"]);
+        for (claude, table_note) in [(0.1, false), (0.14, false), (0.3, true), (0.05, true)] {
+            let budget = budget(&names, Some(0.25));
+            let mut trial = record(&names[0], 100_000);
+            trial.cost_usd = claude;
+            budget.settle(&trial, &mut Spending::default());
+            let reports = budget.reports().join("\n");
+            assert!(reports.contains("spent: US$ 0.10 in all"), "{reports}");
+            let note =
+                format!("`cheap` cost US$ 0.10 by `prices.yaml`, and US$ {claude:.2} as Claude Code reports");
+            assert_eq!(reports.contains(&note), table_note, "{claude}: {reports}");
+            assert_eq!(budget.has_ended(), claude > 0.25, "{claude}");
+        }
     }
 
     #[test]
@@ -456,6 +504,7 @@ mod tests {
             unknown.as_bytes(),
             &[],
             &["other", "dear"],
+            NaiveDate::MAX,
         )
         .ok();
         let estimate = Budget::new(unknown.clone(), &manifest(), &names, &[], |_| UNKNOWN, None);
