@@ -153,7 +153,7 @@ test('the keyboard shows a tooltip, and Escape takes it away', async () => {
     await tooltip(page).waitFor({state: 'hidden'});
     await page.keyboard.press('ArrowRight');
     await tooltip(page).waitFor();
-    assert.match(await tooltip(page).innerText(), EXPLANATIONS[3]![2]);
+    assert.equal(await tooltip(page).innerText(), 'This run did not test the combination on every model.');
   });
 });
 
