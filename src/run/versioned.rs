@@ -305,7 +305,8 @@ pub fn in_short(why: &str) -> String {
     let second = lines.clone().find_map(|line| line.strip_prefix("cause: "));
     let way_out = lines.clone().find(|line| *line == BY_OVERRIDE);
     let way_out = way_out.map_or_else(String::new, |line| format!("; {line}"));
-    second.or(lines.next()).map_or_else(
+    let second = second.or(lines.next()).map(|line| line.trim_end_matches('.'));
+    second.map_or_else(
         || first.to_owned(),
         |second| format!("{first}: {second}{way_out}"),
     )
