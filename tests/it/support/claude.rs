@@ -140,7 +140,12 @@ impl Stub {
             }
             Reply::Error(status, body) => {
                 let status = StatusCode::from_u16(status).unwrap();
-                (status, [("content-type", "application/json")], body).into_response()
+                let mut reply = (status, [("content-type", "application/json")], body).into_response();
+                if status == StatusCode::FORBIDDEN {
+                    // The double waits, so that a busy machine can end it meanwhile.
+                    reply.headers_mut().insert("retry-after", 5.into());
+                }
+                reply
             }
         }
     }
