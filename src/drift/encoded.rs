@@ -58,7 +58,11 @@ pub(super) fn cleaned(text: String, clean: &dyn Fn(&str) -> String) -> String {
 }
 
 fn from_base64(run: &str) -> Option<Vec<u8>> {
-    STANDARD_NO_PAD.decode(run.trim_end_matches('=')).ok()
+    let run = run.trim_end_matches('=');
+    // The first word after wrapped data may belong to the run. Groups of four always decode.
+    let whole = &run[..run.len() / 4 * 4];
+    let decoded = STANDARD_NO_PAD.decode(run);
+    decoded.or_else(|_| STANDARD_NO_PAD.decode(whole)).ok()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -481,14 +481,15 @@ mod tests {
         // In lines of 64 characters, as MIME and PEM have them, and in JSON.
         let long = STANDARD.encode(format!("{}{role} {}", ".".repeat(40), ".".repeat(40)));
         for line_break in ["\n", "\r\n", r"\n", r"\\r\\n"] {
-            let lines: Vec<&str> = long
-                .as_bytes()
-                .chunks(64)
-                .map(|line| str::from_utf8(line).unwrap())
-                .collect();
+            let lines = long.as_bytes().chunks(64);
+            let lines: Vec<&str> = lines.map(|line| str::from_utf8(line).unwrap()).collect();
             let clean = of_text(&lines.join(line_break));
             let decoded = STANDARD.decode(&clean).unwrap();
             assert!(String::from_utf8(decoded).unwrap().contains(NO_ARN), "{clean}");
+            // The word after it may look like base64.
+            let unpadded = lines.join(line_break).replace('=', "");
+            let clean = of_text(&format!("{unpadded}{line_break}Hello world"));
+            assert!(!clean.contains(lines[1]), "{clean}");
         }
         let image = STANDARD.encode((0..=255).collect::<Vec<u8>>());
         for other in ["plain-text_of_a_cell", "toolu_01ABCDEFGHIJKLMN", &image] {

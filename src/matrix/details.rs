@@ -178,7 +178,7 @@ pub struct TierDetails {
     /// Of a failure: what did not hold, in a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of `not_applicable`: why not. Of `not_tested`: why the run cannot have the trial, if it cannot.
+    /// Of `not_applicable`: why not. Of `not_tested`: why the run has no verdict, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The gateway's alias that `claude` asked for.

@@ -458,7 +458,7 @@ impl TrialRecord {
         for attempt in earlier {
             // What a model did not do breaks expectations of the contract too. The recordings prove the changes on the wire.
             let cause = attempt.failure.as_ref().map(|failure| failure.cause);
-            let of_model = cause == Some(Cause::Assertion);
+            let of_model = attempt.has_failed() && cause == Some(Cause::Assertion);
             let is_proven =
                 |finding: &&Finding| !of_model || matches!(finding.subject, Subject::Change { .. });
             for finding in attempt.findings.iter().filter(is_proven) {

@@ -284,9 +284,12 @@ impl Budget {
         let mut lines = vec![format!("spent: {}", state.spent)];
         lines.extend(state.costs.reports());
         if let Some(most) = self.most_usd.filter(|most| state.spent_usd() > *most) {
+            let why = match state.costs.missing_usd() > 0.0 {
+                true => "by the larger of the two sums",
+                false => "because a trial cost more than its estimate",
+            };
             lines.push(format!(
-                "more than US$ {most:.2} (`--max-cost`) was spent: a trial cost more than its estimate, and no other trial started \
-                 after it"
+                "more than US$ {most:.2} (`--max-cost`) was spent, {why}, and no other trial started after it"
             ));
         }
         if let (Some(most), 1..) = (self.most_usd, state.left_out) {

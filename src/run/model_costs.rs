@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// By so much may the table and Claude Code differ. An hour's cache makes up the most.
+/// The largest factor between both sums that is no error. The price of a one-hour cache explains most of it.
 const DIFFERENCE: f64 = 1.5;
+
+/// Sums that differ by less, in US dollars, are too small to compare.
+const CENT: f64 = 0.01;
 
 #[derive(Default)]
 pub(super) struct CostsByModel(BTreeMap<String, TwoCosts>);
@@ -17,7 +20,8 @@ struct TwoCosts {
 
 impl TwoCosts {
     fn differ(self) -> bool {
-        self.claude > self.table * DIFFERENCE || self.table > self.claude * DIFFERENCE
+        let is_factor = self.claude > self.table * DIFFERENCE || self.table > self.claude * DIFFERENCE;
+        is_factor && (self.claude - self.table).abs() >= CENT
     }
 }
 

@@ -52,7 +52,7 @@ fn descriptions<'a>(
     let error = |(request, count)| {
         let requests = counted(count, "request");
         format!(
-            "error: the gateway passed the caller's key on to the provider, in {requests} of no trial: {request}"
+            "error: the gateway passed the caller's key on to the provider, in {requests} outside all trials: {request}"
         )
     };
     (

@@ -366,7 +366,7 @@ fn why_no_format(format: ClientFormat, name: &TrialName, leaves: bool) -> Option
                 .to_owned()
         }),
         _ => Some(format!(
-            "The provider has no API for the client format `{}`.",
+            "Claude Code does not call this provider in the client format `{}`.",
             format.name()
         )),
     }

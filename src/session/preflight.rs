@@ -332,6 +332,10 @@ async fn meant_base(
     if of_api.is_some() {
         return Some(base);
     }
+    // A server of the API answered below the path, so the key goes nowhere else.
+    if reply.is_of_api() {
+        return None;
+    }
     let other = post(client, &base, key, body).await.ok()?;
     (other.status != reply.status && other.is_of_api()).then_some(base)
 }

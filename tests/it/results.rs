@@ -110,10 +110,21 @@ fn a_repetition_does_not_hide_a_contract_finding() {
             ..finding(Level::Contract, FindingStatus::New)
         };
         first.attempts[0].findings = vec![finding(Level::Feature, FindingStatus::New), of_contract];
+        let mut unfaithful = first.clone();
         results.finish(first);
         results.finish(trial(name, Outcome::Pass));
         let entry = &results.results[0];
         assert_eq!((entry.verdict, entry.flaky), (Some(verdict), true), "{subject}");
+        // An attempt that broke nothing but the contract is not the model's fault.
+        results.results.clear();
+        unfaithful.attempts[0].findings.remove(0);
+        results.finish(unfaithful);
+        results.finish(trial(name, Outcome::Pass));
+        assert_eq!(
+            results.results[0].verdict,
+            Some(TrialVerdict::Unfaithful),
+            "{subject}"
+        );
     }
     // The same finding twice is not flaky.
     results.results.clear();

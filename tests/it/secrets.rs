@@ -280,6 +280,6 @@ async fn the_callers_key_in_a_request_of_no_trial_fails_a_run() {
     let ran = small.run(&["text"]).await;
     ran.exits(101);
     ran.err_has("error: the gateway passed the caller's key on to the provider, in ");
-    ran.err_has(" of no trial: GET /v1/models → 401 (header authorization)");
+    ran.err_has(" outside all trials: GET /v1/models → 401 (header authorization)");
     assert!(small.causes().is_empty(), "{}", ran.out);
 }

@@ -1,6 +1,6 @@
 //! Values of JSON Schemas: those of a model that answers, and the smallest ones.
 //!
-//! A `pattern` is not followed, and of `anyOf`, `oneOf` and `allOf` only the first schema.
+//! A `pattern` and a `multipleOf` are not followed, and of `anyOf`, `oneOf` and `allOf` only the first schema.
 
 use std::iter::repeat_n;
 
@@ -12,7 +12,7 @@ use super::dice::Dice;
 const DEEP: usize = 8;
 
 /// The end of a schema that requires itself.
-const DEEPEST: usize = 40;
+const DEEPEST: usize = 16;
 
 /// The most items and characters that a schema gets, whatever it requires.
 const MOST: u64 = 10_000;
@@ -37,27 +37,30 @@ struct Maker<'a> {
     root: &'a Value,
     /// The prompt and the dice of a model. Without them, each value is the smallest one.
     model: Option<(&'a str, &'a mut Dice)>,
+    /// How many values it may still make: a schema may ask for any number of them.
+    left: u64,
 }
 
 /// The smallest value of `schema`.
 pub(in crate::provider) fn smallest(schema: &Value) -> Value {
-    let (root, model) = (schema, None);
-    Maker { root, model }.value(schema, 0)
+    let (root, model, left) = (schema, None, MOST);
+    Maker { root, model, left }.value(schema, 0)
 }
 
 /// A model's value of `schema`. The one fact that it knows is the largest planet.
 pub(super) fn filled(schema: &Value, prompt: &str, dice: &mut Dice) -> Value {
-    let (root, model) = (schema, Some((prompt, dice)));
-    Maker { root, model }.value(schema, 0)
+    let (root, model, left) = (schema, Some((prompt, dice)), MOST);
+    Maker { root, model, left }.value(schema, 0)
 }
 
 impl<'a> Maker<'a> {
     fn value(&mut self, schema: &'a Value, depth: usize) -> Value {
         let reference = schema["$ref"].as_str();
         let target = reference.and_then(|path| self.root.pointer(path.strip_prefix('#')?));
-        if depth > DEEPEST {
+        if depth > DEEPEST || self.left == 0 {
             return Value::Null;
         }
+        self.left -= 1;
         if let Some(target) = target {
             return self.value(target, depth + 1);
         }
@@ -75,7 +78,7 @@ impl<'a> Maker<'a> {
             return option.map_or(Value::Null, |option| self.value(option, depth + 1));
         }
         let kind = match &schema["type"] {
-            Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null"),
+            Value::Array(kinds) => kinds.iter().find(|kind| **kind != "null").or(kinds.first()),
             kind => Some(kind),
         };
         match kind.and_then(Value::as_str) {
@@ -137,6 +140,14 @@ impl<'a> Maker<'a> {
             Some((prompt, _)) if prompt.contains("by size") => 1,
             Some((_, dice)) => [5, 1][usize::from(dice.once_in(2))],
         };
+        if let (Some(least), Some(most)) = (least, most)
+            && least > most
+        {
+            // No whole number is between them.
+            let [low, high] = [["minimum", "exclusiveMinimum"], ["maximum", "exclusiveMaximum"]]
+                .map(|keys| keys.into_iter().find_map(bound).unwrap_or_default());
+            return json!((low + high) / 2.0);
+        }
         let number = number.max(least.map_or(i64::MIN, |least| least as i64));
         json!(number.min(most.map_or(i64::MAX, |most| most as i64)))
     }
