@@ -133,11 +133,20 @@ fn server_tool(reading: &Reading<'_>, dice: &mut Dice) -> Option<Vec<Call>> {
     {
         return None;
     }
-    let words = |name: &String| {
-        let words = name.split('_').filter(|word| word.len() > 3);
-        words.filter(|word| prompt.contains(*word)).count()
+    let is_in_prompt = |word: &str| {
+        let mut words = prompt.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        words.any(|other| other == word)
     };
-    let name = reading.server_tools().into_iter().max_by_key(words)?;
+    // The prompt's own word for a tool decides, then the number of words that both have.
+    let nearness = |name: &String| {
+        let own = name.rsplit("__").next().unwrap_or(name);
+        let words = name.split('_').filter(|word| word.len() > 3);
+        (
+            is_in_prompt(own),
+            words.filter(|word| prompt.contains(*word)).count(),
+        )
+    };
+    let name = reading.server_tools().into_iter().max_by_key(nearness)?;
     let Some(tool) = reading.request.tools.iter().find(|tool| tool.name == name) else {
         let query = match dice.once_in(3) {
             true => name.replace("__", " ").replace('_', " ").replacen("mcp ", "", 1),

@@ -164,6 +164,32 @@ fn it_calls_any_offered_tool_however_the_command_is_written() {
 }
 
 #[test]
+fn it_calls_the_tool_of_a_server_that_the_prompt_names() {
+    let schema =
+        json!({ "type": "object", "properties": { "title": { "type": "string" } }, "required": ["title"] });
+    let tools = [
+        "mcp__library__shelf_of",
+        "mcp__library__shelf_of_a_book_by_its_title",
+    ]
+    .map(|name| json!({ "name": name, "input_schema": schema }));
+    let ask = json!([{ "role": "user", "content": "Use the tool shelf_of of the library for the book with the title \"X\"." }]);
+    let calls = |seed| {
+        let reply = reply(seed, &ask, &json!(tools));
+        let name = |block: &ReplyBlock| match block {
+            ReplyBlock::ToolUse { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        reply.content.iter().filter_map(name).collect::<Vec<_>>()
+    };
+    let called: Vec<String> = (0..20).flat_map(calls).collect();
+    assert!(called.len() > 10);
+    assert!(
+        called.iter().all(|name| name == "mcp__library__shelf_of"),
+        "{called:?}"
+    );
+}
+
+#[test]
 fn it_answers_a_sum_of_two_whole_numbers() {
     for (prompt, number) in [
         ("What is 17 times 23? Answer with the number.", "391"),
