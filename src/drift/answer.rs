@@ -17,10 +17,7 @@ pub(super) fn same_form(route: Route, reply: &RecordedReply) -> Vec<Reply> {
     if reply.status >= 400 {
         return vec![Reply::Error(error(reply))];
     }
-    let mut message = message(&answer(route, reply).unwrap_or_default());
-    let events = reply.events.iter();
-    message.details.applied_edits = (events.map(|event| &event.data))
-        .find_map(|data| data.pointer("/context_management/applied_edits").cloned());
+    let message = message(&answer(route, reply).unwrap_or_default(), reply);
     let error = reply
         .events
         .iter()
@@ -119,8 +116,9 @@ fn answer(route: Route, reply: &RecordedReply) -> Option<Answer> {
     transcript.messages().pop()
 }
 
-fn message(answer: &Answer) -> ReplyMessage {
+fn message(answer: &Answer, reply: &RecordedReply) -> ReplyMessage {
     let detail = |name: &str| answer.details.get(name).cloned();
+    let mut bodies = reply.events.iter().map(|event| &event.data);
     ReplyMessage {
         content: answer.content.iter().filter_map(block).collect(),
         stop_reason: answer.stop_reason.clone(),
@@ -128,7 +126,7 @@ fn message(answer: &Answer) -> ReplyMessage {
             stop_sequence: detail("stop_sequence").and_then(|value| value.as_str().map(str::to_owned)),
             stop_details: detail("stop_details"),
             safeguard_results: detail("safeguard_results"),
-            applied_edits: None,
+            applied_edits: bodies.find_map(|body| body.pointer("/context_management/applied_edits").cloned()),
         },
         usage: answer.usage,
         ..ReplyMessage::default()
