@@ -381,8 +381,12 @@ fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<()> {
 fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Result<()> {
     let pinned = pinned(installer, lock)?;
     let keep = |directory: &Path| keep_pinned && pinned.iter().any(|entry| entry.owns(directory));
-    for removed in installer.cache.clean(keep)? {
+    let cleaned = installer.cache.clean(keep)?;
+    for removed in &cleaned.removed {
         output!("removed {}", removed.display());
+    }
+    for used in &cleaned.in_use {
+        status!("kept {}: a process uses it", used.display());
     }
     Ok(())
 }

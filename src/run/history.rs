@@ -117,7 +117,8 @@ impl<'a> HistoryRun<'a> {
                     .as_ref()
                     .ok()
                     .and_then(|prepared| Some(prepared.run.as_ref()?.trials().len()));
-                let pair = self.runs.pairs.get(version).map(ToString::to_string);
+                let pair = self.runs.pairs.get(version);
+                let pair = pair.and_then(|pair| pair.as_ref().ok().map(ToString::to_string));
                 let beside = prepared.as_ref().ok().and_then(|prepared| match self.runs.tool {
                     VersionedTool::Gateway => prepared.claude.clone(),
                     VersionedTool::Claude => prepared.gateway.clone(),
@@ -137,6 +138,9 @@ impl<'a> HistoryRun<'a> {
 
     /// Installs `version`, reads its stored trials, and boots its gateway if a trial is missing.
     fn prepare(&self, version: &ToolVersion) -> anyhow::Result<Prepared> {
+        if let Some(Err(why)) = self.runs.pairs.get(version) {
+            anyhow::bail!("{why}");
+        }
         // Held until the session has its own, so that the end of another run spares these processes.
         let run = RunId::mint();
         let _watchdog = Watchdog::start(run)?;

@@ -49,8 +49,8 @@ pub struct VersionedRuns {
     pub tool: VersionedTool,
     /// The tools of all runs, but for the version of `tool`.
     pub tools: WantedTools,
-    /// The Claude Code of each version of the gateway, if it is not the same for all.
-    pub pairs: BTreeMap<ToolVersion, ToolVersion>,
+    /// The Claude Code of each version of the gateway, if it is not the same for all, or why there is none.
+    pub pairs: BTreeMap<ToolVersion, Result<ToolVersion, String>>,
     /// The gateway's configuration.
     pub config: String,
     pub axes: Axes,
@@ -101,7 +101,9 @@ impl VersionedRuns {
         match self.tool {
             VersionedTool::Gateway => {
                 tools.gateway.version = Some(version.clone());
-                tools.claude = self.pairs.get(version).cloned().or(tools.claude);
+                if let Some(Ok(pair)) = self.pairs.get(version) {
+                    tools.claude = Some(pair.clone());
+                }
             }
             VersionedTool::Claude => tools.claude = Some(version.clone()),
         }
@@ -137,14 +139,15 @@ impl VersionedRuns {
         let releases = self.releases(&installer).await?;
         let claude = installer.claude_package().await?;
         for version in versions {
-            let time = releases.published(version.as_str());
-            let time =
-                time.with_context(|| format!("the registry has no time of publication of {version}"))?;
-            let published = PublishedVersions::of_claude_by(&claude, time + RELEASE_TIME);
-            let newest = published.last(1).first();
-            let newest =
-                newest.with_context(|| format!("there was no Claude Code when {version} was released"))?;
-            self.pairs.insert(version.clone(), newest.clone());
+            let pair = match releases.published(version.as_str()) {
+                None => Err(format!("the registry has no time of publication of {version}")),
+                Some(time) => {
+                    let published = PublishedVersions::of_claude_by(&claude, time + RELEASE_TIME);
+                    let newest = published.last(1).first().cloned();
+                    newest.ok_or_else(|| format!("there was no Claude Code when {version} was released"))
+                }
+            };
+            self.pairs.insert(version.clone(), pair);
         }
         Ok(())
     }

@@ -1,18 +1,21 @@
 //! The folder of installed tools, outside `target/`: one folder for each tool and content.
 //!
-//! A folder counts as installed only with its receipt. The receipt is written last, so an interrupted installation leaves a
-//! folder that the next one removes. A lock file makes one process at a time install an entry. The system releases the lock
-//! when that process ends, but its installer may outlive it and still write. So each attempt gets a new folder. This module
-//! does not use the network.
+//! A folder counts as installed only with its receipt. The receipt is written last, after all other files are on the disk. So
+//! an interrupted installation leaves a folder without one, which the next installation removes. A lock file makes one process
+//! at a time install an entry. The system releases the lock when that process ends, but its installer may outlive it and still
+//! write. So each attempt gets a new folder. A process that uses an installation locks its receipt, shared, until it ends, and
+//! no other process removes a folder with a locked receipt. This module does not use the network.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::platform::Platform;
@@ -28,8 +31,8 @@ const LOCKS: &str = ".locks";
 /// The size that installations may have together: about 25 versions of LiteLLM and 15 of Claude Code.
 const MOST_BYTES: u64 = 20 << 30;
 
-/// An installation that was used in this time may be in use by another process.
-const IN_USE: Duration = Duration::from_secs(2 * 3600);
+/// The locked receipts of the installations that this process uses, by folder.
+static IN_USE: Mutex<BTreeMap<PathBuf, File>> = Mutex::new(BTreeMap::new());
 
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -66,6 +69,13 @@ pub struct Receipt {
 pub struct InstalledFile {
     pub bytes: u64,
     pub sha512: Sha512,
+}
+
+/// The folders that [`Cache::clean`] was to remove.
+#[derive(Debug, Default)]
+pub struct Cleaned {
+    pub removed: Vec<PathBuf>,
+    pub in_use: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,37 +130,49 @@ impl Cache {
 
     /// All complete installations, by tool and folder name.
     pub fn installed(&self) -> anyhow::Result<Vec<Installed>> {
+        let directories = self.directories()?;
+        Ok(directories
+            .iter()
+            .filter_map(|directory| Installed::read(directory))
+            .collect())
+    }
+
+    /// The folders of all installations, complete or not.
+    fn directories(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for tool in folders(&self.root)? {
-            for directory in folders(&tool)? {
-                found.extend(Installed::read(&directory));
+            let name = tool.file_name().unwrap_or_default();
+            // Locks, pacing and warm sessions have hidden folders.
+            if !name.as_encoded_bytes().starts_with(b".") {
+                found.extend(folders(&tool)?);
             }
         }
         Ok(found)
     }
 
-    /// Removes the installations that were used the longest ago until the others have at most `most` bytes. Those that may be in
-    /// use stay. Returns the removed ones.
-    pub fn evict(&self, most: u64, now: SystemTime) -> anyhow::Result<Vec<PathBuf>> {
-        let mut installed: Vec<(SystemTime, u64, PathBuf)> = (self.installed()?.into_iter())
+    /// Removes what interrupted installations left, and the installations that were used the longest ago until the others have
+    /// at most `most` bytes. Those in use stay. Returns the removed installations.
+    pub fn evict(&self, most: u64) -> anyhow::Result<Vec<PathBuf>> {
+        let complete = self.installed()?;
+        self.clean(|directory| complete.iter().any(|installed| installed.directory == directory))?;
+        let mut by_use: Vec<(SystemTime, u64, PathBuf)> = (complete.into_iter())
             .map(|installed| (installed.last_used(), installed.size(), installed.directory))
             .collect();
-        installed.sort();
-        let mut total: u64 = installed.iter().map(|(_, bytes, _)| bytes).sum();
-        let is_old = |used: &SystemTime| now.duration_since(*used).is_ok_and(|age| age > IN_USE);
+        by_use.sort();
+        let mut total: u64 = by_use.iter().map(|(_, bytes, _)| bytes).sum();
         let mut evicted = Vec::new();
-        for (used, bytes, directory) in installed {
-            if total > most && is_old(&used) {
+        for (_, bytes, directory) in by_use {
+            if total > most && remove_unused(&directory)? {
                 total -= bytes;
                 evicted.push(directory);
             }
         }
-        self.clean(|directory| !evicted.iter().any(|evicted| evicted == directory))
+        Ok(evicted)
     }
 
     /// Evicts old installations after a new one. A failure to do so is only noted.
     pub(super) fn keep_within_bound(&self, progress: &dyn ProgressSink) {
-        match self.evict(MOST_BYTES, SystemTime::now()) {
+        match self.evict(MOST_BYTES) {
             Ok(removed) => {
                 for directory in removed {
                     let name = entry_name(&directory);
@@ -163,26 +185,33 @@ impl Cache {
         }
     }
 
-    /// Removes every folder for which `keep` is false, and returns the removed ones. A folder that another process is
-    /// installing into stays.
-    pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
-        let mut removed = Vec::new();
-        for tool in folders(&self.root)? {
-            for directory in folders(&tool)?.into_iter().filter(|directory| !keep(directory)) {
-                let lock = open_lock(&lock_file(&tool, &entry_name(&directory)))?;
-                if lock.try_lock().is_ok() {
-                    remove(&directory)?;
-                    removed.push(directory);
-                }
+    /// Removes every folder for which `keep` is false. A folder that another process uses or installs into stays.
+    pub fn clean(&self, keep: impl Fn(&Path) -> bool) -> anyhow::Result<Cleaned> {
+        let mut cleaned = Cleaned::default();
+        for directory in self
+            .directories()?
+            .into_iter()
+            .filter(|directory| !keep(directory))
+        {
+            match remove_unused(&directory)? {
+                true => cleaned.removed.push(directory),
+                false => cleaned.in_use.push(directory),
             }
         }
-        Ok(removed)
+        Ok(cleaned)
     }
 }
 
 impl CacheEntry {
     pub fn installed(&self) -> Option<Installed> {
         self.folders().iter().find_map(|folder| Installed::read(folder))
+    }
+
+    /// The installation, which stays until this process ends.
+    fn in_use(&self) -> Option<Installed> {
+        self.installed()?.hold();
+        // Another process may have removed it meanwhile.
+        self.installed()
     }
 
     /// The entry of the same tool in another layout of its files.
@@ -198,18 +227,17 @@ impl CacheEntry {
 
     /// Returns the installation, and waits while another process installs it. If there is none, `install` fills an empty
     /// folder; it returns the program's path in it and the program, if that is a single file. A failed installation leaves
-    /// no folder.
+    /// no folder. The installation stays until this process ends.
     pub async fn ensure(
         &self,
         progress: &dyn ProgressSink,
         install: impl AsyncFnOnce(&Path) -> anyhow::Result<(PathBuf, Option<InstalledFile>)>,
     ) -> anyhow::Result<Installed> {
-        if let Some(installed) = self.installed() {
-            installed.mark_used();
+        if let Some(installed) = self.in_use() {
             return Ok(installed);
         }
         let _lock = self.lock(progress).await?;
-        if let Some(installed) = self.installed() {
+        if let Some(installed) = self.in_use() {
             return Ok(installed);
         }
         for left_over in self.folders() {
@@ -217,8 +245,10 @@ impl CacheEntry {
             let _ = remove(&left_over);
         }
         let directory = self.make_folder()?;
-        let installed = install(&directory).await;
-        let finished = installed.and_then(|(program, file)| self.finish(&directory, program, file));
+        let finished = match install(&directory).await {
+            Ok((program, file)) => self.finish(&directory, program, file).await,
+            Err(error) => Err(error),
+        };
         if finished.is_err() {
             // The folder has no receipt, so the next call removes what this one cannot.
             let _ = remove(&directory);
@@ -244,8 +274,8 @@ impl CacheEntry {
             .map_err(failed("create a folder in", &self.parent))
     }
 
-    /// Writes the receipt, which makes the installation complete.
-    fn finish(
+    /// Waits until all files are on the disk, then writes the receipt, which makes the installation complete.
+    async fn finish(
         &self,
         directory: &Path,
         program: PathBuf,
@@ -259,12 +289,17 @@ impl CacheEntry {
             file,
             installed_at: Utc::now(),
         };
+        let folder = directory.to_owned();
+        let synced = tokio::task::spawn_blocking(move || sync(&folder)).await?;
+        synced.map_err(failed("write to the disk of", directory))?;
         let path = directory.join(RECEIPT);
         atomic_write::write(&path, &json::write(&receipt)).map_err(failed("write", &path))?;
-        Ok(Installed {
+        let installed = Installed {
             directory: directory.to_owned(),
             receipt,
-        })
+        };
+        installed.hold();
+        Ok(installed)
     }
 
     async fn lock(&self, progress: &dyn ProgressSink) -> anyhow::Result<File> {
@@ -301,10 +336,17 @@ impl Installed {
             .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    fn mark_used(&self) {
+    /// Keeps it from removal until this process ends, and marks it as used now.
+    fn hold(&self) {
+        let receipt = self.directory.join(RECEIPT);
         // In a cache that is read-only, nothing is evicted either.
-        let receipt = OpenOptions::new().write(true).open(self.directory.join(RECEIPT));
-        let _ = receipt.and_then(|receipt| receipt.set_modified(SystemTime::now()));
+        let Ok(file) = OpenOptions::new().write(true).open(&receipt) else {
+            return;
+        };
+        let _ = file.set_modified(SystemTime::now());
+        if file.lock_shared().is_ok() && receipt.exists() {
+            IN_USE.lock().insert(self.directory.clone(), file);
+        }
     }
 
     /// The sum of its files' sizes in bytes.
@@ -364,6 +406,35 @@ fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
         .collect();
     found.sort();
     Ok(found)
+}
+
+/// Removes the folder of an entry, unless a process uses it or installs into it.
+fn remove_unused(directory: &Path) -> anyhow::Result<bool> {
+    let tool = directory.parent().unwrap_or(directory);
+    let installing = open_lock(&lock_file(tool, &entry_name(directory)))?;
+    if installing.try_lock().is_err() {
+        return Ok(false);
+    }
+    let receipt = File::open(directory.join(RECEIPT));
+    if receipt
+        .as_ref()
+        .is_ok_and(|receipt| matches!(receipt.try_lock(), Err(TryLockError::WouldBlock)))
+    {
+        return Ok(false);
+    }
+    // The receipt goes first: what is left of a removal that breaks off is no installation.
+    let _ = std::fs::remove_file(directory.join(RECEIPT));
+    remove(directory)?;
+    Ok(true)
+}
+
+/// Waits until what was written to the file system of `folder` is on its disk. Other systems than Linux only start that.
+fn sync(folder: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::unistd::syncfs(File::open(folder)?)?;
+    #[cfg(not(target_os = "linux"))]
+    nix::unistd::sync();
+    Ok(())
 }
 
 fn remove(directory: &Path) -> anyhow::Result<()> {

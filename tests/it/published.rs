@@ -340,8 +340,8 @@ async fn a_release_is_paired_with_the_claude_code_of_its_day() {
     let (mut small, _index) = project().await;
     let versions = ["2.1.0", "2.1.1", "2.1.2"];
     let times = [
-        "2026-01-01T00:00:00Z",
-        "2026-01-03T09:00:00Z",
+        "2026-01-02T12:00:00Z",
+        "2026-01-08T09:00:00Z",
         "2026-01-30T00:00:00Z",
     ];
     let of = |value: fn(&str, &str) -> Value| -> Value {
@@ -364,7 +364,7 @@ async fn a_release_is_paired_with_the_claude_code_of_its_day() {
     let line = [
         "history",
         "--versions",
-        "1.0.0,1.6.0",
+        "1.0.0,1.1.0,1.6.0",
         "--pairs",
         "contemporary",
         "--format",
@@ -375,9 +375,10 @@ async fn a_release_is_paired_with_the_claude_code_of_its_day() {
     let ran = small.compat(&line).await;
     let table: Value = serde_json::from_str(&ran.out).unwrap();
     // 1.0.0 is of January 1st, and 1.6.0 of January 8th.
-    for (index, expected) in ["2.1.0", "2.1.1"].into_iter().enumerate() {
-        assert_eq!(table["versions"][index]["claude_code"], expected, "{}", ran.err);
+    for (index, expected) in [Value::Null, json!("2.1.0"), json!("2.1.1")].iter().enumerate() {
+        assert_eq!(table["versions"][index]["claude_code"], *expected, "{}", ran.err);
     }
+    ran.err_has("1.0.0: could not be run: there was no Claude Code when 1.0.0 was released");
 }
 
 #[tokio::test]

@@ -11,46 +11,71 @@ use super::*;
 async fn the_longest_unused_installation_is_evicted_first() {
     let folder = Folder::new();
     let cache = Cache::at(folder.root());
-    let (platform, now) = (Platform::current().unwrap(), SystemTime::now());
     let mut folders = Vec::new();
-    // The third one may be in use.
-    for (version, unused_hours) in [("1.0.0", 30), ("1.1.0", 20), ("1.2.0", 1)] {
-        let entry = cache.entry("litellm", version, platform, Sha512::of(version.as_bytes()));
-        let install = async |directory: &Path| {
-            std::fs::write(directory.join("program"), vec![b'x'; 100_000])?;
-            Ok((PathBuf::from("program"), None))
-        };
-        let directory = entry.ensure(&Silent, install).await.unwrap().directory;
+    for (version, unused_hours) in [("1.0.0", 30), ("1.1.0", 1), ("1.2.0", 20)] {
+        let directory = installed(&cache, version).await;
+        // A copy, because this process holds the first one until its end.
+        let copy = directory.with_extension("copy");
+        std::fs::create_dir(&copy).unwrap();
+        for file in ["program", "receipt.json"] {
+            std::fs::copy(directory.join(file), copy.join(file)).unwrap();
+        }
+        std::fs::remove_dir_all(directory).unwrap();
         let receipt = std::fs::File::options()
             .write(true)
-            .open(directory.join("receipt.json"))
-            .unwrap();
-        receipt
-            .set_modified(now - Duration::from_secs(unused_hours * 3600))
-            .unwrap();
-        folders.push(directory);
+            .open(copy.join("receipt.json"));
+        let used = SystemTime::now() - Duration::from_secs(unused_hours * 3600);
+        receipt.unwrap().set_modified(used).unwrap();
+        folders.push(copy);
     }
-    assert_eq!(cache.evict(400_000, now).unwrap(), [""; 0].map(PathBuf::from));
-    assert_eq!(cache.evict(250_000, now).unwrap(), folders[..1]);
-    assert_eq!(cache.evict(0, now).unwrap(), folders[1..2]);
-    assert!(folders[2].is_dir());
+    assert_eq!(cache.evict(400_000).unwrap(), [""; 0].map(PathBuf::from));
+    assert_eq!(cache.evict(250_000).unwrap(), folders[..1]);
+    assert_eq!(cache.evict(150_000).unwrap(), folders[2..]);
+    assert!(folders[1].is_dir());
+}
+
+#[tokio::test]
+async fn an_installation_in_use_stays_and_a_broken_one_does_not() {
+    let folder = Folder::new();
+    let cache = Cache::at(folder.root());
+    let used = installed(&cache, "1.0.0").await;
+    let receipt = std::fs::File::options()
+        .write(true)
+        .open(used.join("receipt.json"));
+    receipt.unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let broken = used.with_file_name("1.1.0-linux-x64-0.broken");
+    let session = folder.root().join(".sessions/one");
+    for directory in [&broken, &session] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+
+    assert_eq!(cache.evict(0).unwrap(), [""; 0].map(PathBuf::from));
+    assert!(!broken.exists());
+    let cleaned = cache.clean(|_| false).unwrap();
+    assert_eq!((cleaned.removed.len(), cleaned.in_use), (0, vec![used.clone()]));
+    assert!(used.join("program").is_file());
+    assert!(session.is_dir());
+}
+
+/// The folder of an installation of 100 kB, which this process uses.
+async fn installed(cache: &Cache, version: &str) -> PathBuf {
+    let platform = Platform::current().unwrap();
+    let entry = cache.entry("litellm", version, platform, Sha512::of(version.as_bytes()));
+    let install = async |directory: &Path| {
+        std::fs::write(directory.join("program"), vec![b'x'; 100_000])?;
+        Ok((PathBuf::from("program"), None))
+    };
+    entry.ensure(&Silent, install).await.unwrap().directory
 }
 
 #[tokio::test]
 async fn a_use_marks_an_installation() {
     let folder = Folder::new();
     let cache = Cache::at(folder.root());
-    let entry = cache.entry("litellm", "1.0.0", Platform::current().unwrap(), Sha512::of(b"x"));
-    let install = async |directory: &Path| {
-        std::fs::write(directory.join("program"), "x")?;
-        Ok((PathBuf::from("program"), None))
-    };
-    let directory = entry.ensure(&Silent, install).await.unwrap().directory;
-    let receipt = directory.join("receipt.json");
+    let receipt = installed(&cache, "1.0.0").await.join("receipt.json");
     let file = std::fs::File::options().write(true).open(&receipt).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    let unused = async |_: &Path| unreachable!("it is installed");
-    entry.ensure(&Silent, unused).await.unwrap();
+    assert_eq!(installed(&cache, "1.0.0").await, receipt.parent().unwrap());
     let used = receipt.metadata().unwrap().modified().unwrap();
     assert!(used.elapsed().unwrap() < Duration::from_secs(60));
 }

@@ -255,7 +255,7 @@ async fn clean_removes_all_versions_but_the_kept_one() {
 
     let removed = cache.clean(|directory| kept.starts_with(directory)).unwrap();
 
-    assert_eq!(removed, [left_over]);
+    assert_eq!(removed.removed, [left_over]);
     assert!(kept.is_file());
 }
 
