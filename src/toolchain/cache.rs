@@ -171,7 +171,7 @@ impl Cache {
     }
 
     /// Evicts old installations after a new one. A failure to do so is only noted.
-    pub(super) fn keep_within_bound(&self, progress: &dyn ProgressSink) {
+    fn keep_within_bound(&self, progress: &dyn ProgressSink) {
         match self.evict(MOST_BYTES) {
             Ok(removed) => {
                 for directory in removed {
@@ -227,7 +227,7 @@ impl CacheEntry {
 
     /// Returns the installation, and waits while another process installs it. If there is none, `install` fills an empty
     /// folder; it returns the program's path in it and the program, if that is a single file. A failed installation leaves
-    /// no folder. The installation stays until this process ends.
+    /// no folder. The installation stays until this process ends. A new one may evict old ones.
     pub async fn ensure(
         &self,
         progress: &dyn ProgressSink,
@@ -249,9 +249,10 @@ impl CacheEntry {
             Ok((program, file)) => self.finish(&directory, program, file).await,
             Err(error) => Err(error),
         };
-        if finished.is_err() {
+        match finished {
+            Ok(_) => self.cache().keep_within_bound(progress),
             // The folder has no receipt, so the next call removes what this one cannot.
-            let _ = remove(&directory);
+            Err(_) => drop(remove(&directory)),
         }
         finished
     }
@@ -300,6 +301,11 @@ impl CacheEntry {
         };
         installed.hold();
         Ok(installed)
+    }
+
+    /// The cache of this entry.
+    fn cache(&self) -> Cache {
+        Cache::at(self.parent.parent().expect("a tool's folder is in the cache"))
     }
 
     async fn lock(&self, progress: &dyn ProgressSink) -> anyhow::Result<File> {

@@ -37,11 +37,7 @@ impl Installer<'_> {
     pub async fn ensure_claude(&self, pin: &ClaudePin) -> anyhow::Result<PathBuf> {
         let install = async |directory: &Path| self.install_claude(pin, directory).await;
         let entry = self.claude_entry(pin)?;
-        let is_new = entry.installed().is_none();
         let installed = entry.ensure(self.progress, install).await?;
-        if is_new {
-            self.cache.keep_within_bound(self.progress);
-        }
         let program = installed.program();
         let checked = tokio::task::spawn_blocking(move || stamp::check(&installed)).await?;
         checked.with_context(|| {

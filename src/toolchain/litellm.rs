@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Installer;
-use super::cache::{self, CacheEntry};
+use super::cache::{self, CacheEntry, Installed};
 use super::inventory;
 use super::lock::PythonPin;
 use super::platform::Platform;
@@ -49,30 +49,42 @@ impl Installer<'_> {
         install: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let install = async |directory: &Path| {
-            install(directory)
-                .await
-                .with_context(|| format!("cannot install {} {}", pin.package, pin.version))?;
+            install(directory).await?;
+            Ok(python::program("".as_ref(), tool))
+        };
+        let title = format!("{} {}", pin.package, pin.version);
+        let installed = self
+            .ensure_listed(&self.python_entry(tool, pin)?, &title, install)
+            .await?;
+        Ok(installed.program())
+    }
+
+    /// Installs a folder of many files and takes its inventory, or checks the files of the one that is there. `install` returns
+    /// the program's path in the folder; `title` is for errors.
+    pub(super) async fn ensure_listed(
+        &self,
+        entry: &CacheEntry,
+        title: &str,
+        install: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Installed> {
+        let install = async |directory: &Path| {
+            let program = install(directory).await;
+            let program = program.with_context(|| format!("cannot install {title}"))?;
             let folder = directory.to_owned();
             tokio::task::spawn_blocking(move || inventory::take(&folder))
                 .await?
                 .map_err(cache::failed("list the files of", directory))?;
-            Ok((python::program("".as_ref(), tool), None))
+            Ok((program, None))
         };
-        let entry = self.python_entry(tool, pin)?;
-        let is_new = entry.installed().is_none();
         let installed = entry.ensure(self.progress, install).await?;
-        if is_new {
-            self.cache.keep_within_bound(self.progress);
-        }
         let folder = installed.directory.clone();
         let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
         checked.with_context(|| {
             format!(
-                "the installed {} {} cannot be used (remove it with `compat toolchain clean`: the next run installs it again)",
-                pin.package, pin.version
+                "the installation of {title} cannot be used (remove it with `compat toolchain clean`: the next run installs it again)"
             )
         })?;
-        Ok(installed.program())
+        Ok(installed)
     }
 
     /// Fills `directory` with the package of `pin`, which need not be LiteLLM.

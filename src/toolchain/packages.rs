@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::cache::{self, CacheEntry};
 use super::lock::{Lock, PythonPin, read, write};
 use super::platform::Platform;
-use super::{Installer, ToolVersion, inventory, python, update};
+use super::{Installer, ToolVersion, python, update};
 use crate::catalogue::Install;
 use crate::digest::Sha512;
 use crate::files::private_folder;
@@ -228,35 +228,18 @@ impl Installer<'_> {
         uv: &PythonPin,
     ) -> anyhow::Result<PathBuf> {
         let install = async |directory: &Path| {
-            let program = match pin {
-                PackagePin::Npm(pin) => self.install_npm(pin, directory).await,
+            Ok(match pin {
+                PackagePin::Npm(pin) => self.install_npm(pin, directory).await?,
                 PackagePin::Pypi(pin) => {
-                    let installed = self.install_litellm(pin, uv, directory).await;
-                    installed.map(|()| python::program("".as_ref(), "python"))
+                    self.install_litellm(pin, uv, directory).await?;
+                    python::program("".as_ref(), "python")
                 }
-            };
-            let program =
-                program.with_context(|| format!("cannot install the gateway `{name}` {}", pin.version()))?;
-            let folder = directory.to_owned();
-            tokio::task::spawn_blocking(move || inventory::take(&folder))
-                .await?
-                .map_err(cache::failed("list the files of", directory))?;
-            Ok((program, None))
+            })
         };
-        let entry = self.package_entry(name, pin)?;
-        let is_new = entry.installed().is_none();
-        let installed = entry.ensure(self.progress, install).await?;
-        if is_new {
-            self.cache.keep_within_bound(self.progress);
-        }
-        let folder = installed.directory.clone();
-        let checked = tokio::task::spawn_blocking(move || inventory::check(&folder)).await?;
-        checked.with_context(|| {
-            format!(
-                "the installed gateway `{name}` {} cannot be used (install it again after `compat toolchain clean`)",
-                pin.version()
-            )
-        })?;
+        let title = format!("the gateway `{name}` {}", pin.version());
+        let installed = self
+            .ensure_listed(&self.package_entry(name, pin)?, &title, install)
+            .await?;
         Ok(installed.directory)
     }
 
