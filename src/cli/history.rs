@@ -8,6 +8,7 @@ use crate::text::{counted, number_from_one};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::files::Output;
 use super::print::{output, output_json, status};
 use super::project::{FAILED, InvalidFiles, RootFlag};
 use super::versioned::VersionedFlags;
@@ -15,7 +16,7 @@ use crate::files::atomic_write;
 use crate::files::project::GATEWAYS;
 use crate::findings::proposal;
 use crate::matrix::measured;
-use crate::matrix::versions::{VersionHistory, VersionRecords};
+use crate::matrix::versions::{VersionHistory, VersionRecords, new_in_newest};
 use crate::plan::selection::{Axes, Names};
 use crate::progress;
 use crate::run::history::HistoryRun;
@@ -141,14 +142,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let configuration = history.configuration().map(str::to_owned);
     let table = VersionHistory::new(tool, arguments.tool.other_tool_name(), configuration, &records);
     match arguments.format {
-        HistoryFormat::Text => output!("{}", table.to_text()),
+        HistoryFormat::Text => output!("{}", table.to_text(Output::Standard.width(None)).trim_end()),
         HistoryFormat::Json => output_json(&table)?,
         HistoryFormat::Markdown => output!("{}", table.to_markdown()),
     }
     if let Some(how) = arguments.propose {
         arguments.propose(how, &runs, &table, &records)?;
     }
-    let new = table.new_in_newest();
+    let new = new_in_newest(&records);
     for finding in &new {
         status!("new in {}: {}", finding.last_seen, finding.title());
     }
@@ -183,11 +184,14 @@ fn why_unknown(newest: &VersionRecords) -> Option<String> {
 impl Arguments {
     fn versions(&self, runs: &VersionedRuns) -> anyhow::Result<Vec<ToolVersion>> {
         let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-        let published = runtime.block_on(runs.published(progress::on_standard_error().as_ref()))?;
+        let progress = progress::on_standard_error();
+        let published = || runtime.block_on(runs.published(progress.as_ref()));
         Ok(match &self.versions {
-            Some(WantedVersions::List(versions)) => published.named(versions)?,
-            Some(WantedVersions::Range(first, last)) => published.between(first, last)?.to_vec(),
-            None => published
+            Some(WantedVersions::List(versions)) => {
+                runtime.block_on(runs.named(versions, progress.as_ref()))?
+            }
+            Some(WantedVersions::Range(first, last)) => published()?.between(first, last)?.to_vec(),
+            None => published()?
                 .last_until(self.last.get(), self.until.as_ref())?
                 .to_vec(),
         })

@@ -39,15 +39,20 @@ impl KnownFindings {
     }
 
     /// The ranges that differ from the declared ones, of the usual configuration and client format. Versions that are not in
-    /// `measured` keep their declaration. A finding with several declarations of its name has none.
+    /// `measured` keep their declaration, and so do the ends of a declared range: a filtered run may have found them. A finding
+    /// with several declarations of its name has none.
     pub fn proposals(&self, measured: &Measured) -> Vec<RangeProposal> {
-        let all = self.measured_with(measured.iter().map(|(version, _)| version.as_str()));
+        let known = self.measured_with(measured.iter().map(|(version, _)| version.as_str()));
         let mut proposals = Vec::new();
         for finding in self
             .findings
             .iter()
             .filter(|finding| finding.is_of(Versions::default()))
         {
+            let mut all = known.clone();
+            let ends = finding.versions.ends();
+            all.extend(ends.filter(|end| !known.iter().any(|version| is_same_release(version, end))));
+            all.sort_by_key(|version| release(version));
             let of = |version: &String| {
                 let found = measured.iter().find(|(other, _)| is_same_release(other, version));
                 found.map(|(_, shows)| shows.get(&finding.name).copied())
@@ -227,6 +232,14 @@ mod tests {
             let found = found.as_ref().map(|(versions, gaps)| (*versions, gaps.as_str()));
             assert_eq!(found, expected, "{versions:?}");
         }
+        let filtered = self::known(&["1.3.0"], ">=1.0.0, <=1.3.0");
+        let proposals = filtered.proposals(&measured(&[("1.2.0", Some(false)), ("1.3.0", Some(true))]));
+        assert_eq!(
+            proposals[0].versions.as_deref(),
+            Some(">=1.0.0, <=1.3.0"),
+            "1.0.0 was found by another run"
+        );
+        assert_eq!(proposals[0].gaps, ["1.2.0"]);
         let gone = known.proposals(&measured(&[("1.0.0", Some(false)), ("1.2.0", Some(false))]));
         assert_eq!(gone[0].versions, None);
     }

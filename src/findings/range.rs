@@ -46,6 +46,18 @@ impl VersionRange {
         Some((is_outside, on_a_line(version).abs_diff(on_a_line(border))))
     }
 
+    /// The first and the last version that it names. A range may have no first one, no last one, or neither.
+    pub(super) fn ends(&self) -> impl Iterator<Item = String> {
+        let first = (self.first != (0, 0, 0)).then_some(self.first);
+        let last = self
+            .end
+            .and_then(|(major, minor, patch)| Some((major, minor, patch.checked_sub(1)?)));
+        let ends = [first, last.filter(|last| Some(*last) != first)];
+        ends.into_iter()
+            .flatten()
+            .map(|(major, minor, patch)| format!("{major}.{minor}.{patch}"))
+    }
+
     pub fn overlaps(&self, other: &Self) -> bool {
         let begins_before_end = |one: &Self, other: &Self| other.end.is_none_or(|end| one.first < end);
         begins_before_end(self, other) && begins_before_end(other, self)

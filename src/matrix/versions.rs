@@ -13,9 +13,10 @@ use serde::Serialize;
 use super::markdown::escaped;
 use crate::findings::{Finding, Level};
 use crate::ids::{CellId, ProviderId, TierId, TrialName};
-use crate::report::grid::CellMark;
+use crate::report::grid::{self, CellMark};
 use crate::results::json::SchemaVersion;
 use crate::results::{TrialRecord, TrialResult};
+use crate::text::counted;
 
 /// What a run of one version gave.
 #[derive(Clone, Debug)]
@@ -118,7 +119,22 @@ pub struct CellHistory {
     pub signs: Vec<&'static str>,
 }
 
-/// What identifies a finding over versions.
+/// The findings of the newest usable version that the version before it does not show: the last one before it that can tell. Each
+/// subject counts by itself: one declaration may have many, and a new one is news.
+pub fn new_in_newest(runs: &[VersionRecords]) -> Vec<FindingHistory> {
+    let Some(newest) = runs.iter().rposition(|run| run.records.is_ok()) else {
+        return Vec::new();
+    };
+    let is_new = |finding: &FindingHistory| {
+        let before = finding.shows[..newest].iter().rev().flatten().next();
+        finding.shows[newest] == Some(true) && before == Some(&false)
+    };
+    let mut found = findings(runs, |finding| finding.subject.to_string());
+    found.retain(is_new);
+    found
+}
+
+/// What identifies a finding in the table: its declaration, which may have many subjects.
 fn name_of(finding: &Finding) -> String {
     match &finding.known {
         Some(known) => known.name.clone(),
@@ -153,22 +169,9 @@ impl VersionHistory {
             }),
             tiers: tiers(runs),
             versions: columns.collect(),
-            findings: findings(runs),
+            findings: findings(runs, name_of),
             cells: cells(runs),
         }
-    }
-
-    /// The findings of the newest usable version that the version before it does not show: the last one before it that can tell.
-    pub fn new_in_newest(&self) -> Vec<&FindingHistory> {
-        let is_usable = |column: &VersionColumn| column.unusable.is_none();
-        let Some(newest) = self.versions.iter().rposition(is_usable) else {
-            return Vec::new();
-        };
-        let is_new = |finding: &&FindingHistory| {
-            let before = finding.shows[..newest].iter().rev().flatten().next();
-            finding.shows[newest] == Some(true) && before == Some(&false)
-        };
-        self.findings.iter().filter(is_new).collect()
     }
 
     /// The tool, its configuration, and the other tool.
@@ -181,57 +184,80 @@ impl VersionHistory {
         format!("{}{configuration}{beside}", self.tool)
     }
 
-    /// For a terminal.
-    pub fn to_text(&self) -> String {
-        let mut text = format!(
-            "{} versions of {}, the oldest first:\n",
-            self.versions.len(),
-            self.title()
-        );
-        for column in &self.versions {
-            let _ = match &column.unusable {
-                Some(why) => writeln!(text, "  {}  could not be run: {why}", column.title()),
-                None => writeln!(
-                    text,
-                    "  {}  {} work, {} do not{}",
-                    column.title(),
-                    column.works,
-                    column.broken,
-                    column
-                        .unjudged_in_words()
-                        .map_or_else(String::new, |words| format!(", {words}"))
-                ),
+    /// For a terminal of `width` columns. Each version has a number, which stands above its signs.
+    pub fn to_text(&self, width: usize) -> String {
+        let mut text = String::new();
+        let mut push = |indent: usize, line: &str| {
+            // A terminal too narrow for the signs breaks the lines itself.
+            let lines = grid::wrap(line, width.saturating_sub(indent).max(20))
+                .into_iter()
+                .enumerate();
+            for (index, line) in lines {
+                let indent = indent + if index > 0 { 2 } else { 0 };
+                let _ = writeln!(text, "{:indent$}{line}", "");
+            }
+        };
+        let versions = counted(self.versions.len(), "version");
+        push(0, &format!("{versions} of {}, the oldest first:", self.title()));
+        for (number, column) in (1..).zip(&self.versions) {
+            let what = match &column.unusable {
+                Some(why) => format!("could not be run: {why}"),
+                None => {
+                    let unjudged = column.unjudged_in_words();
+                    let unjudged = unjudged.map_or_else(String::new, |words| format!(", {words}"));
+                    format!("{} work, {} do not{unjudged}", column.works, column.broken)
+                }
             };
+            push(2, &format!("{number:>2}  {}  {what}", column.title()));
         }
-        text += "\nFindings (● shows, · does not, ? not known), one sign for each version:\n";
-        for finding in &self.findings {
-            let _ = writeln!(
-                text,
-                "{}  {:8}  {}\n{}  {}; {} to {}; {}: {}{}",
-                finding.strip(),
-                finding.level_in_words(),
-                finding.name,
-                " ".repeat(finding.shows.len()),
-                finding.loses,
-                finding.first_seen,
-                finding.last_seen,
-                finding.providers.join(", "),
-                finding.rows(),
-                finding
-                    .link
-                    .as_ref()
-                    .map_or_else(String::new, |link| format!("; {link}")),
+        let numbers = || 1..=self.versions.len();
+        if !self.findings.is_empty() {
+            push(0, "");
+            push(
+                0,
+                "Findings (● shows, · does not, ? not known), one sign for each version:",
+            );
+            push(
+                0,
+                &numbers()
+                    .map(|number| (number % 10).to_string())
+                    .collect::<String>(),
             );
         }
-        text += "\nCells, one sign for each version:\n";
-        for cell in &self.cells {
-            let _ = writeln!(text, "{}  {}", cell.signs.join(" "), cell.cell);
+        for finding in &self.findings {
+            push(0, &format!("{}  {}", finding.strip(), finding.name));
+            let (level, indent) = (finding.level_in_words(), finding.shows.len() + 2);
+            push(indent, &format!("{} ({level})", finding.loses));
+            let (first, last) = (&finding.first_seen, &finding.last_seen);
+            let providers = finding.providers.join(", ");
+            push(
+                indent,
+                &format!("{first} to {last}; {providers}: {}", finding.rows()),
+            );
+            if let Some(link) = &finding.link {
+                push(indent, link);
+            }
         }
-        text += "\n";
-        text += &CellMark::ALL
-            .map(|mark| format!("{} {}", mark.sign(), mark.words()))
-            .join("   ");
-        text + "\n"
+        if !self.cells.is_empty() {
+            push(0, "");
+            push(0, "Cells, one sign for each version:");
+            push(
+                0,
+                &numbers().map(|number| format!("{number:<3}")).collect::<String>(),
+            );
+        }
+        for cell in &self.cells {
+            let signs: String = cell.signs.iter().map(|sign| format!("{sign:<3}")).collect();
+            push(0, &format!("{signs}{}", cell.cell));
+        }
+        push(0, "");
+        push(
+            0,
+            &CellMark::ALL
+                .map(|mark| format!("{} {}", mark.sign(), mark.words()))
+                .join("   "),
+        );
+        text
     }
 
     pub fn to_markdown(&self) -> String {
@@ -363,7 +389,8 @@ impl FindingHistory {
     }
 }
 
-fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
+/// The findings of all runs. Those with the same name are one.
+fn findings(runs: &[VersionRecords], name_of: impl Fn(&Finding) -> String) -> Vec<FindingHistory> {
     let mut found: IndexMap<(String, &ProviderId), (FindingHistory, Showing)> = IndexMap::new();
     for run in runs {
         for record in run.records() {
@@ -396,7 +423,8 @@ fn findings(runs: &[VersionRecords]) -> Vec<FindingHistory> {
     }
     let mut histories: Vec<FindingHistory> = Vec::new();
     for (mut history, showing) in found.into_values() {
-        let of = |run: &VersionRecords| shows(&history.name, &showing, run.records());
+        let is_this = |finding: &Finding| name_of(finding) == history.name;
+        let of = |run: &VersionRecords| shows(is_this, &showing, run.records());
         history.shows = runs.iter().map(of).collect();
         match histories.iter_mut().find(|other| other.is_like(&history)) {
             Some(other) => other.join(history),
@@ -412,9 +440,9 @@ type Showing<'a> = BTreeMap<&'a TrialName, bool>;
 
 /// Whether `records` show the finding. Only a trial that shows it on some version can say that it does not. A trial that ended
 /// early says so only if it ended early there too.
-fn shows(name: &str, showing: &Showing<'_>, records: &[TrialRecord]) -> Option<bool> {
+fn shows(is_this: impl Fn(&Finding) -> bool, showing: &Showing<'_>, records: &[TrialRecord]) -> Option<bool> {
     let of_finding = |record: &&TrialRecord| showing.contains_key(&record.nodeid);
-    let has = |record: &TrialRecord| record.findings.iter().any(|finding| name_of(finding) == name);
+    let has = |record: &TrialRecord| record.findings.iter().any(&is_this);
     let can_tell = |record: &TrialRecord| match mark(record) {
         CellMark::Unjudged | CellMark::NotApplicable => false,
         _ => !record.ended_early() || showing.get(&record.nodeid) == Some(&true),

@@ -127,13 +127,21 @@ impl<'a> HistoryRun<'a> {
                 let records = VersionRecords {
                     version: version.to_string(),
                     beside: beside.or(pair),
-                    records: records.map_err(|error| versioned::in_short(&format!("{error:#}"))),
+                    records: records.map_err(|error| self.why(&error)),
                 };
                 done(&records, ran.unwrap_or(0));
                 finished.push(records);
             }
         });
         finished
+    }
+
+    /// Why a version could not be run, in one line without the folders of this machine: a history is published.
+    fn why(&self, error: &anyhow::Error) -> String {
+        let cache = self.store.parent().unwrap_or(&self.store);
+        let folders = [cache, &*self.project.root].map(|folder| format!("{}/", folder.display()));
+        let why = versioned::in_short(&format!("{error:#}"));
+        folders.iter().fold(why, |why, folder| why.replace(folder, ""))
     }
 
     /// Installs `version`, reads its stored trials, and boots its gateway if a trial is missing.
@@ -203,6 +211,9 @@ impl<'a> HistoryRun<'a> {
             for finding in &mut record.findings {
                 let (status, declared) = known.status(&finding.subject, &record.nodeid);
                 finding.status = status;
+                if let Some(declared) = declared {
+                    finding.loses.clone_from(&declared.loses);
+                }
                 finding.known = declared.map(Into::into);
             }
         }

@@ -44,21 +44,18 @@ pub(super) async fn flush_on_signals(recorder: Arc<Recorder>, progress: Option<A
 fn interrupted(results: &Results, flags: &str) -> String {
     let run = &results.run;
     let failed = results.results.iter().filter(|trial| trial.fails_run()).count();
-    let finished = format!(
-        "\ninterrupted: {} of {} finished, {failed} of them failed.",
-        results.results.len(),
-        counted(run.selected, "trial")
-    );
     match &run.name {
         Some(name) => format!(
-            "{finished} They are kept in the run `{name}`.\n\
+            "\ninterrupted: {} of {} finished, {failed} of them failed. They are kept in the run `{name}`.\n\
              `{}` runs the other {} and those that failed, and merges them into this run",
+            results.results.len(),
+            counted(run.selected, "trial"),
             commands::run(format!("{flags} --rerun-failed={name}").trim_start()),
             run.unfinished.len()
         ),
-        // The run of one version.
+        // One of several versions: its numbers are not those of the command.
         None => format!(
-            "{finished} Run the same command again: `{}` has stored the finished trials and runs the others; `{}` starts \
+            "\ninterrupted. Run the same command again: `{}` has stored the finished trials and runs the others; `{}` starts \
              from its ends",
             commands::compat("history"),
             commands::compat("bisect")

@@ -151,16 +151,19 @@ impl FromStr for ClientHeader {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once(':').unwrap_or((text, ""));
-        let (name, value) = (name.trim(), value.trim());
-        if !is_header_name(name)
-            || value.is_empty()
-            || value.contains(|c: char| c.is_control() || !c.is_ascii())
-        {
-            // The value may be a credential, so the error does not show it.
+        let parts = text
+            .split_once(':')
+            .map(|(name, value)| (name.trim(), value.trim()));
+        // A text without a name may be a credential, and so may a value: no error shows them.
+        let Some((name, value)) = parts.filter(|(name, _)| is_header_name(name)) else {
             return Err(
                 "a header has the form `NAME: VALUE`, such as `x-portkey-provider: anthropic`".to_owned(),
             );
+        };
+        if value.is_empty() || value.contains(|c: char| c.is_control() || !c.is_ascii()) {
+            return Err(format!(
+                "the value of `{name}` is empty, or has a character that no header may have: it takes printable ASCII"
+            ));
         }
         match crate::wire::header_names::reserved(name) {
             Some(why) => Err(format!("`{name}` cannot be set: {why}")),

@@ -124,6 +124,28 @@ impl VersionedRuns {
         Ok(PublishedVersions::of(&releases))
     }
 
+    /// `wanted`, the oldest first. Fails if one was never published. It asks a registry only if one is not pinned.
+    pub async fn named(
+        &self,
+        wanted: &[ToolVersion],
+        progress: &dyn ProgressSink,
+    ) -> anyhow::Result<Vec<ToolVersion>> {
+        let installer = Installer::new(self.environment.clone(), RunId::mint(), progress)?;
+        let (name, install) = match self.tool {
+            VersionedTool::Gateway => (self.tools.gateway.file_name(), self.install()?),
+            VersionedTool::Claude => (String::new(), Install::Tool(OwnTool::Claude)),
+        };
+        let lock = self.lock()?;
+        let is_pinned = |version: &ToolVersion| installer.is_pinned(&name, &install, version, &lock);
+        if !wanted.iter().all(is_pinned) {
+            return self.published(progress).await?.named(wanted);
+        }
+        let mut versions = wanted.to_vec();
+        versions.sort_by_cached_key(ToolVersion::order);
+        versions.dedup();
+        Ok(versions)
+    }
+
     /// Pairs each of `versions` of the gateway with the newest Claude Code of its release day.
     pub async fn pair_contemporary(
         &mut self,

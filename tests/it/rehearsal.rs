@@ -72,6 +72,10 @@ async fn a_budget_that_is_too_small_starts_nothing() {
         (["--max-cost", "-5"], "`-5` is no sum of US dollars"),
         (["--header", "CANARYabc"], "a header has the form `NAME: VALUE`"),
         (
+            ["--header", "x-a: CANARYé"],
+            "the value of `x-a` is empty, or has a character that no header may have",
+        ),
+        (
             ["--header", "Host: x"],
             "`--header`: `Host` cannot be set: the connection and the body decide its value",
         ),

@@ -1,7 +1,7 @@
 //! Tests of the history of versions.
 
 use super::*;
-use crate::findings::FindingStatus;
+use crate::findings::{Declared, FindingStatus};
 use crate::outcome::{Cause, Failure, Outcome};
 
 fn record(trial: &str, subjects: &[&str], fails: Option<Cause>) -> TrialRecord {
@@ -42,29 +42,28 @@ const X: &str = "request beta x dropped";
 const Y: &str = "request beta y dropped";
 
 fn history() -> VersionHistory {
+    VersionHistory::new("litellm", "Claude Code", None, &runs())
+}
+
+fn runs() -> [VersionRecords; 5] {
     let broken = VersionRecords {
         version: "1.2.0".into(),
         beside: None,
         records: Err("it does not start".into()),
     };
-    VersionHistory::new(
-        "litellm",
-        "Claude Code",
-        None,
-        &[
-            run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
-            run("1.1.0", vec![record("a::p::haiku", &[X], Some(Cause::Harness))]),
-            broken,
-            run(
-                "1.3.0",
-                vec![
-                    record("a::p::haiku", &[], None),
-                    record("a::p::opus", &[], Some(Cause::Gateway)),
-                ],
-            ),
-            run("1.4.0", vec![record("a::p::haiku", &[Y], None)]),
-        ],
-    )
+    [
+        run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
+        run("1.1.0", vec![record("a::p::haiku", &[X], Some(Cause::Harness))]),
+        broken,
+        run(
+            "1.3.0",
+            vec![
+                record("a::p::haiku", &[], None),
+                record("a::p::opus", &[], Some(Cause::Gateway)),
+            ],
+        ),
+        run("1.4.0", vec![record("a::p::haiku", &[Y], None)]),
+    ]
 }
 
 #[test]
@@ -113,7 +112,7 @@ fn trials_that_could_not_be_judged_are_counted_apart() {
     assert_eq!(mixed.why_unjudged(), None);
     assert_eq!(run("1.2.0", vec![not_applicable]).why_unjudged(), None);
     let history = VersionHistory::new("litellm", "Claude Code", None, &[unjudged, mixed]);
-    let text = history.to_text();
+    let text = history.to_text(80);
     assert!(
         text.contains("1.0.0  0 work, 0 do not, 3 could not be judged\n"),
         "{text}"
@@ -137,7 +136,7 @@ fn the_other_tool_is_named_once_or_beside_each_version() {
     assert_eq!(one.beside.as_ref().unwrap().version, "2.1.0");
     assert!(one.versions.iter().all(|column| column.claude_code.is_none()));
     assert!(
-        one.to_text()
+        one.to_text(80)
             .starts_with("5 versions of litellm with Claude Code 2.1.0, ")
     );
     let mut runs = [run("1.0.0", vec![]), run("1.1.0", vec![])];
@@ -149,37 +148,37 @@ fn the_other_tool_is_named_once_or_beside_each_version() {
 
 #[test]
 fn only_findings_that_the_version_before_lacks_are_new() {
-    let names = |history: &VersionHistory| {
-        history
-            .new_in_newest()
-            .iter()
-            .map(|finding| finding.name.clone())
-            .collect::<Vec<_>>()
+    let names = |runs: &[VersionRecords]| {
+        let new = new_in_newest(runs).into_iter();
+        new.map(|finding| finding.name).collect::<Vec<_>>()
     };
-    assert_eq!(names(&history()), [Y]);
-    let same = [
-        run("1.0.0", vec![record("a::p::haiku", &[X], None)]),
-        run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
-    ];
-    assert_eq!(
-        names(&VersionHistory::new("litellm", "Claude Code", None, &same)),
-        [""; 0]
-    );
+    assert_eq!(names(&runs()), [Y]);
+    let pair = |before: Vec<TrialRecord>, newest: Vec<TrialRecord>| {
+        names(&[run("1.0.0", before), run("1.1.0", newest)])
+    };
+    let x = || vec![record("a::p::haiku", &[X], None)];
+    assert_eq!(pair(x(), x()), [""; 0]);
     // The trial that shows it was not run on the version before.
-    let other = [
-        run("1.0.0", vec![]),
-        run("1.1.0", vec![record("a::p::haiku", &[X], None)]),
-    ];
-    assert_eq!(
-        names(&VersionHistory::new("litellm", "Claude Code", None, &other)),
-        [""; 0]
-    );
+    assert_eq!(pair(vec![], x()), [""; 0]);
+    // One declaration has both subjects, and one of them is new.
+    let mut both = record("a::p::haiku", &[X, Y], None);
+    let mut before = record("a::p::haiku", &[X], None);
+    for finding in both.findings.iter_mut().chain(&mut before.findings) {
+        finding.known = Some(Declared {
+            name: "one_name".into(),
+            reason: String::new(),
+            link: String::new(),
+            versions: None,
+            workaround: None,
+        });
+    }
+    assert_eq!(pair(vec![before], vec![both]), [Y]);
 }
 
 #[test]
 fn both_texts_name_versions_findings_and_cells() {
     let history = history();
-    for text in [history.to_text(), history.to_markdown()] {
+    for text in [history.to_text(80), history.to_markdown()] {
         for expected in [
             "1.2.0",
             "could not be run: it does not start",
@@ -191,6 +190,23 @@ fn both_texts_name_versions_findings_and_cells() {
             assert!(text.contains(expected), "{expected}: {text}");
         }
     }
+}
+
+#[test]
+fn the_text_fits_the_terminal_and_numbers_the_versions() {
+    let text = history().to_text(50);
+    for expected in [
+        "   3  1.2.0  could not be run: it does not start\n",
+        "12345\n●●?··  request beta x dropped\n       A feature stays off. (contract)\n",
+        "1  2  3  4  5\n✓* !  ?  ✗  ✓* a::p\n",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let long = text.lines().find(|line| line.chars().count() > 50);
+    assert_eq!(long, None, "{text}");
+    let empty = VersionHistory::new("litellm", "Claude Code", None, &[run("1.0.0", vec![])]).to_text(80);
+    assert!(empty.starts_with("1 version of litellm"), "{empty}");
+    assert!(!empty.contains("Findings") && !empty.contains("Cells"), "{empty}");
 }
 
 #[test]
@@ -211,29 +227,17 @@ fn of_provider(provider: &str, subjects: &[&str]) -> TrialRecord {
 
 #[test]
 fn each_provider_has_its_own_history_of_a_finding() {
-    let history = VersionHistory::new(
-        "litellm",
-        "Claude Code",
-        None,
-        &[
-            run(
-                "1.0.0",
-                vec![
-                    of_provider("p", &[X]),
-                    of_provider("q", &[]),
-                    of_provider("r", &[X]),
-                ],
-            ),
-            run(
-                "1.1.0",
-                vec![
-                    of_provider("p", &[X]),
-                    of_provider("q", &[X]),
-                    of_provider("r", &[X]),
-                ],
-            ),
-        ],
-    );
+    let of_providers = |subjects: [&[&str]; 3]| {
+        let records = ["p", "q", "r"].into_iter().zip(subjects);
+        records
+            .map(|(provider, subjects)| of_provider(provider, subjects))
+            .collect()
+    };
+    let runs = [
+        run("1.0.0", of_providers([&[X], &[], &[X]])),
+        run("1.1.0", of_providers([&[X], &[X], &[X]])),
+    ];
+    let history = VersionHistory::new("litellm", "Claude Code", None, &runs);
     let found = history.findings.iter();
     let found: Vec<_> = found
         .map(|one| (one.providers.join(" "), one.first_seen.as_str(), one.strip()))
@@ -245,13 +249,13 @@ fn each_provider_has_its_own_history_of_a_finding() {
             ("q".into(), "1.1.0", "·●".into())
         ]
     );
-    let new = history.new_in_newest();
+    let new = new_in_newest(&runs);
     let new: Vec<String> = new.iter().map(|finding| finding.title()).collect();
     assert_eq!(new, [format!("{X} (q)")]);
     assert!(
-        history.to_text().contains("1.1.0 to 1.1.0; q: a"),
+        history.to_text(80).contains("1.1.0 to 1.1.0; q: a"),
         "{}",
-        history.to_text()
+        history.to_text(80)
     );
 }
 
@@ -272,7 +276,7 @@ fn a_trial_that_ended_early_does_not_say_what_is_absent() {
             .map(|(name, one)| run(name, vec![one]))
             .collect();
         let history = VersionHistory::new("litellm", "Claude Code", None, &runs);
-        (history.findings[0].strip(), history.new_in_newest().len())
+        (history.findings[0].strip(), new_in_newest(&runs).len())
     };
     let x = || record("a::p::haiku", &[X], None);
     let clean = || record("a::p::haiku", &[], None);
