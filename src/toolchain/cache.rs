@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -155,17 +155,34 @@ impl Cache {
     pub fn evict(&self, most: u64) -> anyhow::Result<Vec<PathBuf>> {
         let complete = self.installed()?;
         self.clean(|directory| complete.iter().any(|installed| installed.directory == directory))?;
-        let mut by_use: Vec<(SystemTime, u64, PathBuf)> = (complete.into_iter())
-            .map(|installed| (installed.last_used(), installed.size(), installed.directory))
-            .collect();
-        by_use.sort();
-        let mut total: u64 = by_use.iter().map(|(_, bytes, _)| bytes).sum();
-        let mut evicted = Vec::new();
-        for (_, bytes, directory) in by_use {
-            if total > most && remove_unused(&directory)? {
-                total -= bytes;
-                evicted.push(directory);
+        let mut by_use: Vec<(SystemTime, PathBuf, Vec<FileId>)> = Vec::new();
+        // `uv` links equal files of several installations, so each file counts once.
+        let mut files: BTreeMap<FileId, (u64, usize)> = BTreeMap::new();
+        for installed in complete {
+            let own = files_of(&installed.directory);
+            for (file, bytes) in &own {
+                files.entry(*file).or_insert((*bytes, 0)).1 += 1;
             }
+            by_use.push((
+                installed.last_used(),
+                installed.directory,
+                own.into_keys().collect(),
+            ));
+        }
+        by_use.sort();
+        let mut total: u64 = files.values().map(|(bytes, _)| bytes).sum();
+        let mut evicted = Vec::new();
+        for (_, directory, own) in by_use {
+            if total <= most || !remove_unused(&directory)? {
+                continue;
+            }
+            for file in own {
+                if let Some((bytes, users)) = files.get_mut(&file) {
+                    *users -= 1;
+                    total -= if *users == 0 { *bytes } else { 0 };
+                }
+            }
+            evicted.push(directory);
         }
         Ok(evicted)
     }
@@ -357,7 +374,7 @@ impl Installed {
 
     /// The sum of its files' sizes in bytes.
     pub fn size(&self) -> u64 {
-        size_of(&self.directory)
+        files_of(&self.directory).values().sum()
     }
 
     /// Reads the receipt in `directory` and checks that the program is there in its full size.
@@ -476,16 +493,19 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     writeln!(file, "process {} (since {now} UTC)", std::process::id())
 }
 
-fn size_of(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
-        .map(|(path, metadata)| match metadata.is_dir() {
-            true => size_of(&path),
-            false => metadata.len(),
-        })
-        .sum()
+/// Device and inode, which all links of a file share.
+type FileId = (u64, u64);
+
+/// The files below `path`, each with its bytes.
+fn files_of(path: &Path) -> BTreeMap<FileId, u64> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => found.extend(files_of(&entry.path())),
+            Ok(metadata) => drop(found.insert((metadata.dev(), metadata.ino()), metadata.len())),
+            Err(_) => {}
+        }
+    }
+    found
 }

@@ -49,18 +49,19 @@ impl NpmPin {
     /// Parses the text of a lock that pins `package` at `version`; errors name `file`.
     pub fn parse(text: &str, package: &str, version: &str, file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
+        let name = file.file_stem().unwrap_or_default().display();
         let lock: Value =
             serde_json::from_str(text).with_context(|| format!("`{shown}` is not a lock of npm"))?;
         ensure!(
             lock["lockfileVersion"] == 3,
-            "`{shown}` is not a lock of npm of version 3: generate the file again with `compat toolchain update --gateway NAME`"
+            "`{shown}` is not a lock of npm of version 3: generate the file again with `compat toolchain update --gateway {name}`"
         );
         let packages = lock["packages"].as_object().cloned().unwrap_or_default();
         for (path, entry) in packages.iter().filter(|(path, _)| !path.is_empty()) {
             let integrity = entry["integrity"].as_str().unwrap_or_default();
             ensure!(
                 integrity.starts_with("sha512-"),
-                "`{shown}` pins `{path}` without a SHA-512: generate the file again with `compat toolchain update --gateway NAME`"
+                "`{shown}` pins `{path}` without a SHA-512: generate the file again with `compat toolchain update --gateway {name}`"
             );
             ensure!(
                 entry.get("resolved").is_none(),
@@ -73,7 +74,7 @@ impl NpmPin {
         let wanted = lock["packages"][""]["dependencies"][package].as_str();
         ensure!(
             pinned == Some(version) && wanted == Some(version),
-            "`{shown}` does not pin `{package}` {version}{}: run `compat toolchain update --gateway NAME`",
+            "`{shown}` does not pin `{package}` {version}{}: run `compat toolchain update --gateway {name}`",
             pinned.map_or_else(String::new, |pinned| format!(", but {pinned}"))
         );
         Ok(Self {

@@ -174,8 +174,10 @@ impl Installer<'_> {
         let replaced = overrides.map(read_override).transpose()?.unwrap_or_default();
         let inputs = Sha512::of(format!("{wanted}\n--override\n{replaced}").as_bytes());
         let path = self.pin_path(&format!("{}-{version}-{}.txt", pinned.package, inputs.short()));
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            return PythonPin::parse(text, &pinned.package, &path);
+        let kept = std::fs::read_to_string(&path).ok();
+        // A damaged pin is made again.
+        if let Some(Ok(pin)) = kept.map(|text| PythonPin::parse(text, &pinned.package, &path)) {
+            return Ok(pin);
         }
         let label = format!("resolving {} {version}", pinned.package);
         let _work = Work::begin(self.progress, label);
@@ -197,9 +199,9 @@ impl Installer<'_> {
         };
         let platform = Platform::current()?;
         let path = self.pin_path(&format!("{}-{version}-{platform}.json", claude::TOOL));
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            return serde_json::from_str(&text)
-                .with_context(|| format!("`{}` is not a lock of `claude`: remove it", path.display()));
+        let kept = std::fs::read_to_string(&path).ok();
+        if let Some(Ok(pin)) = kept.map(|text| serde_json::from_str(&text)) {
+            return Ok(pin);
         }
         let registry = Registry::find(&self.tools).await?;
         let pin = update::pin_claude(&registry, version, &[platform]).await?;

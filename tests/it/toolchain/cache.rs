@@ -35,6 +35,29 @@ async fn the_longest_unused_installation_is_evicted_first() {
 }
 
 #[tokio::test]
+async fn a_file_that_installations_share_counts_once() {
+    let folder = Folder::new();
+    let cache = Cache::at(folder.root());
+    let mut programs = Vec::new();
+    for version in ["1.0.0", "1.1.0"] {
+        programs.push(installed(&cache, version).await.join("program"));
+    }
+    std::fs::remove_file(&programs[1]).unwrap();
+    std::fs::hard_link(&programs[0], &programs[1]).unwrap();
+    for program in &programs {
+        // No process uses what lies elsewhere.
+        let used = program.parent().unwrap();
+        let copy = used.with_extension("moved");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::hard_link(program, copy.join("program")).unwrap();
+        std::fs::copy(used.join("receipt.json"), copy.join("receipt.json")).unwrap();
+        std::fs::remove_dir_all(used).unwrap();
+    }
+    assert_eq!(cache.evict(150_000).unwrap(), [""; 0].map(PathBuf::from));
+    assert_eq!(cache.evict(50_000).unwrap().len(), 2, "one alone frees nothing");
+}
+
+#[tokio::test]
 async fn an_installation_in_use_stays_and_a_broken_one_does_not() {
     let folder = Folder::new();
     let cache = Cache::at(folder.root());
