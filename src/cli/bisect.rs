@@ -1,11 +1,13 @@
 //! `compat bisect`: the first version of a gateway or of Claude Code that shows a finding.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
+use indexmap::IndexSet;
 use serde_json::{Value, json};
 
 use super::print::{TextOrJson, output, output_json, status};
@@ -137,9 +139,18 @@ impl Arguments {
         };
         let is_own =
             |known: &&KnownFinding| known.applies_to(&trial.cell.provider, &trial.tier) && known.is_of(run);
-        let declared: Vec<&KnownFinding> = known.filter(is_own).collect();
+        let may_show = |known: &KnownFinding| -> Vec<SubjectPattern> {
+            let own = known.shows.iter();
+            own.filter(|subject| subject.may_be_in(&trial.cell.feature))
+                .cloned()
+                .collect()
+        };
+        let declared: Vec<&KnownFinding> = known
+            .filter(is_own)
+            .filter(|known| !may_show(known).is_empty())
+            .collect();
         if let Some(known) = declared.iter().find(|known| known.name == *finding) {
-            return Ok(known.shows.clone());
+            return Ok(may_show(known));
         }
         let mut name = finding.as_str();
         let mut subjects = Vec::new();
@@ -154,15 +165,11 @@ impl Arguments {
             }
         }
         let own = planned.test().expectations.iter().map(|one| &*one.name);
-        let expectations: Vec<&str> = own.chain(IMPLIED).collect();
-        let all = || {
-            expectations
-                .iter()
-                .copied()
-                .chain(declared.iter().map(|known| &*known.name))
-        };
+        let expectations: IndexSet<&str> = own.chain(IMPLIED).collect();
+        let declared: IndexSet<&str> = declared.iter().map(|known| &*known.name).collect();
+        let all = || expectations.union(&declared).copied();
         ensure!(
-            expectations.contains(&name),
+            expectations.contains(name),
             "`{trial}` cannot have the finding `{finding}`{}: it can have a change, such as `request beta NAME dropped`, or {}",
             suggestion(name, all()),
             listed(all())
@@ -261,10 +268,10 @@ impl Search<'_> {
             WrongEnd::GoodIsBad(record) => {
                 format!("`--good {good}` has {about} too\n{}", report_of(&record))
             }
-            WrongEnd::BadIsGood(record) => {
-                let shown = shown_by(bad, &record);
-                format!("`--bad {bad}` does not have {about}: `--finding` can name what it shows\n{shown}")
-            }
+            // The probe has said what the version shows.
+            WrongEnd::BadIsGood(_) => format!(
+                "`--bad {bad}` does not have {about}: `--finding` can name what it shows. If {good} has it, swap the two versions"
+            ),
             WrongEnd::Unusable { is_good_end, why } => {
                 let (flag, version) = if is_good_end { ("good", good) } else { ("bad", bad) };
                 format!("`--{flag} {version}` cannot be judged: {why}")
@@ -390,6 +397,7 @@ fn end_as_json(version: &ToolVersion, record: &TrialRecord) -> Value {
         "why": record.why,
         "findings": record.findings,
         "evidence": record.evidence,
+        "wire_diff": wire_diff(record),
     })
 }
 
@@ -408,6 +416,7 @@ fn wire_diff(record: &TrialRecord) -> String {
         .map(|folder| std::fs::read_to_string(Path::new(folder).join(file::WIRE_DIFF_TEXT)));
     match text {
         Some(Ok(text)) if !text.trim().is_empty() => text,
+        Some(Err(error)) if error.kind() != ErrorKind::NotFound => format!("it cannot be read: {error}\n"),
         _ => "no difference\n".to_owned(),
     }
 }

@@ -79,7 +79,12 @@ enum CompareFormat {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.output.ensure_writable()?;
-    ensure_once("gateway", &arguments.gateways)?;
+    let gateways = arguments.gateways.iter();
+    // A gateway's name may have dashes or underscores.
+    let gateways: Vec<String> = gateways
+        .map(|gateway| gateway.to_string().replace('-', "_"))
+        .collect();
+    ensure_once("gateway", &gateways)?;
     ensure_once("configuration", &arguments.config)?;
     let mut runs = Vec::new();
     for file in &arguments.from {

@@ -10,7 +10,7 @@ use crate::ids::TrialName;
 use crate::report::Paint;
 use crate::report::grid::{self, CellMark, Grid, GridRow, wrap};
 use crate::results::{Results, TrialRecord, TrialResult, client_format_in_words, json};
-use crate::text::{counted, listed, one_line};
+use crate::text::{listed, one_line};
 
 /// The most characters of an explanation.
 const LONGEST: usize = 200;
@@ -59,13 +59,12 @@ impl ComparedResult {
         self.mark.unwrap_or(CellMark::NotTested)
     }
 
-    /// The mark and the first explanation.
+    /// The mark, and what explains it.
     fn line(&self) -> String {
         let (mark, words) = (self.mark().sign(), self.mark().words());
         match &self.explanations[..] {
             [] => format!("{mark} {words}"),
-            [only] => format!("{mark} {only}"),
-            [first, rest @ ..] => format!("{mark} {first} (and {})", counted(rest.len(), "other finding")),
+            all => format!("{mark} {}", all.join("; ")),
         }
     }
 }

@@ -32,7 +32,7 @@ async fn it_checks_both_ends_first() {
         (
             "1.0.0",
             "1.1.0",
-            "`--bad 1.1.0` does not have a failed trial: `--finding` can name what it shows\n1.1.0 shows no finding",
+            "`--bad 1.1.0` does not have a failed trial: `--finding` can name what it shows. If 1.0.0 has it, swap the two versions",
         ),
         (
             "1.3.0",
