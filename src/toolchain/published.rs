@@ -43,7 +43,7 @@ impl ToolVersion {
         rank > Rank::PreRelease
     }
 
-    /// Its place among the versions of one tool: `1.9.0`, `1.99.0rc1`, `1.99.0`, `1.99.0.post1`, `1.100.0`.
+    /// Its place among the versions of one tool: `1.9.0`, `1.99.0.dev3`, `1.99.0rc1`, `1.99.0`, `1.99.0.post1`, `1.100.0`.
     ///
     /// Sources: the order of versions in PEP 440, and in Semantic Versioning, item 11.
     pub fn order(&self) -> (Vec<u64>, Rank, Vec<u64>) {
@@ -58,9 +58,15 @@ impl ToolVersion {
         };
         let numbers = |text: &str| {
             let digits = text.split(|character: char| !character.is_ascii_digit());
-            digits.filter_map(|number| number.parse().ok()).collect()
+            digits
+                .filter_map(|number| number.parse().ok())
+                .collect::<Vec<u64>>()
         };
-        (numbers(release), rank, numbers(rest))
+        // `dev`, `alpha`, `beta` and `rc`, in this order.
+        let kind = rest.trim_start_matches(['.', '-', '_']).chars().next();
+        let kind = kind.and_then(|letter| "dabr".find(letter)).unwrap_or_default();
+        let within = [kind as u64].into_iter().chain(numbers(rest)).collect();
+        (numbers(release), rank, within)
     }
 }
 

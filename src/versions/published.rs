@@ -159,6 +159,11 @@ mod tests {
             .to_string();
         assert!(error.starts_with("`9.9.9` is not a published version"), "{error}");
         assert_eq!(words(published.last(1)), "1.100.0");
+        let mut pre: Vec<ToolVersion> = ["1.94.0rc1", "1.94.0b2", "1.94.0.dev3", "1.94.0a4", "1.94.0-rc.2"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        pre.sort_by_cached_key(ToolVersion::order);
+        assert_eq!(words(&pre), "1.94.0.dev3 1.94.0a4 1.94.0b2 1.94.0rc1 1.94.0-rc.2");
         let version = |text: &str| text.parse::<ToolVersion>().unwrap();
         let between = published.between(&version("1.98.0"), &version("1.100.0"));
         assert_eq!(words(between.unwrap()), "1.98.0 1.98.0.post1 1.100.0");
