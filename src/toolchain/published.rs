@@ -109,6 +109,19 @@ pub enum Releases {
 }
 
 impl Releases {
+    fn newest(&self) -> String {
+        match self {
+            Self::Pypi(releases) => {
+                let releases = releases.iter();
+                newest_of(releases.map(|release| (release.version.as_str(), !release.yanked)))
+            }
+            Self::Npm(package) => {
+                let versions = package.versions.iter();
+                newest_of(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
+            }
+        }
+    }
+
     /// When `version` was published, if it is known.
     pub fn published(&self, version: &str) -> Option<DateTime<Utc>> {
         match self {
@@ -151,9 +164,12 @@ impl Installer<'_> {
         lock: &Lock,
     ) -> anyhow::Result<DateTime<Utc>> {
         let releases = self.releases(install, lock).await?;
-        let published = releases
-            .published(version)
-            .with_context(|| format!("the registry has no time of publication of the version {version}"))?;
+        let published = releases.published(version).with_context(|| {
+            let newest = releases.newest();
+            format!(
+                "the registry has no version {version} with a time of publication; the newest is {newest}"
+            )
+        })?;
         Ok(published + RELEASE_TIME)
     }
 
@@ -234,7 +250,11 @@ impl Installer<'_> {
 
     async fn release(&self, lock: &Lock, version: &str) -> anyhow::Result<PackageRelease> {
         let releases = self.litellm_releases(lock).await?;
-        let newest = newest_of(&releases);
+        let newest = newest_of(
+            releases
+                .iter()
+                .map(|release| (release.version.as_str(), !release.yanked)),
+        );
         let found = releases.into_iter().find(|release| release.version == version);
         found.with_context(|| {
             let package = &lock.litellm.package;
@@ -298,10 +318,10 @@ fn read_override(file: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// The newest release by its number: an older line may get a release later.
-fn newest_of(releases: &[PackageRelease]) -> String {
-    let current = releases.iter().filter(|release| !release.yanked);
-    let versions = current.filter_map(|release| release.version.parse::<ToolVersion>().ok());
+/// The newest of `releases`, each with whether it is current, by its number: an older line may get a release later.
+fn newest_of<'a>(releases: impl Iterator<Item = (&'a str, bool)>) -> String {
+    let current = releases.filter(|(_, is_current)| *is_current);
+    let versions = current.filter_map(|(version, _)| version.parse::<ToolVersion>().ok());
     let newest = versions
         .filter(ToolVersion::is_final)
         .max_by_key(ToolVersion::order);
@@ -314,18 +334,13 @@ mod tests {
 
     #[test]
     fn the_newest_release_has_the_highest_number() {
-        let release = |(version, yanked): (&str, bool)| PackageRelease {
-            version: version.to_owned(),
-            published: chrono::DateTime::UNIX_EPOCH,
-            yanked,
-        };
         let releases = [
-            ("1.98.0", false),
-            ("1.100.0", false),
-            ("1.101.0", true),
-            ("1.102.0rc1", false),
-            ("1.99.1", false),
+            ("1.98.0", true),
+            ("1.100.0", true),
+            ("1.101.0", false),
+            ("1.102.0rc1", true),
+            ("1.99.1", true),
         ];
-        assert_eq!(newest_of(&releases.map(release)), "1.100.0");
+        assert_eq!(newest_of(releases.into_iter()), "1.100.0");
     }
 }
