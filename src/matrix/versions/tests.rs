@@ -197,7 +197,7 @@ fn the_text_fits_the_terminal_and_numbers_the_versions() {
     let text = history().to_text(50);
     for expected in [
         "   3  1.2.0  could not be run: it does not start\n",
-        "12345\n●●?··  request beta x dropped\n       A feature stays off. (contract)\n",
+        "\n\nFindings (● shows, · does not, ? not known), one\n  sign for each version:\n12345\n●●?··  request beta x dropped\n       A feature stays off. (contract)\n",
         "1  2  3  4  5\n✓* !  ?  ✗  ✓* a::p\n",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
