@@ -22,6 +22,7 @@ use crate::ids::ProviderId;
 use crate::process::{Launch, ProcessTag};
 use crate::wire::Route;
 use crate::wire::model::closest_id;
+use crate::wire::place::{ProcessingPlace, geography};
 
 /// A gateway of the catalogue, and the models that it serves in this project.
 #[derive(Clone, Debug)]
@@ -118,6 +119,19 @@ impl CatalogueGateway {
         models
             .map(|model| (model.alias.clone(), model.model.clone()))
             .collect()
+    }
+
+    /// Where the neutral list has the requests of `alias` processed. `variables` are those of [`Provider::place`].
+    ///
+    /// [`Provider::place`]: crate::provider::Provider::place
+    pub fn place(&self, alias: &str, variables: &BTreeMap<String, String>) -> ProcessingPlace {
+        let model = self.models.iter().find(|model| model.alias == alias);
+        ProcessingPlace {
+            project: variables.get(env::VERTEXAI_PROJECT).cloned(),
+            location: variables.get(env::VERTEXAI_LOCATION).cloned(),
+            geography: model.and_then(|model| geography(&model.model)),
+            quota_project: None,
+        }
     }
 
     /// Starts it and waits until it answers.

@@ -18,6 +18,10 @@ use crate::report::paint::{DIM, HEADING};
 use crate::results::faults;
 use crate::results::{CellStatus, Results, StatusWord, TrialRecord, UNKNOWN_VERSION, client_format_in_words};
 use crate::text::{counted, duration_in_words, first_names};
+use crate::wire::Route;
+
+const PLACE_UNKNOWN: &str = "not compared, because this run did not configure the gateway: the location on Vertex AI, the quota project and \
+                            the geography on Bedrock";
 
 /// Text in at most `width` columns.
 struct Screen {
@@ -93,6 +97,17 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
         .iter()
         .map(|trial| (trial.nodeid.cell.clone(), trial.expectations.as_slice()));
     screen.push_remarks(&checks.collect::<Vec<_>>());
+    let has_place = |trial: &TrialRecord| {
+        let route = Route::called(trial.nodeid.cell.provider.as_str());
+        matches!(
+            route,
+            Some(Route::VertexAi | Route::BedrockInvoke | Route::BedrockConverse)
+        )
+    };
+    let is_attached = results.run.gateway.kind == "attached";
+    if is_attached && results.run.behind == Behind::Simulated && results.results.iter().any(has_place) {
+        screen.push(PLACE_UNKNOWN, DIM);
+    }
     screen.push_findings(&results.findings);
     screen.text
 }

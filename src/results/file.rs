@@ -104,7 +104,8 @@ pub const UNKNOWN_VERSION: &str = "of unknown version";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayRecord {
-    /// `litellm`, `catalogue` (another one of `gateways/`), `attached` (one that already ran) or `none`.
+    /// `litellm`, `catalogue` (another one of `gateways/`), `attached` (one that already ran: its configuration is unknown, so the
+    /// location on Vertex AI, the quota project and the geography on Bedrock are not compared) or `none`.
     pub kind: String,
     /// Its name, if it is known. The known findings are those of `gateways/<name>.yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 
 use super::choice::ChosenMutant;
+use super::start::wanted_place;
 use super::trial::TrialTask;
 use crate::cells::ProxyConfig;
 use crate::evidence::Evidence;
@@ -236,7 +237,7 @@ impl Campaign<'_> {
                         findings: self.known,
                         versions: self.session.versions(),
                     },
-                    proxy_config: Some(self.proxy_config),
+                    wanted_place: &wanted_place(Some(self.proxy_config), None, self.session, &job.plan.alias),
                     cassette: None,
                     after_limits: &[],
                 };

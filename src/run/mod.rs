@@ -73,7 +73,7 @@ pub use selected::{SelectedTrials, ensure_known};
 use shared::SharedResults;
 use start::{
     aliases, compat_program, ensure_same_conditions, executed, executes_nothing, gateway_version,
-    mismatch_of_fault, not_applicable, read_baseline, record,
+    mismatch_of_fault, not_applicable, read_baseline, record, wanted_place,
 };
 pub use status::{BROKEN, FAILED, NO_TRIALS, NOT_JUDGED, RunEnd, TrialEnd};
 use status::{REHEARSAL, as_rehearsal, of_results, status_of_verdict, terminal_width, with_level};
@@ -86,8 +86,6 @@ pub struct MatrixRun {
     environment: Environment,
     selected: SelectedTrials,
     proxy_config: Option<ProxyConfig>,
-    /// The same for any gateway: the project's file says where an attached gateway's requests are processed too.
-    configured: Option<ProxyConfig>,
     /// The gateway, if it is another one of the catalogue than LiteLLM.
     catalogue: Option<CatalogueGateway>,
     baseline: Option<Baseline>,
@@ -145,7 +143,6 @@ impl MatrixRun {
             false => Some(project.proxy_config_with(configuration).map_err(broken_project)?),
             true => None,
         };
-        let configured = proxy_config.clone().or_else(|| project.proxy_config().ok());
         if let (Some(config), false) = (&proxy_config, options.is_control()) {
             project.ensure_inside(config, &selected.names)?;
         }
@@ -202,6 +199,7 @@ impl MatrixRun {
         let cassette = cassette.map(|folder| -> anyhow::Result<RunCassette> {
             let cassette = RunCassette::start(folder, &now, &environment)?;
             let aliases = aliases(&selected, proxy_config.as_ref());
+            let configured = proxy_config.clone().or_else(|| project.proxy_config().ok());
             cassette.name_models(aliases, configured.as_ref(), &project.manifest)?;
             Ok(cassette)
         });
@@ -243,7 +241,6 @@ impl MatrixRun {
             environment,
             selected,
             proxy_config,
-            configured,
             catalogue,
             baseline,
             known,
@@ -319,8 +316,10 @@ impl MatrixRun {
         // Without a gateway or through a pass-through, `claude` needs the provider's name of the model.
         let format = self.options.client_format();
         let is_direct = self.options.is_control() || !format.has_alias(&name.cell.provider);
-        let config = self.proxy_config.as_ref().filter(|_| is_direct);
-        let model = config.and_then(|config| config.model(alias));
+        let config = self.proxy_config.as_ref();
+        let model = config
+            .filter(|_| is_direct)
+            .and_then(|config| config.model(alias));
         let task = TrialTask {
             name,
             test: planned.test(),
@@ -333,7 +332,7 @@ impl MatrixRun {
                 findings: &self.known,
                 versions: session.versions(),
             },
-            proxy_config: self.configured.as_ref(),
+            wanted_place: &wanted_place(config, self.catalogue.as_ref(), session, alias),
             cassette: self.cassette.as_ref(),
             after_limits: &AFTER_LIMITS,
         };

@@ -19,10 +19,13 @@ use crate::matrix::details::DETAILS;
 use crate::matrix::{Details, Matrix};
 use crate::outcome::{Mismatch, Outcome};
 use crate::plan::Planned;
+use crate::provider::Provider;
 use crate::results::json::JsonError;
 use crate::results::{GatewayRecord, RunRecord, TrialRecord, merge};
+use crate::session::Session;
 use crate::toolchain::lock::{self, Lock};
 use crate::wire::client_format::ClientFormat;
+use crate::wire::place::ProcessingPlace;
 
 /// The records of the trials in the run's scope that are not applicable.
 pub(super) fn not_applicable(selected: &SelectedTrials, options: &RunOptions) -> Vec<TrialRecord> {
@@ -104,6 +107,23 @@ pub(super) fn aliases(
         Planned::Run(planned) => Some((planned.alias, name.tier.clone())),
         Planned::Broken(_) | Planned::NotApplicable(_) => None,
     })
+}
+
+/// Where the gateway's configuration has the requests of `alias` processed. Unknown for an attached gateway, whose configuration
+/// is another one.
+pub(super) fn wanted_place(
+    proxy_config: Option<&ProxyConfig>,
+    catalogue: Option<&CatalogueGateway>,
+    session: &Session,
+    alias: &str,
+) -> ProcessingPlace {
+    let variables = session.provider.as_ref().map(Provider::place);
+    let variables = variables.unwrap_or_default();
+    match (proxy_config, catalogue) {
+        (Some(config), _) => config.place(alias, &variables),
+        (None, Some(gateway)) => gateway.place(alias, &variables),
+        (None, None) => ProcessingPlace::default(),
+    }
 }
 
 pub(super) fn record(

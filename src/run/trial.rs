@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::record::RunCassette;
-use crate::cells::{ProxyConfig, Test};
+use crate::cells::Test;
 use crate::claude::{self, ClaudeProgress, ClaudeRun, Invocation};
 use crate::clock::WaitClock;
 use crate::evidence::{Behind, DirectReply, Evidence};
@@ -28,6 +28,7 @@ use crate::session::Session;
 use crate::session::pacing::LONGEST_BLOCK;
 use crate::session::schedule::{Slot, Ticket};
 use crate::wire::exchange::{HARNESS_AGENT, KEY_OF_COUNT};
+use crate::wire::place::ProcessingPlace;
 use crate::wire::{self, Usage};
 use crate::wire_diff::Part;
 use crate::{cause, expectation, http};
@@ -57,8 +58,8 @@ pub struct TrialTask<'a> {
     pub ticket: &'a Ticket,
     pub mutation: Option<&'a Arc<Mutation>>,
     pub known: KnownForRun<'a>,
-    /// The gateway's configuration, if it can be read.
-    pub proxy_config: Option<&'a ProxyConfig>,
+    /// Where the gateway's configuration has the requests processed, as far as this run knows it.
+    pub wanted_place: &'a ProcessingPlace,
     /// Keeps what passes on the sides of the gateway.
     pub cassette: Option<&'a RunCassette>,
     /// [`AFTER_LIMITS`]; a test need not wait.
@@ -274,11 +275,8 @@ impl TrialTask<'_> {
         if evidence.comes_from_unknown_simulator() {
             session.meet_simulator();
         }
-        if let (Some(config), Some(provider)) = (self.proxy_config, &session.provider) {
-            let place = config.place(self.alias, &provider.place());
-            for exchange in &mut evidence.exchanges {
-                exchange.wanted_place = place.clone();
-            }
+        for exchange in &mut evidence.exchanges {
+            exchange.wanted_place = self.wanted_place.clone();
         }
         for secrets in [&session.secrets, &tokens] {
             evidence.redact(secrets).context(SECRET_IS_A_WORD)?;

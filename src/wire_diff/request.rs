@@ -238,7 +238,7 @@ fn place(arrived: &ProviderExchange) -> Vec<Difference> {
     let quota = named
         .quota_project
         .as_ref()
-        .filter(|quota| Some(*quota) != wanted.project.as_ref());
+        .filter(|quota| wanted.project.as_ref().is_some_and(|wanted| wanted != *quota));
     let quota = quota.map(|quota| {
         Difference::of(
             Part::Place,

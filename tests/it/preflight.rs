@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
 use axum::http::Response;
 use axum::routing::post;
 use compat_matrix::{env, http};
@@ -12,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::support::loopback::{Server, compressed, ready, serve, status};
-use crate::support::small_project::{Small, simulator};
+use crate::support::small_project::{MANIFEST, Small, simulator};
 use crate::support::text::{assert_has, assert_lacks};
 
 /// A body of which only the head and one byte arrive.
@@ -280,4 +281,57 @@ async fn a_redirect_is_the_line_to_change() {
         ran.err_has(line);
         assert!(!server.targets().contains(&location.to_owned()), "{location}");
     }
+}
+
+/// A gateway that its owner configured for another location than this project's `proxy_config.yaml`.
+#[tokio::test]
+async fn an_attached_gateway_may_choose_the_location() {
+    let simulator = simulator().await;
+    let (base, token) = (simulator.base_url().to_owned(), simulator.access_token());
+    let project = simulator.credentials().vertex_project.clone();
+    let pass_on = move |request: Request| {
+        let (token, address) = (
+            token.clone(),
+            format!("{base}/v1/projects/{project}/locations/europe-west1/publishers/anthropic/models"),
+        );
+        async move {
+            let bytes = to_bytes(request.into_body(), usize::MAX).await.unwrap();
+            let Ok(mut body) = serde_json::from_slice::<Value>(&bytes) else {
+                return Response::default();
+            };
+            body.as_object_mut().unwrap().remove("model");
+            body["anthropic_version"] = "vertex-2023-10-16".into();
+            let sent = http::client().post(format!("{address}/claude-haiku-4-5@20251001:streamRawPredict"));
+            let reply = sent.bearer_auth(token).json(&body).send().await.unwrap();
+            let copy = Response::builder()
+                .status(reply.status())
+                .header("content-type", reply.headers()["content-type"].clone());
+            copy.body(Body::from_stream(reply.bytes_stream())).unwrap()
+        }
+    };
+    let mut small = Small::attached(&simulator);
+    small.set(
+        env::LITELLM_PROXY_BASE_URL,
+        &serve(Router::new().fallback(pass_on)).await,
+    );
+    small.write("manifest.yaml", &MANIFEST.replace("azure", "vertex_ai"));
+    small.write(
+        "proxy_config.yaml",
+        "model_list:\n  - model_name: claude-haiku-4-5-vertex_ai\n    litellm_params: { model: vertex_ai/claude-haiku-4-5, \
+         vertex_location: us-east5 }\n",
+    );
+    small.write(
+        "cells/text/vertex_ai.yaml",
+        "expect:\n  request_unchanged:\n    unchanged: request\n",
+    );
+    for name in ["text", "words"] {
+        std::fs::remove_file(small.path(&format!("cells/{name}/azure.yaml"))).unwrap();
+    }
+    small.write(
+        "cells/words/vertex_ai.yaml",
+        "not_applicable: no Claude there (https://example.com)\n",
+    );
+    let ran = small.run(&["text::vertex_ai::haiku"]).await;
+    ran.exits(0);
+    assert_has(&ran.out, "not compared");
 }

@@ -27,6 +27,7 @@ use compat_matrix::session::schedule::Queue;
 use compat_matrix::session::{Session, SessionOptions, WantedIsolation};
 use compat_matrix::wire::Operation;
 use compat_matrix::wire::exchange::ProviderExchange;
+use compat_matrix::wire::place::ProcessingPlace;
 use compat_matrix::wire::script::{Reply, ReplyBlock};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -132,7 +133,7 @@ impl Finished {
             cassette: None,
             mutation: None,
             known: KnownForRun::NOTHING,
-            proxy_config: None,
+            wanted_place: &ProcessingPlace::default(),
             name: &name(),
             test,
             alias,

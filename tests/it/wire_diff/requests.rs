@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Wire, answer, body, list, remove, timed};
 
-use crate::support::text::{assert_has, assert_starts};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 #[test]
 fn unchanged_traffic_has_no_difference() {
@@ -346,6 +346,15 @@ fn a_request_goes_where_the_configuration_says() {
     );
     let profile = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aapplication-inference-profile%2Fx";
     assert_eq!(bedrock(profile), [""; 0], "the ARN does not say where");
+    let mut unknown = Wire::one();
+    let exchange = &mut unknown.exchanges[0];
+    exchange.route = Some(Route::VertexAi);
+    exchange.request.path = format!("/v1/projects/q/locations/global/{MODEL}");
+    exchange
+        .request
+        .headers
+        .push(("x-goog-user-project".into(), "r".into()));
+    assert_lacks(&unknown.changes().join("\n"), "place");
 }
 
 #[test]
