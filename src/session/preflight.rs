@@ -62,6 +62,8 @@ enum Probed {
     Rehearsed,
     /// It is transient, or the trials judge it. With the wait that the provider asks for.
     Failed(UnusableAlias, Option<Duration>),
+    /// A success without a message: the address is wrong, or a gateway breaks its replies.
+    Strange(UnusableAlias),
     TimedOut(String),
     Unusable(UnusableAlias),
 }
@@ -147,10 +149,15 @@ pub async fn check(
             let why = wrong_model(&exchanges, &alias).or(match probed {
                 Probed::Unusable(unusable) => Some(unusable),
                 Probed::TimedOut(words) if all_timed_out => Some(hangs(words)),
+                Probed::Strange(strange) if is_unanswered || !arrived && !is_astray => Some(strange),
                 Probed::Answered if !arrived && !is_astray => Some(other_provider()),
                 Probed::Failed(failed, _) if is_unanswered => Some(unanswered(failed)),
                 Probed::TimedOut(words) if is_unanswered => Some(hangs(words)),
-                Probed::Answered | Probed::Rehearsed | Probed::Failed(..) | Probed::TimedOut(_) => None,
+                Probed::Answered
+                | Probed::Rehearsed
+                | Probed::Failed(..)
+                | Probed::Strange(_)
+                | Probed::TimedOut(_) => None,
             })?;
             Some((alias, why))
         })
@@ -230,17 +237,29 @@ impl Reply {
         self.text.trim_start().starts_with('<')
     }
 
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Whether it is a message of the Messages API. Some gateways answer each request with a stream.
+    fn is_message(&self) -> bool {
+        let body = self.json();
+        body["type"] == "message" || body["content"].is_array() || self.text.contains("message_start")
+    }
+
     /// Whether a server with the Messages API gave it: an answer, or an error other than that of an unknown path.
     fn is_of_api(&self) -> bool {
-        let body: Value = serde_json::from_str(&self.text).unwrap_or_default();
         match self.status.is_success() {
-            true => body.is_object(),
-            false => self.status != StatusCode::NOT_FOUND && body.get("error").is_some(),
+            true => self.is_message() || self.json().get("error").is_some(),
+            false => self.status != StatusCode::NOT_FOUND && self.json().get("error").is_some(),
         }
     }
 
     fn to_line(&self) -> String {
-        format!("HTTP {}: {}", self.status.as_u16(), self.text.trim())
+        match (self.status.as_u16(), self.text.trim()) {
+            (status, "") => format!("HTTP {status} without a body"),
+            (status, text) => format!("HTTP {status}: {text}"),
+        }
     }
 }
 
@@ -281,7 +300,7 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     if reply.status.is_redirection() {
         return Probed::Unusable(redirected(base_url, &reply));
     }
-    if reply.status.is_success() && !reply.is_page() {
+    if reply.status.is_success() && reply.is_message() {
         return match is_standalone(&reply.text) && body["max_tokens"] != 1 {
             true => Probed::Unusable(forgotten_provider()),
             false if reply.text.contains(as_live::MARK) => Probed::Rehearsed,
@@ -295,9 +314,10 @@ async fn ask(client: &reqwest::Client, base_url: &str, key: &Secret, alias: &str
     if !is_transient && let Some(base) = meant_base(client, base_url, key, &body, &reply).await {
         return Probed::Unusable(path_in_base(base_url, &base, &reply));
     }
-    match reply.is_page() && reply.status.is_success() {
-        true => Probed::Unusable(web_page(base_url)),
-        false => failed,
+    match reply.status.is_success() {
+        true if reply.is_page() => Probed::Unusable(web_page(base_url)),
+        true if reply.json()["error"].is_null() => Probed::Strange(no_message(base_url, &reply)),
+        _ => failed,
     }
 }
 
@@ -389,6 +409,28 @@ fn web_page(base_url: &str) -> UnusableAlias {
         "web_page",
         "the address belongs to a server without the Messages API",
         format!("correct `{}`", env::LITELLM_PROXY_BASE_URL),
+    )
+}
+
+fn no_message(base_url: &str, reply: &Reply) -> UnusableAlias {
+    let variable = env::LITELLM_PROXY_BASE_URL;
+    let (why, next) = match reply.json()["choices"].is_array() {
+        true => (
+            "the address answers in the form of OpenAI's API, which Claude Code does not speak",
+            format!(
+                "correct `{variable}`: a server of OpenAI's API alone needs a gateway before it, and its address belongs there"
+            ),
+        ),
+        false => (
+            "the address answers with success, and not with a message of the Messages API",
+            format!("correct `{variable}`: below it, `POST {MESSAGES}` must answer as Anthropic's API does"),
+        ),
+    };
+    of_configuration(
+        format!("`POST {base_url}{MESSAGES}` got {}", reply.to_line()),
+        "no_message",
+        why,
+        next,
     )
 }
 

@@ -42,6 +42,11 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
     let simulator = simulator().await;
     let no_key = r#"{"error":{"message":"Authentication Error, Invalid proxy server token passed","type":"auth_error"}}"#;
     let no_model = r#"{"type":"error","error":{"type":"not_found_error","message":"model: gone"}}"#;
+    let completion =
+        r#"{"object":"chat.completion","choices":[{"message":{"role":"assistant","content":"pong"}}]}"#;
+    let no_money =
+        r#"{"error":{"message":"Insufficient credits. Add more at https://gw.example/credits","code":402}}"#;
+    let message = r#"{"type":"message","content":[{"type":"text","text":"pong"}]}"#;
     let hello =
         r#"{"type":"message","content":[{"type":"text","text":"Hello from the provider simulator."}]}"#;
     for (status, body, live, cause, expected) in [
@@ -61,7 +66,24 @@ async fn what_the_preflight_finds_is_never_a_verdict() {
         ),
         (Some(401), no_key, false, "auth", "preflight:"),
         (Some(404), no_model, false, "config", "preflight:"),
-        (Some(200), "{}", false, "config", "correct that variable"),
+        (Some(200), message, false, "config", "correct that variable"),
+        (
+            Some(200),
+            "{}",
+            false,
+            "config",
+            "must answer as Anthropic's API does",
+        ),
+        (Some(200), "", true, "config", "got HTTP 200 without a body"),
+        (Some(200), r#"{"data":[]}"#, true, "config", "got HTTP 200: {"),
+        (
+            Some(200),
+            completion,
+            true,
+            "config",
+            "in the form of OpenAI's API",
+        ),
+        (Some(200), no_money, true, "account", "preflight:"),
         (Some(200), "<html>Login</html>", true, "config", "with a web page"),
         (
             Some(200),
