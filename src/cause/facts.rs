@@ -1,6 +1,7 @@
 //! Finds the cause of a failed trial from the facts of both sides, and from words only where the facts do not decide.
 
 use super::reported::{ReportedError, reported_error};
+use super::rules::limits::COOLDOWN;
 use super::{Diagnosis, ErrorMessage, MessageRoute, diagnose, traces};
 use crate::evidence::{Behind, Evidence, Killed};
 use crate::expectation::matcher::refusal_shown;
@@ -327,7 +328,7 @@ fn nothing_arrived(evidence: &Evidence, error: Option<ReportedError>) -> Diagnos
             let words = error.diagnose();
             // The gateway refused the request itself, so an unspecific error is the gateway's.
             match words.cause {
-                Cause::RateLimit if evidence.behind == Behind::Simulated => Diagnosis {
+                Cause::RateLimit if evidence.behind == Behind::Simulated && words.rule != COOLDOWN => Diagnosis {
                     why: format!("the gateway itself refused, because of too many requests: {}", error.shown()),
                     next: "raise the limit of the key in the gateway's configuration, or run fewer trials at once (`--test-threads`)"
                         .to_owned(),

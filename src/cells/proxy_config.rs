@@ -89,6 +89,10 @@ impl ProxyConfig {
                 misnamed.extend(providers::misnamed(&merged, &path, params, simulated.variables));
             }
         }
+        let settings = settings(&merged);
+        if settings.get("router_settings.disable_cooldowns") != Some(&true.into()) {
+            misnamed.extend(cooldown(&merged, &deployments));
+        }
         let aliases = aliases(&merged);
         if !errors.is_empty() {
             return Err(errors);
@@ -98,7 +102,7 @@ impl ProxyConfig {
             aliases,
             fallbacks: fallbacks(&merged),
             outside: providers::settings_outside(&merged, simulated.variables),
-            settings: settings(&merged),
+            settings,
             notes: [files.notes(), misnamed].concat(),
             files: files.names(),
         })
@@ -130,23 +134,24 @@ impl ProxyConfig {
         Some(providers::provider_model(&served.model).to_owned())
     }
 
-    /// Where the gateway's configuration wants the requests of `alias` to be processed: by its first deployment and by
-    /// `variables`, the gateway's environment.
+    /// Where the gateway's configuration wants the requests of `alias` to be processed: what all its deployments have in common,
+    /// with `variables`, the gateway's environment.
     pub fn place(&self, alias: &str, variables: &BTreeMap<String, String>) -> ProcessingPlace {
-        let Some(served) = self.serving(self.group(alias)).into_iter().next() else {
-            return ProcessingPlace::default();
-        };
         let value = |setting: &String| match setting.strip_prefix(providers::FROM_ENVIRONMENT) {
             None => Some(setting.clone()),
             Some(variable) => variables.get(variable).cloned(),
         };
-        let [project, location] = &served.deployment.google;
-        ProcessingPlace {
-            project: value(project),
-            location: value(location),
-            geography: geography(providers::provider_model(&served.model)),
-            quota_project: None,
-        }
+        let place = |served: Served<'_>| {
+            let [project, location] = &served.deployment.google;
+            ProcessingPlace {
+                project: value(project),
+                location: value(location),
+                geography: geography(providers::provider_model(&served.model)),
+                quota_project: None,
+            }
+        };
+        let places = self.serving(self.group(alias)).into_iter().map(place);
+        places.reduce(ProcessingPlace::in_common).unwrap_or_default()
     }
 
     /// The group of `alias`. LiteLLM resolves an alias once: an alias of an alias has no deployment.
@@ -351,6 +356,20 @@ fn deployment(
         google,
         outside,
     })
+}
+
+/// Several deployments of one alias: LiteLLM stops one of them after an error of the provider.
+fn cooldown(merged: &Merged<'_>, deployments: &[Deployment]) -> Option<Diagnostic> {
+    let names: Vec<&str> = deployments.iter().map(|each| each.name.as_str()).collect();
+    let again = (1..names.len()).find(|index| names[..*index].contains(&names[*index]))?;
+    let path = KeyPath::of("model_list").then(again);
+    let message = format!(
+        "`{}` has several deployments, and LiteLLM uses none of them for a while after errors, which some rows provoke",
+        names[again]
+    );
+    let hint =
+        "write `router_settings: { disable_cooldowns: true }`, so that trials do not disturb each other";
+    Some(merged.error(&path, message).hint(hint).note())
 }
 
 fn settings(merged: &Merged<'_>) -> BTreeMap<String, serde_json::Value> {

@@ -27,7 +27,7 @@ pub use entry::{check_clause, resolve};
 pub use interest::Interest;
 pub use kinds::{Check, ExpectationForm};
 pub use matcher::{MatchError, Matcher, MatcherForm};
-pub use provider_side::Turn;
+pub use provider_side::{Turn, is_of_lost_request};
 
 use std::path::Path;
 

@@ -111,7 +111,7 @@ pub const LOST_REQUEST: &str = "The provider does not get the request.";
 const ABSENT: &str = " reached the provider";
 
 /// Whether the deviation is that the request did not reach the provider.
-pub(super) fn is_of_lost_request(deviation: &Deviation) -> bool {
+pub fn is_of_lost_request(deviation: &Deviation) -> bool {
     deviation.evidence.is_none() && deviation.summary.ends_with(ABSENT)
 }
 

@@ -15,6 +15,7 @@ use crate::document::Place;
 use crate::evidence::{Evidence, file};
 use crate::expectation::{
     Check, Deviation, Expectation, Interest, RUN, Ruling, Scene, Trace, UNMATCHED, WORKAROUNDS,
+    is_of_lost_request,
 };
 use crate::findings::{Finding, FindingStatus, KnownForRun, Level, Subject, loses};
 use crate::ids::{FeatureId, TrialName};
@@ -349,7 +350,9 @@ impl Judge<'_> {
         subject: &Subject,
         deviation: &Deviation,
     ) -> Option<FindingStatus> {
-        if judged.name == RUN || matches!(subject, Subject::Change { .. }) {
+        // A beta that no request can have follows from the run too.
+        let is_own = matches!(subject, Subject::Change { .. }) && !is_of_lost_request(deviation);
+        if judged.name == RUN || is_own {
             return None;
         }
         let mut mismatches = self.evaluation.mismatches.iter();

@@ -33,6 +33,17 @@ impl ProcessingPlace {
         *self == Self::default()
     }
 
+    /// The parts that are the same in both.
+    pub fn in_common(self, other: Self) -> Self {
+        let same = |one: Option<String>, other| one.filter(|one| other == Some(one.clone()));
+        Self {
+            project: same(self.project, other.project),
+            location: same(self.location, other.location),
+            geography: same(self.geography, other.geography),
+            quota_project: same(self.quota_project, other.quota_project),
+        }
+    }
+
     /// The place that a request names.
     pub fn of(exchange: &ProviderExchange) -> Self {
         let request = &exchange.request;

@@ -2,9 +2,10 @@
 
 use compat_matrix::cause::{failure_of_trial, of_trial};
 use compat_matrix::document::Place;
-use compat_matrix::evidence::{Evidence, Killed};
+use compat_matrix::evidence::{Behind, Evidence, Killed};
 use compat_matrix::expectation::kinds::{
-    EventCheck, ExitCheck, ImageArrivedCheck, RequestCheck, RequestsCheck, StopReasonCheck, TextCheck,
+    BetaCheck, EventCheck, ExitCheck, ImageArrivedCheck, RequestCheck, RequestsCheck, StopReasonCheck,
+    TextCheck,
 };
 use compat_matrix::expectation::{Check, IMPLIED, REFUSED, RUN, TRANSCRIPT, Turn, UNMATCHED, WORKAROUNDS};
 use compat_matrix::findings::{FindingStatus, Level};
@@ -244,6 +245,18 @@ fn a_run_with_an_error_has_no_findings_about_its_consequences() {
     let subjects: Vec<String> = findings.map(|one| one.subject.to_string()).collect();
     assert_eq!(subjects, ["expectation feature::run"]);
     assert_eq!(judgement.findings[0].status, FindingStatus::Known);
+    let mut refused = failed;
+    refused.behind = Behind::Simulated;
+    refused.exchanges.clear();
+    let beta = BetaCheck {
+        turn: Turn::Every,
+        name: "some-beta".into(),
+    };
+    test.expectations.push(expectation("beta", Check::Beta(beta)));
+    let judgement = judge(&test, &refused);
+    assert_eq!(verdict_of("beta", &judgement), Some(BROKEN));
+    let subjects = judgement.findings.iter().map(|one| one.subject.to_string());
+    assert_eq!(subjects.collect::<Vec<_>>(), ["expectation feature::run"]);
 }
 
 #[test]

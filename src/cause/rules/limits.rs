@@ -3,6 +3,9 @@
 use super::{CauseRule, LIKELY, NEXT_WAIT, PLAUSIBLE, SURE, rule};
 use crate::outcome::Cause::RateLimit;
 
+/// The rule of a gateway that stops using a deployment after errors.
+pub const COOLDOWN: &str = "gateway_cooldown";
+
 pub(super) const RULES: &[CauseRule] = &[
     rule("subscription_limit", RateLimit, LIKELY)
         .says(&[
@@ -21,11 +24,15 @@ pub(super) const RULES: &[CauseRule] = &[
             r"rate limit exceeded for|limit type: (?:tokens|requests|max_parallel)",
             r"model capacity reached|priority-based rate limit",
             r"over available [TR]PM|[TR]PM limit|over limit for",
-            r"(?:are|is|in) (?:a )?cool(?:ing )?down|model_cooldown",
         ])
-        .why("a limit of the gateway on requests or tokens, or its cooldown after a limit of the provider")
+        .why("a limit of the gateway on requests or tokens")
         .next(NEXT_WAIT)
         .example("litellm.RateLimitError: Rate limit exceeded for api_key: 88dc. Limit type: requests. Current limit: 2, Remaining: 0."),
+    rule(COOLDOWN, RateLimit, SURE)
+        .says(&[r"(?:are|is|in) (?:a )?cool(?:ing )?down|model_cooldown|no deployments available.{0,200}cooldown_list"])
+        .why("after earlier errors of the provider, the gateway uses none of the alias's deployments for a while")
+        .next("find the error before this one in the gateway's log, and wait for the end of the cooldown; LiteLLM has none with `router_settings.disable_cooldowns: true`")
+        .example("429: No deployments available for selected model, Try again in 120 seconds. All deployments for selected model are in cooldown. Passed model=claude-haiku-4-5. pre-call-checks=False, cooldown_list=['94c7']"),
     rule("no_deployment_available", RateLimit, PLAUSIBLE)
         .says(&[
             r"no deployments available",
@@ -35,7 +42,7 @@ pub(super) const RULES: &[CauseRule] = &[
         ])
         .why("every deployment of the alias is in cooldown after earlier errors")
         .next("find the error before this one in the gateway's log, then wait for the end of the cooldown and run again")
-        .example("429: No deployments available for selected model, Try again in 5 seconds. Passed model=claude-haiku. pre-call-checks=False, cooldown_list=['a']"),
+        .example("429: No deployments available for selected model, Try again in 5 seconds. Passed model=claude-haiku."),
     rule("aws_throttling", RateLimit, SURE)
         .says(&[
             r"Throttl(?:ing|ed)",

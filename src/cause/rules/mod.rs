@@ -30,7 +30,7 @@ mod credentials;
 mod gateway;
 mod error_types;
 mod weak_hints;
-mod limits;
+pub mod limits;
 mod machine;
 mod model_names;
 mod upstream;

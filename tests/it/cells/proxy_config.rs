@@ -497,4 +497,26 @@ fn the_place_of_a_request_is_configured() {
     ] {
         assert_eq!(place(parameters), expected, "{parameters}");
     }
+    // LiteLLM may use either.
+    let two = ["us", "eu"].map(|geography| {
+        let model = format!("bedrock/converse/{geography}.anthropic.claude-haiku-4-5-20251001-v1:0");
+        entry(
+            "claude-haiku-4-5",
+            &format!("model: \"{model}\", vertex_location: {geography}"),
+        )
+    });
+    let two = format!("model_list:\n{}", two.concat());
+    let config = parse(&two).unwrap();
+    let place = config.place("claude-haiku-4-5", &variables);
+    assert_eq!(
+        [
+            place.project.as_deref(),
+            place.location.as_deref(),
+            place.geography.as_deref()
+        ],
+        [Some("p"), None, None]
+    );
+    assert!(config.notes()[0].message.contains("has several deployments"));
+    let calm = format!("{two}router_settings: {{ disable_cooldowns: true }}\n");
+    assert_eq!(parse(&calm).unwrap().notes(), []);
 }
