@@ -10,6 +10,7 @@ use super::{Cassette, RecordedReply, redact};
 use crate::text::one_line;
 use crate::wire::exchange::{Body, RecordedRequest};
 use crate::wire::messages;
+use crate::wire::secrets::PLACEHOLDER;
 use crate::wire_diff;
 
 /// The recordings of a cassette that have a reply.
@@ -66,17 +67,20 @@ impl Tape {
     /// error says which parts of the request differ from those of the nearest recording.
     pub fn reply(&self, request: &RecordedRequest) -> Result<(&str, &RecordedReply), String> {
         let asked = parts(request);
-        if let Some(track) = self.tracks.iter().find(|track| track.parts == asked) {
+        let is_same = |track: &&Track| track.parts == as_recorded(&track.parts, &asked);
+        if let Some(track) = self.tracks.iter().find(is_same) {
             let mut count = track.asked.lock();
             let at = (*count).min(track.replies.len() - 1);
             *count += 1;
             let (place, reply) = &track.replies[at];
             return Ok((place, reply));
         }
-        let differing = self
-            .tracks
-            .iter()
-            .map(|track| (track, wire_diff::differing_values(&track.parts, &asked)));
+        let differing = self.tracks.iter().map(|track| {
+            (
+                track,
+                wire_diff::differing_values(&track.parts, &as_recorded(&track.parts, &asked)),
+            )
+        });
         let nearest = differing.min_by_key(|(_, differences)| differences.len());
         let Some((track, differences)) = nearest else {
             return Err("the cassette has no recording".to_owned());
@@ -106,6 +110,44 @@ fn shown(value: &Option<Value>) -> String {
         Some(value) => one_line(&value.to_string(), 60),
         None => "absent".to_owned(),
     }
+}
+
+/// `asked` with the placeholder of `recorded` for a value that was removed by value: the values of the recorded run are not known.
+fn as_recorded(recorded: &Value, asked: &Value) -> Value {
+    match (recorded, asked) {
+        (Value::String(recorded), Value::String(asked)) if fits(recorded, asked) => recorded.as_str().into(),
+        (Value::Array(recorded), Value::Array(asked)) => {
+            let pairs = asked.iter().enumerate();
+            let filled = pairs.map(|(at, asked)| as_recorded(recorded.get(at).unwrap_or(asked), asked));
+            filled.collect()
+        }
+        (Value::Object(recorded), Value::Object(asked)) => {
+            let filled = asked.iter().map(|(key, asked)| {
+                let recorded = recorded.get(key).unwrap_or(asked);
+                (key.clone(), as_recorded(recorded, asked))
+            });
+            filled.collect()
+        }
+        _ => asked.clone(),
+    }
+}
+
+/// Whether `asked` is `recorded` with texts in place of its placeholders.
+fn fits(recorded: &str, asked: &str) -> bool {
+    let pieces: Vec<&str> = recorded.split(PLACEHOLDER).collect();
+    let [first, between @ .., last] = pieces.as_slice() else {
+        return recorded == asked;
+    };
+    let Some(mut rest) = asked.strip_prefix(first) else {
+        return false;
+    };
+    for piece in between {
+        match rest.split_once(piece) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 /// The parts of a request that count: all but credentials, headers of the client, and private values.

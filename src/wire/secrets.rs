@@ -20,7 +20,7 @@ use super::redaction::is_credential_name;
 use crate::text::{RESERVED, hex};
 
 /// What replaces a secret.
-const PLACEHOLDER: &str = "[redacted]";
+pub const PLACEHOLDER: &str = "[redacted]";
 
 const SHORTEST: usize = 8;
 /// From this length on, a value without a digit counts too.

@@ -6,7 +6,7 @@ use compat_matrix::drift::Cassette;
 use compat_matrix::drift::tape::Tape;
 use compat_matrix::provider::{Simulator, SimulatorOptions, Unscripted};
 use compat_matrix::wire::Route;
-use compat_matrix::wire::exchange::Matched;
+use compat_matrix::wire::exchange::{Body, Matched};
 use serde_json::{Value, json};
 
 use super::{bodies, send_all, traffic};
@@ -83,6 +83,32 @@ async fn a_miss_says_which_part_of_the_request_differs() {
         .post("/v1/messages", &json!({}))
         .header("x-api-key", "wrong");
     assert_eq!(wrong.send().await.expect("a reply").status(), 401);
+}
+
+#[tokio::test]
+async fn any_text_fits_where_a_value_was_removed() {
+    let mut cassette = traffic(9).await;
+    let is_message = |body: &&mut Body| matches!(body, Body::Json(body) if body["max_tokens"] == 1000);
+    let bodies_of = cassette
+        .recordings
+        .iter_mut()
+        .map(|placed| &mut placed.recording.request.body);
+    for body in bodies_of.filter(is_message) {
+        if let Body::Json(body) = body {
+            body["system"] = "the [redacted] and [redacted] again".into();
+        }
+    }
+    let gateway = replaying(&cassette).await;
+    for (system, status) in [
+        ("the key of this run and another again", 200),
+        ("the key of this run again", 400),
+        ("a key and another again", 400),
+    ] {
+        let mut body = bodies()[0].clone();
+        body["system"] = system.into();
+        let reply = gateway.send(Route::Anthropic, false, &body).await;
+        assert_eq!(reply.status(), status, "{system}");
+    }
 }
 
 #[test]
