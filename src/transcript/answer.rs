@@ -324,7 +324,11 @@ impl Collection {
             return;
         }
         let blocks = list(message, "/content").iter().map(block);
-        let is_its = |answer: &&mut Answer| answer.id.as_deref() == text(message, "/id");
+        // A gateway may give all answers one id.
+        let is_its = |answer: &&mut Answer| {
+            let key = (answer.id.as_deref(), answer.parent_tool_use_id.as_deref());
+            key == (text(message, "/id"), text(placed.event, "/parent_tool_use_id"))
+        };
         match self.answers.iter_mut().rfind(is_its) {
             Some(answer) if answer.streamed => {}
             Some(answer) => answer.content.extend(blocks),

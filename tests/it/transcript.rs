@@ -168,6 +168,23 @@ fn an_answer_without_a_stream_is_read_from_its_lines() {
 }
 
 #[test]
+fn answers_of_a_subagent_may_have_the_id_of_another_answer() {
+    let line = |parent: Value, block: Value| {
+        let message = json!({"id": "msg_1", "model": "claude-haiku-4-5", "content": [block]});
+        json!({"type": "assistant", "message": message, "parent_tool_use_id": parent})
+    };
+    let call = |id: &str, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+    let result = json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "b", "content": "ok"}]}});
+    let transcript = transcript([
+        line(Value::Null, call("a", "Agent")),
+        line(json!("a"), call("b", "Bash")),
+        result,
+    ]);
+    assert_eq!(transcript.messages().len(), 2);
+    assert_eq!(transcript.tool_results()[0].name.as_deref(), Some("Bash"));
+}
+
+#[test]
 fn streams_of_subagents_stay_separate() {
     let of_subagent = |mut event: Value| {
         event["parent_tool_use_id"] = json!("toolu_9");

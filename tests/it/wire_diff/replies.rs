@@ -14,7 +14,7 @@ fn each_change_of_a_reply_has_its_kind() {
     type Edit = fn(&mut Vec<SentEvent>);
     use Direction::Reply;
     type Row = (&'static str, Edit, &'static [(Direction, Part, Fate)]);
-    let rows: [Row; 9] = [
+    let rows: [Row; 10] = [
         (
             "the start of a block lost",
             |events| drop(events.remove(1)),
@@ -51,6 +51,14 @@ fn each_change_of_a_reply_has_its_kind() {
             "a start twice",
             |events| events.insert(1, events[0].clone()),
             &[(Reply, Part::Event, Fate::Repeated)],
+        ),
+        (
+            "a start of a block twice",
+            |events| events.insert(1, events[1].clone()),
+            &[
+                (Reply, Part::Block, Fate::Added),
+                (Reply, Part::Event, Fate::Repeated),
+            ],
         ),
         (
             "no end",
