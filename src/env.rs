@@ -447,8 +447,9 @@ impl Environment {
         self.get_os(name).map(PathBuf::from)
     }
 
+    /// The variable without blanks and line breaks around it: a file or a command may end with one.
     pub fn secret(&self, name: &str) -> Option<Secret> {
-        self.get(name).map(Secret::new)
+        self.get(name).map(|value| Secret::new(value.trim()))
     }
 
     pub fn has_any(&self, names: &[&str]) -> bool {

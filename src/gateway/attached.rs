@@ -47,6 +47,11 @@ pub async fn ensure_answers(base_url: &str) -> anyhow::Result<()> {
                 "the gateway at `{base_url}` does not answer within {} s: check that it runs, and correct `{name}`",
                 ANSWER_PATIENCE.as_secs()
             );
+            // What the TLS library says of an answer in plain HTTP.
+            let is_plain = format!("{error:?}").contains("InvalidContentType");
+            if let Some(rest) = base_url.strip_prefix("https://").filter(|_| is_plain) {
+                bail!("the gateway at `{base_url}` does not speak TLS: write `{name}=http://{rest}`");
+            }
             // An answer that is no HTTP, too: the port may be another program's.
             Err(error).with_context(|| {
                 format!("cannot reach the gateway at `{base_url}`: start it, or correct `{name}`")

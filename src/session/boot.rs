@@ -199,6 +199,11 @@ async fn attached(
             env::LITELLM_PROXY_API_KEY
         )
     })?;
+    ensure!(
+        !key.expose().contains(char::is_control),
+        "`{}` has a line break or another control character within: set it to the key alone",
+        env::LITELLM_PROXY_API_KEY
+    );
     let version = async { Ok(gateway::version_of(&base_url, &key).await) };
     let (provider, (), version) = tokio::try_join!(
         remote_provider(environment),

@@ -342,7 +342,11 @@ async fn meant_base(
 ) -> Option<String> {
     let mut url = Url::parse(base_url).ok()?;
     let path = url.path().trim_end_matches('/').to_owned();
-    let of_api = [MESSAGES, "/v1"].iter().find_map(|end| path.strip_suffix(end));
+    let mut above = path.as_str();
+    while let Some(rest) = [MESSAGES, "/v1"].iter().find_map(|end| above.strip_suffix(end)) {
+        above = rest;
+    }
+    let of_api = Some(above).filter(|above| *above != path);
     if path.is_empty() && url.query().is_none() {
         return None;
     }

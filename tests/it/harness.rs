@@ -392,6 +392,7 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", hanging.local_addr().unwrap());
     let bare = simulator.base_url().trim_start_matches("http://").to_owned();
+    let encrypted = format!("https://{bare}");
     for (name, value, expected) in [
         (
             env::LITELLM_PROXY_BASE_URL,
@@ -408,6 +409,16 @@ async fn a_wrong_address_ends_the_run_with_the_line_to_change() {
             env::LITELLM_PROXY_BASE_URL,
             silent.as_str(),
             format!("the gateway at `{silent}` does not answer within 3 s"),
+        ),
+        (
+            env::LITELLM_PROXY_BASE_URL,
+            encrypted.as_str(),
+            format!("does not speak TLS: write `LITELLM_PROXY_BASE_URL=http://{bare}`"),
+        ),
+        (
+            env::LITELLM_PROXY_API_KEY,
+            "sk-\n1",
+            "`LITELLM_PROXY_API_KEY` has a line break".to_owned(),
         ),
         (
             env::COMPAT_PROVIDER_URL,
@@ -454,6 +465,8 @@ async fn an_address_is_the_url_that_it_means() {
     for name in [env::LITELLM_PROXY_BASE_URL, env::COMPAT_PROVIDER_URL] {
         small.set(name, &format!("HTTP:/127.1:{port}/\n"));
     }
+    let key = &simulator.credentials().anthropic_api_key;
+    small.set(env::LITELLM_PROXY_API_KEY, &format!("{key}\n"));
     small.run(&["text"]).await.exits(0);
 }
 

@@ -246,6 +246,7 @@ async fn a_path_in_the_base_is_the_line_to_change() {
     for (path, status, at_origin, base) in [
         ("/v1", 404, 404, Some("")),
         ("/v1", 500, 404, Some("")),
+        ("/v1/v1", 404, 404, Some("")),
         ("/llm/v1/messages", 409, 404, Some("/llm")),
         ("/anthropic", 422, 401, Some("")),
         ("/anthropic", 501, 200, Some("")),

@@ -1,6 +1,6 @@
 //! Addresses where no server answers, and broken connections.
 
-use super::{CauseRule, GUESS, LIKELY, PLAUSIBLE, rule};
+use super::{CauseRule, GUESS, LIKELY, PLAUSIBLE, SURE, rule};
 use crate::cause::MessageRoute;
 use crate::outcome::Cause::{Assertion, Config, Gateway, Harness, Upstream};
 
@@ -42,6 +42,11 @@ pub(super) const RULES: &[CauseRule] = &[
         .why("the client does not trust the certificate at that address")
         .next("give the client the certificate authority (`NODE_EXTRA_CA_CERTS`, or the gateway's `ssl_verify`), or correct `https` in the base")
         .example("API Error: Unable to connect to API: Self-signed certificate detected. Check your proxy or corporate SSL certificates"),
+    rule("plain_http", Config, SURE)
+        .says(&[r"plain HTTP request was sent to (?:an )?HTTPS port|Client sent an HTTP request to an HTTPS server"])
+        .why("the server at that address speaks TLS only")
+        .next("write `https://` in the base")
+        .example("HTTP 400: <title>400 The plain HTTP request was sent to HTTPS port</title>"),
     rule("path_not_served", Config, LIKELY)
         .says(&[
             r"redirect response|30[1278] (?:moved|temporary|permanent|found)",

@@ -151,6 +151,8 @@ pub(super) const RULES: &[CauseRule] = &[
             r"invalid url|only absolute urls|failed to parse url|unsupported protocol|missing an? .{0,20}protocol",
             r"ERR_INVALID_URL|InvalidURL",
         ])
+        // What OpenAI's API says of an unknown path.
+        .unless(&[r"invalid url \((?:POST|GET) /"])
         .why("a region, project or base is not set, so the address is invalid")
         .next("set the missing region, project or base in the environment or the gateway's configuration")
         .example("getaddrinfo ENOTFOUND bedrock-runtime.undefined.amazonaws.com"),
