@@ -127,6 +127,19 @@ async fn the_transparent_gateway_takes_its_key_in_two_headers() {
     gateway.stop().await;
 }
 
+/// `proxy_config.yaml` is another gateway's configuration.
+#[test]
+fn a_gateway_of_the_catalogue_has_the_place_of_its_own_models() {
+    let mut gateway = scripted("");
+    gateway.models[0].alias = "haiku".into();
+    gateway.models[0].model = "eu.anthropic.claude-haiku-4-5-20251001-v1:0".into();
+    let variables = [(env::VERTEXAI_LOCATION.to_owned(), "global".to_owned())].into();
+    let place = gateway.place("haiku", &variables);
+    assert_eq!(place.geography.as_deref(), Some("eu"));
+    assert_eq!((place.location.as_deref(), place.project), (Some("global"), None));
+    assert_eq!(gateway.place("opus", &variables).geography, None);
+}
+
 #[test]
 fn every_gateway_of_the_catalogue_serves_or_lacks_a_cell() {
     let project = project();
