@@ -323,7 +323,7 @@ impl Server {
         let token = incoming.header("authorization");
         let token = token.and_then(|value| value.strip_prefix("Bearer "));
         let is_subscription = token.is_some_and(|token| token == self.credentials.oauth_token());
-        ReplyFields::of(incoming.route(), model, is_subscription)
+        ReplyFields::of(incoming.route(), model, is_subscription).asked_by(incoming.prompt.as_ref())
     }
 }
 

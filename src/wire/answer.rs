@@ -108,6 +108,9 @@ impl ProviderAnswer {
         if let Some(geography) = self.fields.inference_geo {
             usage["inference_geo"] = json!(geography);
         }
+        if self.fields.is_fast {
+            usage["speed"] = json!("fast");
+        }
         usage
     }
 

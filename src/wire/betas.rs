@@ -49,8 +49,9 @@ const MANTLE: [&str; 4] = [
 ];
 /// Claude Code sends these to Anthropic's API only.
 const ANTHROPICS_OWN: [&str; 2] = ["fast-mode-2026-02-01", "oauth-2025-04-20"];
-/// What Microsoft Foundry lacks of Anthropic's API: the advisor tool, fallbacks and fast mode
-/// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>).
+/// What Microsoft Foundry lacks of Anthropic's API: the advisor tool, and the field for fast mode, which has models of its own there
+/// (<https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry>,
+/// <https://platform.claude.com/docs/en/build-with-claude/fast-mode>).
 const NOT_ON_AZURE: [&str; 2] = ["advisor-tool-", "fast-mode-"];
 /// Claude Code sends these to Bedrock and Vertex AI, which accept them, but no page of theirs offers them. They name the
 /// client and auto mode, add a count, and tell that a request follows a refused one. They change no answer.

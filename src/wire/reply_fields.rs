@@ -8,7 +8,7 @@
 //! | `service_tier`, `caller`, `stop_details` without a refusal | on Vertex AI and Bedrock's Messages API | no source shows them |
 //! | `inference_geo` | on clouds | the page on data residency has it for Anthropic's own API only |
 //! | `container` | always | only code that the provider runs has one, and the simulator runs none |
-//! | `diagnostics`, `output_tokens_details`, `iterations`, `speed` | always | the recordings with them are of requests with betas |
+//! | `diagnostics`, `output_tokens_details`, `iterations` | always | the recordings with them are of requests with betas |
 //! | limits (`anthropic-ratelimit-*`) | on clouds, and with a subscription | clouds have their own; a subscription has others |
 //! | `x-should-retry` | but with status 429 | no recording has it with another status |
 //!
@@ -21,6 +21,7 @@
 //! | Bedrock | Sonnet 4.5 | October 2026 | `src/__tests__/drift/bedrock-misbehavior-live.drift.ts` of <https://github.com/CopilotKit/aimock> |
 
 use chrono::{DateTime, SecondsFormat};
+use serde_json::Value;
 
 use super::Route;
 use super::model::{Generation, find};
@@ -38,6 +39,8 @@ pub struct ReplyFields {
     pub caller: bool,
     /// `stop_details`, which is null without a refusal.
     pub stop_details: bool,
+    /// `speed` of the usage of a request in fast mode: `fast`. Source: `types/beta/beta_usage.py` of the official SDK.
+    pub is_fast: bool,
     /// Whether headers tell the limits of the account (`rate_limits`).
     pub limits: bool,
 }
@@ -56,7 +59,16 @@ impl ReplyFields {
             inference_geo: is_anthropics.then_some(geography),
             caller: is_anthropics || route == Route::Azure,
             stop_details: matches!(route, Route::Anthropic | Route::Azure | Route::BedrockInvoke),
+            is_fast: false,
             limits: is_anthropics && !is_subscription,
+        }
+    }
+
+    /// The same for a request with the body `asked`.
+    pub fn asked_by(self, asked: Option<&Value>) -> Self {
+        Self {
+            is_fast: asked.is_some_and(|asked| asked["speed"] == "fast"),
+            ..self
         }
     }
 }

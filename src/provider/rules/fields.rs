@@ -16,6 +16,9 @@ const WITH_BETA: [(&str, &[&str]); 5] = [
     ("speed", &["fast-mode-"]),
 ];
 
+/// The models that take `speed` without a beta.
+const FAST_WITHOUT_BETA: [&str; 3] = ["claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-2"];
+
 /// Fields that a Foundry deployment hosted on Azure lacks.
 const NOT_HOSTED_ON_AZURE: [&str; 3] = ["mcp_servers", "container", "output_format"];
 
@@ -45,15 +48,17 @@ fn known_fields(subject: &Subject) -> Option<ErrorReply> {
 ///
 /// Source: https://platform.claude.com/docs/en/build-with-claude/context-editing (beta header); without it:
 /// https://github.com/BerriAI/litellm/issues/27532; `speed`: https://github.com/anthropics/anthropic-sdk-python
-/// (`types/message_create_params.py`)
+/// (`types/message_create_params.py`), https://platform.claude.com/docs/en/build-with-claude/fast-mode (which models need a beta)
 fn beta_fields(subject: &Subject) -> Option<ErrorReply> {
     let fields = subject.model_fields()?;
-    let is_standard =
-        |name, value| name == "speed" && value == "standard" && subject.route() == Route::Anthropic;
+    let is_free = |name, value| {
+        let needs_none = value == "standard" || FAST_WITHOUT_BETA.contains(&subject.model());
+        name == "speed" && needs_none && subject.route() == Route::Anthropic
+    };
     let (name, _) = WITH_BETA.iter().find(|(name, betas)| {
         fields
             .get(name)
-            .is_some_and(|value| !value.is_null() && !is_standard(*name, value))
+            .is_some_and(|value| !value.is_null() && !is_free(*name, value))
             && !betas.iter().any(|beta| subject.has_beta(beta))
     })?;
     refusal(subject, name)

@@ -22,6 +22,9 @@ async fn what_the_official_sdk_sends_is_accepted() {
             }])
         }),
         (&[Anthropic], MODEL, |body| body["speed"] = json!("standard")),
+        (&[Anthropic], "claude-opus-5-5", |body| {
+            body["speed"] = json!("fast")
+        }),
         (&[BedrockInvoke, BedrockMantle], MODEL, |body| {
             body["user_profile_id"] = json!("uprof_1")
         }),
