@@ -258,7 +258,7 @@ fn is_deployment(model: &Model, spelling: &str) -> bool {
 
 /// Whether Bedrock's Messages API has the model.
 ///
-/// Source: <https://github.com/posit-dev/chatlas/issues/411> (its list of models in September 2026),
+/// Source: <https://github.com/earendil-works/pi/issues/8573> (its list of models in September 2026),
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-cards.html>
 fn is_on_mantle(model: &Model) -> bool {
     model.generation >= Generation::FourSeven || model.name == "claude-haiku-4-5"

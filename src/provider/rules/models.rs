@@ -30,7 +30,7 @@ fn model_required(subject: &Subject) -> Option<ErrorReply> {
 /// Source: https://platform.claude.com/docs/en/about-claude/models/overview; wordings:
 /// https://github.com/truefoundry/models/issues/946 (Vertex AI),
 /// https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html,
-/// https://github.com/posit-dev/chatlas/issues/411 (Bedrock's Messages API),
+/// https://github.com/earendil-works/pi/issues/8573 (Bedrock's Messages API),
 /// https://github.com/posit-dev/positron/issues/12858 (Azure)
 fn known_model(subject: &Subject) -> Option<ErrorReply> {
     let model = &subject.message()?.model;
