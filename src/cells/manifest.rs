@@ -38,6 +38,8 @@ pub struct Feature {
     pub clause: Option<String>,
     /// The address of its documentation.
     pub docs: Option<String>,
+    /// The place of its name in the manifest.
+    pub span: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +129,11 @@ impl Manifest {
             let names = columns.iter().map(|(name, _)| name.as_str());
             ProviderId::new(closest(name, names).unwrap_or(name))
         };
-        let feature = |form: FeatureForm| Feature {
+        let feature = |(index, form): (usize, FeatureForm)| Feature {
+            span: Some(
+                node.span_at(&KeyPath::of("features").then(index).then("id").0)
+                    .clone(),
+            ),
             id: FeatureId::new(form.id),
             name: form.name,
             category: form.category,
@@ -161,10 +167,12 @@ impl Manifest {
         };
         Self {
             limits: Limits(form.limits.into_iter().map(limit).collect()),
-            features: named(form.features, |row| &mut row.id)
-                .into_iter()
-                .map(feature)
-                .collect(),
+            features: named(form.features.into_iter().enumerate().collect(), |(_, row)| {
+                &mut row.id
+            })
+            .into_iter()
+            .map(feature)
+            .collect(),
             tiers: named(form.tiers, |tier| &mut tier.id)
                 .into_iter()
                 .map(tier)
@@ -201,6 +209,26 @@ impl Manifest {
     /// The place of the alias pattern of `provider`.
     pub fn alias_span(&self, provider: &ProviderId) -> Option<&Span> {
         self.pattern(provider).map(|(_, span)| span)
+    }
+
+    /// Gives `name` to the row `row`; to a new row without it.
+    pub fn give_row(&mut self, name: &FeatureId, row: Option<&FeatureId>) {
+        let Some(row) = row else {
+            return self.features.push(Feature {
+                id: name.clone(),
+                name: String::new(),
+                category: None,
+                description: None,
+                clause: None,
+                docs: None,
+                span: None,
+            });
+        };
+        let rows = self.features.iter_mut().map(|feature| &mut feature.id);
+        let in_parts = self.parts.iter_mut().flat_map(|part| &mut part.features);
+        rows.chain(in_parts)
+            .filter(|id| *id == row)
+            .for_each(|id| *id = name.clone());
     }
 
     pub fn feature(&self, id: &FeatureId) -> Option<&Feature> {

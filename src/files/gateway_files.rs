@@ -199,6 +199,10 @@ fn unknown_expectations(
         let rows = feature
             .is_some()
             .then_some(&is_row as &dyn Fn(&FeatureId) -> bool);
+        // The missing file of all rows is an error of its own.
+        if feature.is_none() && project.missing_shared().is_some() {
+            return None;
+        }
         // A broken cell may have it, and has errors of its own.
         let (known, of_changes) = names(project, finding, lacks, rows)?;
         if known.contains(&name) {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::project::{CELLS, PROVIDERS, SHARED};
+use super::project::{CELLS, MANIFEST, PROVIDERS, SHARED};
 use super::reading::{FOLDER_FOR_FILE, entries, says_not_applicable};
 use crate::cells::Manifest;
+use crate::cells::manifest::Feature;
 use crate::document::Diagnostic;
 use crate::ids::{CellId, FeatureId, ProviderId};
 use crate::text::{closest, listed};
@@ -19,6 +20,10 @@ pub(super) struct Layout {
     pub(super) shared: HashSet<FeatureId>,
     /// The providers whose file says `not_applicable`.
     pub(super) not_applicable: HashSet<ProviderId>,
+    /// The features whose folders could be listed.
+    pub(super) listed: HashSet<FeatureId>,
+    /// The features that the manifest lacks: each is a folder, or the similar name of one.
+    slips: Vec<(FeatureId, Option<FeatureId>)>,
 }
 
 impl Layout {
@@ -34,6 +39,19 @@ impl Layout {
         listing.folder_of_cells();
         (listing.layout, listing.errors)
     }
+
+    /// Gives each folder its row, and removes the errors about it. So one wrong name is one error, although many files name the
+    /// feature.
+    pub(super) fn complete(&self, manifest: &mut Manifest, errors: &mut Vec<Diagnostic>) {
+        for (folder, row) in &self.slips {
+            errors.retain(|error| error.message != unknown(folder.as_str()));
+            manifest.give_row(folder, row.as_ref());
+        }
+    }
+}
+
+fn unknown(feature: &str) -> String {
+    format!("the manifest has no feature `{feature}`")
 }
 
 struct Listing<'a> {
@@ -63,26 +81,35 @@ impl Listing<'_> {
                 ),
             }
         }
-        for feature in &self.manifest.features {
-            if folders.remove(feature.id.as_str()) {
-                self.folder_of_feature(&feature.id);
-            } else {
-                let id = feature.id.as_str();
-                let message = format!("the manifest's feature `{id}` has no folder");
-                let error = Diagnostic::of_file(&cells.join(id), message);
-                self.errors.push(
-                    error.hint(match closest(id, folders.iter().map(String::as_str)) {
-                        Some(close) => format!("is it the folder `{close}`?"),
-                        None => "create the folder and its cells, or remove the feature from `manifest.yaml`"
-                            .to_owned(),
-                    }),
-                );
-            }
+        let rows = self.manifest.features.iter();
+        let (found, absent): (Vec<_>, Vec<_>) = rows.partition(|row| folders.remove(row.id.as_str()));
+        found.into_iter().for_each(|row| self.folder_of_feature(&row.id));
+        for Feature { id, span, .. } in absent {
+            let message = format!("the manifest's feature `{id}` has no folder in `{CELLS}`");
+            let error = match span {
+                Some(span) => Diagnostic::at(span, message),
+                None => Diagnostic::of_file(Path::new(MANIFEST), message),
+            };
+            let close = closest(id.as_str(), folders.iter().map(String::as_str)).map(str::to_owned);
+            let error = match close {
+                Some(close) => {
+                    let folder = Diagnostic::of_file(&cells.join(&close), "").place;
+                    folders.remove(&close);
+                    self.slip(&close, Some(id));
+                    error
+                        .related(folder, "the manifest does not name this folder")
+                        .hint(format!("did you mean `{close}`? else rename the folder"))
+                }
+                None => error.hint(format!(
+                    "create `{CELLS}/{id}` and its cells, or remove the feature from the manifest"
+                )),
+            };
+            self.errors.push(error);
         }
         let known = || self.manifest.features.iter().map(|feature| feature.id.as_str());
         for name in folders {
-            let message = format!("the manifest has no feature `{name}`");
-            let error = Diagnostic::of_file(&cells.join(&name), message).allowed(listed(known()));
+            self.slip(&name, None);
+            let error = Diagnostic::of_file(&cells.join(&name), unknown(&name)).allowed(listed(known()));
             self.errors.push(error.hint(match closest(&name, known()) {
                 Some(close) => format!("did you mean `{close}`? no cell of this folder runs"),
                 None => "add the feature to `manifest.yaml`: no cell of this folder runs".to_owned(),
@@ -90,9 +117,21 @@ impl Listing<'_> {
         }
     }
 
+    /// A folder whose name no row has; `row` is the row with a similar name and no folder.
+    fn slip(&mut self, folder: &str, row: Option<&FeatureId>) {
+        let folder = FeatureId::new(folder);
+        self.folder_of_feature(&folder);
+        self.layout.slips.push((folder, row.cloned()));
+    }
+
     fn folder_of_feature(&mut self, feature: &FeatureId) {
         let folder = Path::new(CELLS).join(feature.as_str());
-        for (name, is_folder) in self.entries(&folder) {
+        let listed = self.errors.len();
+        let entries = self.entries(&folder);
+        if self.errors.len() == listed {
+            self.layout.listed.insert(feature.clone());
+        }
+        for (name, is_folder) in entries {
             if name.starts_with(['_', '.']) {
                 if name == SHARED {
                     self.layout.shared.insert(feature.clone());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::project::{self, Project};
+use super::project::Project;
 use super::reading;
 use crate::document::Diagnostic;
 use crate::expectation::IMPLIED;
@@ -44,12 +44,12 @@ pub fn check(project: &Project, paths: &[PathBuf]) -> Vec<Diagnostic> {
     if project.root.join(MUTANTS).is_dir()
         && let Some(missing) = project.missing_shared()
     {
-        let is_selected = project::is_selected(paths, &missing.place.file)
+        let is_selected = reading::is_selected(paths, &missing.place.file)
             || paths.iter().any(|path| path.starts_with(MUTANTS));
         return is_selected.then_some(missing).into_iter().collect();
     }
     let (_, mut errors) = read(project);
-    errors.retain(|error| project::is_selected(paths, &error.place.file));
+    errors.retain(|error| reading::is_selected(paths, &error.place.file));
     errors
 }
 

@@ -15,7 +15,7 @@ use super::gateway_files;
 use super::layout::Layout;
 use super::merged_errors::{in_order, without_shared};
 use super::mutant_files::MUTANTS;
-use super::reading::{attachment, may_be_not_applicable, missing_pages, read, read_if_exists};
+use super::reading::{attachment, is_selected, may_be_not_applicable, missing_pages, read, read_if_exists};
 use crate::catalogue::Configuration;
 use crate::cells::manifest::Tier;
 use crate::cells::prices::Prices;
@@ -84,11 +84,28 @@ impl Project {
 
     /// Reads the manifest in `root` and lists the cells.
     pub fn open(root: &Path) -> Result<Self, Vec<Diagnostic>> {
-        without_errors(Self::open_to_check(root))
+        let (mut project, mut errors) = Self::read(root);
+        if let Some(project) = project.as_mut().filter(|_| !errors.is_empty()) {
+            project.layout.complete(&mut project.manifest, &mut errors);
+            errors.append(&mut project.layout_errors);
+        }
+        without_errors((project, errors))
     }
 
-    /// The errors of the manifest in `root`, and the project, if its cells can be judged.
+    /// The errors of the manifest in `root`, and the project, if its cells can be judged. Each folder of cells has a row.
     pub fn open_to_check(root: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+        let (mut project, mut errors) = Self::read(root);
+        if !root.join(CELLS).is_dir() {
+            let error = Diagnostic::of_file(Path::new(CELLS), "there is no such folder");
+            errors.push(error.hint("restore it, or name the project's folder with `--root`"));
+            return (None, errors);
+        }
+        let complete = |project: &mut Self| project.layout.complete(&mut project.manifest, &mut errors);
+        project.as_mut().map(complete);
+        (project, errors)
+    }
+
+    fn read(root: &Path) -> (Option<Self>, Vec<Diagnostic>) {
         let file = Path::new(MANIFEST);
         let (manifest, errors) = match read(root, file) {
             Ok(bytes) => Manifest::read(file, &bytes),
@@ -137,11 +154,7 @@ impl Project {
 
     /// Every cell without a file, of the features whose folders could be listed.
     pub fn missing(&self) -> Vec<CellId> {
-        let is_missing = |cell: &CellId| {
-            let folder = Path::new(CELLS).join(cell.feature.as_str());
-            let mut errors = self.layout_errors.iter();
-            !self.is_present(cell) && !errors.any(|error| error.place.file == folder)
-        };
+        let is_missing = |cell: &CellId| !self.is_present(cell) && self.layout.listed.contains(&cell.feature);
         self.manifest.cells().filter(is_missing).collect()
     }
 
@@ -425,7 +438,8 @@ impl Project {
         let files = files.chain(gateways).chain([PathBuf::from(MANIFEST)]);
         errors.extend(files.flat_map(|file| missing_pages(&self.root, &file)));
         errors.extend(self.prices().err().unwrap_or_default());
-        errors.retain(|error| is_selected(paths, &error.place.file));
+        let manifest = Path::new(MANIFEST);
+        errors.retain(|error| error.place.file == manifest || is_selected(paths, &error.place.file));
         for cell in &named {
             errors.extend(self.errors_of(cell, config.as_ref()));
         }
@@ -571,12 +585,6 @@ fn feature_file(feature: &FeatureId, name: &str) -> PathBuf {
 
 fn provider_file(provider: &ProviderId) -> PathBuf {
     Path::new(CELLS).join(PROVIDERS).join(format!("{provider}.yaml"))
-}
-
-/// Whether `file` is at or below one of `paths`. Without paths, every file is selected.
-pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
-    let contains = |path: &PathBuf| file.starts_with(path) || path.as_os_str() == ".";
-    paths.is_empty() || paths.iter().any(contains)
 }
 
 /// The error for a project whose files have `errors`.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -169,6 +169,12 @@ pub(super) fn attachment(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     fs::read(path).map_err(|error| error.to_string())
+}
+
+/// Whether `file` is at or below one of `paths`. Without paths, every file is selected.
+pub(crate) fn is_selected(paths: &[PathBuf], file: &Path) -> bool {
+    let contains = |path: &PathBuf| file.starts_with(path) || path.as_os_str() == ".";
+    paths.is_empty() || paths.iter().any(contains)
 }
 
 /// A suggestion of an attachment in the same folder.

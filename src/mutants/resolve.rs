@@ -292,6 +292,15 @@ impl Resolver<'_> {
         let mut kills = Vec::new();
         for (expectation, cells) in named {
             let at = at.then(expectation);
+            let has = |names: &Vec<String>| names.iter().any(|name| name == expectation);
+            let mut known = self.known.cells.iter();
+            let is_known = known.any(|(_, names)| names.as_ref().is_none_or(has));
+            // A wrong name is one error, not one for each cell.
+            let cells = if is_known {
+                &cells[..]
+            } else {
+                &cells[..cells.len().min(1)]
+            };
             for (index, cell) in cells.iter().enumerate() {
                 kills.extend(self.expected_kill(&at, index, expectation, cell, providers));
             }
@@ -321,7 +330,11 @@ impl Resolver<'_> {
         };
         let cells: Vec<_> = tried().filter(|(cell, _)| is_named(cell)).collect();
         if cells.is_empty() {
-            let names: Vec<String> = tried().map(|(cell, _)| cell.to_string()).collect();
+            let name = |(id, _): &(CellId, _)| match cell.contains("::") {
+                true => id.to_string(),
+                false => id.feature.to_string(),
+            };
+            let names: Vec<String> = tried().map(name).collect();
             let message = format!("the mutant runs in no cell `{cell}`");
             let diagnostic = self.reader.at(&at.then(index), message);
             let names = names.iter().map(String::as_str);

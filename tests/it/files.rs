@@ -104,13 +104,19 @@ fn each_feature_needs_a_folder_and_each_folder_a_feature() {
     let folder = two_features();
     fs::rename(folder.path("cells/second"), folder.path("cells/secnd")).expect("a folder");
     let faults = open(&folder).layout_errors;
+    let error = "manifest.yaml:5 the manifest's feature `second` has no folder in `cells` | did you mean `secnd`? else rename the folder\n";
+    assert_eq!(summary(&faults), error);
+    assert_eq!(faults[0].related[0].0.file, Path::new("cells/secnd"));
+    fs::remove_dir(folder.path("cells/secnd")).expect("a folder");
+    fs::create_dir(folder.path("cells/other")).expect("a folder");
+    let faults = open(&folder).layout_errors;
     has(
         &faults,
-        "cells/second:0 the manifest's feature `second` has no folder | is it the folder `secnd`?",
+        "manifest.yaml:5 the manifest's feature `second` has no folder in `cells` | create `cells/second`",
     );
     has(
         &faults,
-        "cells/secnd:0 the manifest has no feature `secnd` | did you mean `second`? no cell of this folder runs",
+        "cells/other:0 the manifest has no feature `other` | add the feature to `manifest.yaml`",
     );
 }
 

@@ -197,6 +197,30 @@ fn each_mistake_in_a_mutant_has_its_line() {
 }
 
 #[test]
+fn a_wrong_name_in_a_mutant_is_one_error() {
+    for (killed, message, hint) in [
+        (
+            "caled: [tool_use, vision]",
+            "has no expectation `caled`",
+            "did you mean `called`?",
+        ),
+        (
+            "called: [tool_uses]",
+            "the mutant runs in no cell `tool_uses`",
+            "did you mean `tool_use`?",
+        ),
+    ] {
+        let faults = mutant(&format!(
+            "request: {{ send_twice: true }}\nkilled_by: {{ {killed} }}"
+        ))
+        .expect_err(killed);
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        assert!(faults[0].message.ends_with(message), "{faults:#?}");
+        assert_eq!(faults[0].hint.as_deref(), Some(hint));
+    }
+}
+
+#[test]
 fn a_mutant_knows_the_requests_that_it_can_change() {
     let mut exchange = exchange(json!({"stream": true, "messages": []}), json!({}));
     (exchange.number, exchange.turn) = (1, Some(1));

@@ -1,8 +1,11 @@
 //! Errors of form hide no other errors: what can be read is judged.
 
-use crate::support::files::Folder;
-use crate::support::project::two_features;
+use compat_matrix::files::Project;
+
+use crate::support::files::{Folder, copy_folder};
+use crate::support::project::{copy_with_all_rows, summary, two_features};
 use crate::support::ran::compat;
+use crate::support::root;
 
 const ROW: &str =
     "prompt: a\nreplies:\n  - content: [{ text: a }]\nexpect:\n  reply:\n    text: { equals: a }\n";
@@ -370,4 +373,48 @@ fn a_reason_names_a_page_that_exists() {
             "manifest.yaml:8 there is no page `docs/thre.md`",
         ]
     );
+}
+
+#[test]
+fn one_mistake_is_one_error_though_many_files_depend_on_it() {
+    let folder = copy_with_all_rows();
+    for name in ["mutants", "gateways", "docs/findings"] {
+        copy_folder(&root().join(name), &folder.path(name));
+    }
+    folder.write(
+        "proxy_config.yaml",
+        &crate::support::files::read(root().join("proxy_config.yaml")),
+    );
+    assert_eq!(errors(&folder), [""; 0]);
+    let manifest = folder.read("manifest.yaml");
+    let shared = folder.read("cells/_shared.yaml");
+    std::fs::remove_file(folder.path("cells/_shared.yaml")).expect("a file");
+    let missing = "cells/_shared.yaml:0 there is no such file, so no expectation holds in every cell";
+    assert_eq!(errors(&folder), [missing]);
+    folder.write("cells/_shared.yaml", &shared);
+    let (before, rest) = manifest.split_once("  - id: vision\n").expect("the row");
+    let (_, after) = rest.split_once("  - id: ").expect("the next row");
+    let slip = "the manifest's feature `vison` has no folder in `cells`";
+    let unknown = "cells/vision:0 the manifest has no feature `vision`";
+    let place = format!("manifest.yaml:{}", before.lines().count() + 1);
+    for (manifest, error) in [
+        (
+            manifest.replacen("id: vision\n", "id: vison\n", 1),
+            format!("{place} {slip}"),
+        ),
+        (
+            manifest.replace(" vision\n", " vison\n"),
+            format!("{place} {slip}"),
+        ),
+        (format!("{before}  - id: {after}"), unknown.to_owned()),
+    ] {
+        folder.write("manifest.yaml", &manifest);
+        assert_eq!(errors(&folder), [&*error]);
+        let opened = Project::open(folder.root());
+        let all = opened.map_or_else(|errors| errors, |project| project.layout_errors);
+        assert_eq!(all.len(), 1, "{}", summary(&all));
+    }
+    folder.write("manifest.yaml", &manifest);
+    std::fs::remove_dir_all(folder.path("cells")).expect("a folder");
+    assert_eq!(errors(&folder), ["cells:0 there is no such folder"]);
 }

@@ -103,6 +103,7 @@ fn the_texts_of_a_row_are_checked() {
 #[test]
 fn similar_groups_are_a_slip() {
     let folder = two_features();
+    std::fs::create_dir(folder.path("cells/third")).expect("a folder");
     let manifest = folder.read("manifest.yaml");
     let manifest = manifest
         .replace("name: First", "name: First, category: Tools")
