@@ -70,10 +70,9 @@ impl ProxyConfig {
         let files = Files::read(file, bytes, read)?;
         let merged = files.merged();
         let Some(Value::Sequence(entries)) = merged.value("model_list") else {
-            return Err(vec![
-                Diagnostic::of_file(file, "`model_list` is not a list")
-                    .hint("each entry is a `model_name` and its `litellm_params`"),
-            ]);
+            let error = Diagnostic::of_file(file, "`model_list` is not a list")
+                .hint("each entry is a `model_name` and its `litellm_params`");
+            return Err([vec![error], merged.misnamed()].concat());
         };
         let mut errors = Vec::new();
         let custom = merged.at(&["litellm_settings", "custom_provider_map"]).is_some();
@@ -103,7 +102,7 @@ impl ProxyConfig {
             fallbacks: fallbacks(&merged),
             outside: providers::settings_outside(&merged, simulated.variables),
             settings,
-            notes: [files.notes(), misnamed].concat(),
+            notes: [files.notes(), merged.misnamed(), misnamed].concat(),
             files: files.names(),
         })
     }

@@ -13,6 +13,16 @@ use super::proxy_config::ReadFile;
 use crate::catalogue::ConfiguredValues;
 use crate::document::diagnostic::{LineColumn, Source};
 use crate::document::{Diagnostic, KeyPath, Node, NodeValue, Span, written, yaml};
+use crate::text::slip_of;
+
+/// The sections that LiteLLM reads.
+const SECTIONS: [&str; 5] = [
+    "model_list",
+    "litellm_settings",
+    "general_settings",
+    "router_settings",
+    "environment_variables",
+];
 
 /// The key with the files to include.
 const INCLUDE: &str = "include";
@@ -323,6 +333,19 @@ impl Merged<'_> {
         let (first, rest) = path.split_first()?;
         rest.iter()
             .try_fold(self.value(first)?, |value, key| value.get(*key))
+    }
+
+    /// The sections that are named almost like one of LiteLLM's, which it would not read.
+    pub(super) fn misnamed(&self) -> Vec<Diagnostic> {
+        let note = |name: &String| {
+            let close = slip_of(name, SECTIONS)?;
+            let note = self.error(
+                &KeyPath::of(name),
+                format!("LiteLLM ignores the section `{name}`"),
+            );
+            Some(note.hint(format!("did you mean `{close}`?")).note())
+        };
+        self.sections.keys().filter_map(note).collect()
     }
 
     /// An error at the value that `path` leads to.

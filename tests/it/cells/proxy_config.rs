@@ -84,6 +84,21 @@ fn settings_are_switches_and_numbers_but_no_credential() {
 }
 
 #[test]
+fn a_misnamed_section_is_a_note() {
+    let config = |section: &str| {
+        let text = one("a", "model: anthropic/claude-haiku-4-5");
+        parse(&format!("{text}{section}: {{ drop_params: true }}\n")).unwrap()
+    };
+    has(
+        config("litelm_settings").notes(),
+        "proxy_config.yaml:4 LiteLLM ignores the section `litelm_settings` | did you mean `litellm_settings`?",
+    );
+    for section in ["litellm_settings", "guardrails", "callback_settings"] {
+        assert_eq!(config(section).notes(), []);
+    }
+}
+
+#[test]
 fn models_are_found_as_litellm_finds_them() {
     let haiku = "model: anthropic/claude-haiku-4-5";
     let aliased = |alias: &str, name: &str| {
@@ -222,6 +237,10 @@ fn what_litellm_cannot_use_is_an_error_with_its_line() {
             "proxy_config.yaml:2 `model_name` is missing",
         ),
         ("models: []\n".to_owned(), "`model_list` is not a list"),
+        (
+            "modellist: []\n".to_owned(),
+            "proxy_config.yaml:1 LiteLLM ignores the section `modellist` | did you mean `model_list`?",
+        ),
         ("- model_list\n".to_owned(), "the file is not a map"),
         ("model_list: [\n".to_owned(), "this is not YAML"),
         (
