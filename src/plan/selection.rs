@@ -90,7 +90,7 @@ fn first_of(names: &[impl AsRef<str>]) -> String {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// Run only trials whose name contains any of these
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", value_parser = filter)]
     pub filters: Vec<String>,
     /// Skip trials whose name contains this; repeatable
     #[arg(long = "skip", value_name = "FILTER")]
@@ -98,6 +98,14 @@ pub struct Names {
     /// Match FILTER and `--skip` against whole names
     #[arg(long)]
     pub exact: bool,
+}
+
+/// A part of a trial's name. After `--`, the command line takes a flag for one.
+fn filter(text: &str) -> Result<String, String> {
+    match text.starts_with('-') {
+        true => Err("no trial has such a name; a flag stands before `--`".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 impl Names {
@@ -111,32 +119,29 @@ impl Names {
     }
 }
 
-/// The reason why `names` select none of `trials`, with a suggestion for the first filter that matches nothing.
+/// The first filter that matches no name of `trials`, with a suggestion.
+pub fn stray_filter(names: &Names, trials: &[TrialName]) -> Option<String> {
+    let cells = trials.iter().map(|trial| (&trial.cell, trial));
+    let known: Vec<String> = cells
+        .flat_map(|(cell, trial)| {
+            let (feature, provider) = (cell.feature.to_string(), cell.provider.to_string());
+            [feature, provider, cell.to_string(), trial.to_string()]
+        })
+        .collect();
+    let mut filters = names.filters.iter();
+    let stray = filters.find(|filter| !known.iter().any(|name| name.contains(filter.as_str())))?;
+    let similar = text::suggestion(stray, known.iter().map(String::as_str));
+    Some(format!(
+        "no trial name contains `{stray}`{similar}; `--list` shows all of them"
+    ))
+}
+
+/// The reason why `names` select none of `trials`.
 pub fn why_nothing(names: &Names, trials: &[TrialName]) -> String {
-    let mut known: Vec<String> = Vec::new();
-    for trial in trials {
-        let cell = &trial.cell;
-        known.extend([
-            cell.feature.to_string(),
-            cell.provider.to_string(),
-            cell.to_string(),
-            trial.to_string(),
-        ]);
-    }
-    let stray = names
-        .filters
-        .iter()
-        .find(|filter| !known.iter().any(|name| name.contains(filter.as_str())));
-    match (stray, names.exact && !names.filters.is_empty()) {
-        (Some(filter), _) => {
-            let similar = text::suggestion(filter, known.iter().map(String::as_str));
-            format!("no trial name contains `{filter}`{similar}; `--list` shows all of them")
-        }
-        (None, true) => {
-            "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned()
-        }
-        (None, false) => "no trial matches all of the filters".to_owned(),
-    }
+    stray_filter(names, trials).unwrap_or_else(|| match names.exact && !names.filters.is_empty() {
+        true => "no trial has exactly this name; without `--exact` a part of a name is enough".to_owned(),
+        false => "no trial matches all of the filters".to_owned(),
+    })
 }
 
 /// The names (`feature::provider` or `feature::provider::tier`) that contain `part`. If there are none, the names of which

@@ -110,6 +110,16 @@ impl Printer {
     }
 }
 
+/// `line` without the spaces with which the runner aligns the outcomes, if an aligned `ok` is not within `width`.
+fn without_padding(line: &str, width: usize) -> String {
+    match line.split_once(" ... ") {
+        Some((name, outcome)) if name.starts_with("test ") && name.len() + " ... ok".len() > width => {
+            format!("{} ... {outcome}", name.trim_end())
+        }
+        _ => line.to_owned(),
+    }
+}
+
 struct Stream {
     printer: Printer,
     /// The header of a report, whose first line comes next.
@@ -187,7 +197,7 @@ impl Stream {
 
     fn write_text(&mut self, text: &str) {
         match self.printer.width {
-            Some(width) => self.write(wrap::wrapped(text, width).as_bytes()),
+            Some(width) => self.write(wrap::wrapped(&without_padding(text, width), width).as_bytes()),
             None => self.write(text.as_bytes()),
         }
     }
@@ -202,5 +212,24 @@ impl Stream {
             None => self.printer.progress.print(bytes),
         }
         .err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_no_padding() {
+        let line = "test a::b::c             ... \u{1b}[32mok\u{1b}[0m\n";
+        assert_eq!(
+            without_padding(line, 20),
+            "test a::b::c ... \u{1b}[32mok\u{1b}[0m\n"
+        );
+        assert_eq!(without_padding(line, 32), line);
+        assert_eq!(
+            without_padding("a long line ... of a report\n", 20),
+            "a long line ... of a report\n"
+        );
     }
 }

@@ -99,7 +99,8 @@ impl SelectedTrials {
             false => scope.len(),
         };
         let mut names = listed;
-        let mut notes = Vec::new();
+        let stray = selection::stray_filter(&options.names, &all);
+        let mut notes: Vec<String> = stray.filter(|_| has_match).into_iter().collect();
         let mut cells = LeftOut::new();
         // The notes count the selected ones: the filters would leave out the others anyway.
         let mut leave_out_selected =

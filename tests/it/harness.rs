@@ -124,12 +124,20 @@ async fn unknown_names_are_refused_with_the_known_ones() {
         ),
         (&["-w"], "unexpected argument '-w' found\n\nUsage: "),
         (&["--tier"], "a value is required for '--tier <TIER>'"),
+        (
+            &["--", "--tier", "haiku"],
+            "no trial has such a name; a flag stands before `--`",
+        ),
     ] {
         let ran = small.run(arguments).await;
         ran.exits(2);
         ran.err_has(expected);
         ran.err_lacks("as a value");
     }
+    // Another filter selects trials.
+    let ran = small.run(&["azure", "wrods"]).await;
+    ran.exits(0);
+    ran.err_has("no trial name contains `wrods` (did you mean `words`?)");
     small.write("compat-results.json", "{}");
     let ran = small.run(&["--status", "fail", "--list"]).await;
     ran.err_has("contains no results");
