@@ -188,6 +188,16 @@ impl FindingGroup<'_> {
         lines
     }
 
+    /// What helps against it, once each.
+    pub fn workarounds(&self) -> Vec<&str> {
+        let known = self.findings.iter().filter_map(|finding| finding.known.as_ref());
+        let mut found = Vec::new();
+        known
+            .filter_map(|known| known.workaround.as_deref())
+            .for_each(|text| push_once(&mut found, &text));
+        found
+    }
+
     /// The providers, rows and tiers, each row once: `anthropic, azure: tool_use, vision (still works) (haiku, opus)`.
     fn places(&self) -> Vec<String> {
         let mut of_row: IndexMap<(&ProviderId, String), Vec<&str>> = IndexMap::new();
@@ -243,7 +253,7 @@ mod tests {
                 reason: "its table lacks the beta".into(),
                 link: "https://example.org/1".into(),
                 versions: None,
-                workaround: None,
+                workaround: Some("Route it elsewhere.".into()),
             }),
             subject: "request beta x dropped".parse().unwrap(),
         }
@@ -307,6 +317,7 @@ mod tests {
         let findings = of_names(&names, &found(Some("effort_dropped")));
         let groups = by_change(&findings);
         assert_eq!((findings.len(), groups.len()), (3, 1));
+        assert_eq!(groups[0].workarounds(), ["Route it elsewhere."]);
         assert_eq!(
             groups[0].lines(),
             [

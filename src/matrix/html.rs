@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::details::{Details, TierDetails, gateway_in_words, providers_in_words};
 use super::published::Matrix;
@@ -26,7 +29,8 @@ pub fn of_run(matrix: &Matrix, details: Option<&Details>, recorded: &HashMap<Tri
     let (failed, others) = sections(matrix, details, recorded);
     let findings = findings(details.map_or(&[], |details| &details.findings));
     let legend = legend(details);
-    let body = format!("{table}{legend}{failed}{findings}{others}");
+    let parts = format!("{findings}{failed}{others}");
+    let body = format!("{table}{legend}{}{parts}", index(&parts));
     page("Claude Code compatibility matrix", &facts(matrix, details), &body)
 }
 
@@ -76,6 +80,18 @@ fn legend(details: Option<&Details>) -> String {
         ),
     };
     format!("<p class=\"legend\">{}{tiers}</p>\n", signs.join(" · "))
+}
+
+/// Links to the headings of `parts`.
+fn index(parts: &str) -> String {
+    let links: Vec<String> = parts
+        .lines()
+        .filter_map(|line| {
+            let (id, rest) = line.strip_prefix("<h2 id=\"")?.split_once("\">")?;
+            Some(format!("<a href=\"#{id}\">{}</a>", rest.strip_suffix("</h2>")?))
+        })
+        .collect();
+    format!("<p>{}</p>\n", links.join(" · "))
 }
 
 fn table(matrix: &Matrix, details: Option<&Details>) -> String {
@@ -193,10 +209,10 @@ fn sections(
         }
     }
     let heading = if failed.is_empty() {
-        "<h2>Every cell</h2>\n"
+        "<h2 id=\"cells\">Every cell</h2>\n"
     } else {
-        failed.insert_str(0, "<h2>What failed</h2>\n");
-        "<h2>Every other cell</h2>\n"
+        failed.insert_str(0, "<h2 id=\"failed\">What failed</h2>\n");
+        "<h2 id=\"cells\">Every other cell</h2>\n"
     };
     if !others.is_empty() {
         others.insert_str(0, heading);
@@ -211,7 +227,14 @@ fn findings(findings: &[RunFinding]) -> String {
         return String::new();
     }
     let item = |group: &FindingGroup<'_>| {
-        let lines: Vec<String> = group.lines().iter().map(|line| escaped(line)).collect();
+        let mut lines = group.lines();
+        lines.extend(
+            group
+                .workarounds()
+                .iter()
+                .map(|text| format!("workaround: {text}")),
+        );
+        let lines: Vec<String> = lines.iter().map(|line| with_links(&escaped(line))).collect();
         format!(
             "<li>{} {}</li>\n",
             CellMark::from(group.level()).sign(),
@@ -219,7 +242,17 @@ fn findings(findings: &[RunFinding]) -> String {
         )
     };
     let items: String = groups.iter().map(item).collect();
-    format!("<h2>Findings ({})</h2>\n<ul>\n{items}</ul>\n", groups.len())
+    format!(
+        "<h2 id=\"findings\">Findings ({})</h2>\n<ul>\n{items}</ul>\n",
+        groups.len()
+    )
+}
+
+/// HTML with a link for each web address of its text.
+fn with_links(html: &str) -> String {
+    static ADDRESS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"https://([^\s()<>&]+)").expect("a valid expression"));
+    ADDRESS.replace_all(html, r#"<a href="$0">$1</a>"#).into_owned()
 }
 
 fn tier_table(cell: &CellId, tiers: &[TierDetails], evidence: Option<Behind>) -> String {
@@ -331,4 +364,16 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_web_addresses_of_a_text_are_links() {
+        let html = with_links("known (https://example.com/1?a=&quot;b): no http");
+        let link = "<a href=\"https://example.com/1?a=\">example.com/1?a=</a>";
+        assert_eq!(html, format!("known ({link}&quot;b): no http"));
+    }
 }
