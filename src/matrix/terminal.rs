@@ -91,7 +91,7 @@ pub fn of_run(manifest: &ManifestView, results: &Results, width: usize, paint: P
     };
     let tiers: Vec<&str> = shown.iter().map(|tier| tier.as_str()).collect();
     let mut screen = Screen::new(width, paint);
-    screen.push_table(table, &tiers, "trial");
+    screen.push_table(table, &tiers, "trial", true);
     let checks = results
         .results
         .iter()
@@ -166,7 +166,7 @@ pub fn of_matrix(matrix: &Matrix, details: Option<&Details>, width: usize, paint
     screen.blank_line();
     let tiers = details.map(Details::tier_names).unwrap_or_default();
     let unit = if tiers.is_empty() { "cell" } else { "trial" };
-    screen.push_table(table_of(matrix, details), &tiers, unit);
+    screen.push_table(table_of(matrix, details), &tiers, unit, false);
     if let Some(details) = details {
         let mut checks = Vec::new();
         for (cell, ..) in matrix.cells() {
@@ -302,8 +302,9 @@ fn notes(compared: &BaselineComparison) -> Vec<String> {
 }
 
 impl Screen {
-    /// The table of all marks, with one mark for a cell in which all agree, and the legend.
-    fn push_table(&mut self, mut table: Grid, tiers: &[&str], unit: &str) {
+    /// The table of all marks, with one mark for a cell in which all agree, and the legend. That of a run has only the rows with
+    /// a trial.
+    fn push_table(&mut self, mut table: Grid, tiers: &[&str], unit: &str, is_run: bool) {
         let mut counts = BTreeMap::new();
         let mut several = false;
         for cell in table.rows.iter_mut().flat_map(|row| &mut row.cells) {
@@ -314,8 +315,20 @@ impl Screen {
             }
             several |= cell.len() > 1;
         }
+        let rows = table.rows.len();
+        let is_tested = |row: &GridRow| {
+            row.cells
+                .iter()
+                .flatten()
+                .any(|mark| *mark != CellMark::NotTested)
+        };
+        table.rows.retain(|row| !is_run || is_tested(row));
         self.text.push_str(&grid::render(&table, self.width, self.paint));
         self.blank_line();
+        if table.rows.len() < rows {
+            let hidden = counted(rows - table.rows.len(), "row");
+            self.push(&format!("not shown: {hidden} without a trial"), DIM);
+        }
         if several {
             let order = format!("several signs in a cell: {}, in this order", tiers.join(", "));
             self.push(&order, DIM);
