@@ -16,7 +16,7 @@ use crate::support::files::read;
 use crate::support::machine::Machine;
 use crate::support::ran::Ran;
 use crate::support::root;
-use crate::support::text::{assert_has, assert_lacks};
+use crate::support::text::{assert_has, assert_lacks, assert_starts};
 
 const WORKFLOW: &str = ".github/workflows/claude_code_compat_matrix.yml";
 const RELEASE: &str = ".github/workflows/release.yml";
@@ -112,7 +112,14 @@ async fn the_gate_runs_a_released_program_only_with_its_digest() {
             "cannot be downloaded: this job builds the program",
             false,
         ),
-        (address, &other, found, 1, "", false),
+        (
+            address,
+            &other,
+            found,
+            1,
+            &format!("{address} has the digest {digest}, not that of compat_sha256"),
+            false,
+        ),
         (address, digest, found, 0, "compat 9.9.9", true),
     ] {
         machine.program("curl", curl);
@@ -170,6 +177,13 @@ async fn the_gate_takes_the_archive_that_a_release_builds() {
         &read(root().join(".circleci/config.yml")),
         &format!("https://…/{archive}"),
     );
+}
+
+#[test]
+fn a_released_program_has_no_line_tables() {
+    let profile = read(root().join("Cargo.toml"));
+    let (_, profile) = profile.split_once("\n[profile.release]\n").expect("the profile");
+    assert_starts(profile, "debug = false\nstrip = \"debuginfo\"\n");
 }
 
 #[tokio::test]
