@@ -614,7 +614,7 @@ test('each finding is listed once, with links to its cells', async () => {
     const text = await section.innerText();
     for (const part of [
       /The model does not see the image\.\s+What broke\s+vision: the provider did not receive the image/,
-      /Shows in\s+Bedrock \(Converse\): Vision \(Sonnet, Opus\)/,
+      /Shows in\s+Bedrock \(Converse\): Vision on Sonnet, Opus/,
       /Level\s+Feature: a user of Claude Code notices it\s+Status\s+New/,
     ]) {
       assert.match(text, part);

@@ -53,8 +53,8 @@ export function Findings({matrix, findings, since}: FindingsProps): ReactElement
                 worksIn={finding.worksIn}
                 tiersOf={finding.tiersOf}
                 provider={finding.provider}
-              />
-              , on {finding.tierNames.join(', ')}
+              />{' '}
+              on {finding.tierNames.join(', ')}
             </Fact>
           ))
         }
