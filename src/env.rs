@@ -449,7 +449,8 @@ impl Environment {
 
     /// The variable without blanks and line breaks around it: a file or a command may end with one.
     pub fn secret(&self, name: &str) -> Option<Secret> {
-        self.get(name).map(|value| Secret::new(value.trim()))
+        let value = self.get(name).map(str::trim);
+        value.filter(|value| !value.is_empty()).map(Secret::new)
     }
 
     pub fn has_any(&self, names: &[&str]) -> bool {

@@ -357,7 +357,7 @@ fn deployment(
     })
 }
 
-/// Several deployments of one alias: LiteLLM stops one of them after an error of the provider.
+/// Several deployments of one alias: LiteLLM stops each of them for a while after its errors.
 fn cooldown(merged: &Merged<'_>, deployments: &[Deployment]) -> Option<Diagnostic> {
     let names: Vec<&str> = deployments.iter().map(|each| each.name.as_str()).collect();
     let again = (1..names.len()).find(|index| names[..*index].contains(&names[*index]))?;

@@ -79,13 +79,11 @@ enum CompareFormat {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.output.ensure_writable()?;
-    let gateways = arguments.gateways.iter();
     // A gateway's name may have dashes or underscores.
-    let gateways: Vec<String> = gateways
-        .map(|gateway| gateway.to_string().replace('-', "_"))
-        .collect();
-    ensure_once("gateway", &gateways)?;
-    ensure_once("configuration", &arguments.config)?;
+    ensure_once("gateway", &arguments.gateways, |gateway| {
+        (gateway.file_name(), gateway.version.clone())
+    })?;
+    ensure_once("configuration", &arguments.config, String::clone)?;
     let mut runs = Vec::new();
     for file in &arguments.from {
         let results = files::read(file, Results::parse)?;
@@ -148,8 +146,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Fails if a name is there twice: the results of the first run would be lost.
-fn ensure_once<T: PartialEq + std::fmt::Display>(what: &str, names: &[T]) -> anyhow::Result<()> {
-    let again = (1..names.len()).find(|index| names[..*index].contains(&names[*index]));
+fn ensure_once<T: std::fmt::Display, K: PartialEq>(
+    what: &str,
+    names: &[T],
+    key: impl Fn(&T) -> K,
+) -> anyhow::Result<()> {
+    let keys: Vec<K> = names.iter().map(key).collect();
+    let again = (1..keys.len()).find(|index| keys[..*index].contains(&keys[*index]));
     match again {
         Some(index) => bail!("the {what} `{}` is there twice: name each one once", names[index]),
         None => Ok(()),

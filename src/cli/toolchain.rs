@@ -386,7 +386,7 @@ fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Resul
         output!("removed {}", removed.display());
     }
     for used in &cleaned.in_use {
-        status!("kept {}: a process uses it", used.display());
+        status!("kept {}: a process uses it or installs into it", used.display());
     }
     Ok(())
 }

@@ -67,8 +67,11 @@ impl Tape {
     /// error says which parts of the request differ from those of the nearest recording.
     pub fn reply(&self, request: &RecordedRequest) -> Result<(&str, &RecordedReply), String> {
         let asked = parts(request);
+        let is_equal = |track: &&Track| track.parts == asked;
         let is_same = |track: &&Track| track.parts == as_recorded(&track.parts, &asked);
-        if let Some(track) = self.tracks.iter().find(is_same) {
+        let mut tracks = self.tracks.iter();
+        let equal = tracks.clone().find(is_equal);
+        if let Some(track) = equal.or_else(|| tracks.find(is_same)) {
             let mut count = track.asked.lock();
             let at = (*count).min(track.replies.len() - 1);
             *count += 1;

@@ -250,8 +250,9 @@ fn findings(findings: &[RunFinding]) -> String {
 
 /// HTML with a link for each web address of its text.
 fn with_links(html: &str) -> String {
-    static ADDRESS: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"https://([^\s()<>&]+)").expect("a valid expression"));
+    static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"https://((?:&amp;|[^\s()<>&])*(?:&amp;|[^\s()<>&.,;:]))").expect("a valid expression")
+    });
     ADDRESS.replace_all(html, r#"<a href="$0">$1</a>"#).into_owned()
 }
 
@@ -373,6 +374,10 @@ mod tests {
     #[test]
     fn the_web_addresses_of_a_text_are_links() {
         let html = with_links("known (https://example.com/1?a=&quot;b): no http");
+        let two = with_links("https://e.com/a?x=1&amp;y=2, https://e.com/b.");
+        let [first, second] =
+            ["e.com/a?x=1&amp;y=2", "e.com/b"].map(|at| format!("<a href=\"https://{at}\">{at}</a>"));
+        assert_eq!(two, format!("{first}, {second}."));
         let link = "<a href=\"https://example.com/1?a=\">example.com/1?a=</a>";
         assert_eq!(html, format!("known ({link}&quot;b): no http"));
     }

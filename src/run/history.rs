@@ -139,7 +139,8 @@ impl<'a> HistoryRun<'a> {
     /// Why a version could not be run, in one line without the folders of this machine: a history is published.
     fn why(&self, error: &anyhow::Error) -> String {
         let cache = self.store.parent().unwrap_or(&self.store);
-        let folders = [cache, &*self.project.root].map(|folder| format!("{}/", folder.display()));
+        let root = std::path::absolute(&self.project.root).unwrap_or_default();
+        let folders = [cache, &root].map(|folder| format!("{}/", folder.display()));
         let why = versioned::in_short(&format!("{error:#}"));
         folders.iter().fold(why, |why, folder| why.replace(folder, ""))
     }

@@ -27,6 +27,8 @@ use crate::results::json;
 
 const RECEIPT: &str = "receipt.json";
 const LOCKS: &str = ".locks";
+/// The folder of the locks of versions, which is no tool's.
+pub(super) const PINS: &str = "pins";
 
 /// The size that installations may have together: about 25 versions of LiteLLM and 15 of Claude Code.
 const MOST_BYTES: u64 = 20 << 30;
@@ -137,24 +139,34 @@ impl Cache {
             .collect())
     }
 
-    /// The folders of all installations, complete or not.
+    /// The folders of all installations, complete or not. Other folders are not ours: a user may name any folder as the cache.
     fn directories(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for tool in folders(&self.root)? {
             let name = tool.file_name().unwrap_or_default();
             // Locks, pacing and warm sessions have hidden folders.
-            if !name.as_encoded_bytes().starts_with(b".") {
+            if !name.as_encoded_bytes().starts_with(b".") && name != PINS {
                 found.extend(folders(&tool)?);
             }
         }
+        // An installation has its lock file before its folder.
+        let is_ours = |directory: &PathBuf| {
+            let tool = directory.parent().unwrap_or(directory);
+            directory.join(RECEIPT).is_file() || lock_file(tool, &entry_name(directory)).is_file()
+        };
+        found.retain(is_ours);
         Ok(found)
     }
 
     /// Removes what interrupted installations left, and the installations that were used the longest ago until the others have
     /// at most `most` bytes. Those in use stay. Returns the removed installations.
     pub fn evict(&self, most: u64) -> anyhow::Result<Vec<PathBuf>> {
+        let is_left_over = |directory: &Path| Installed::read(directory).is_none();
+        for directory in self.directories()? {
+            // An installer that outlived its process may still write there; a later call removes the rest.
+            let _ = remove_unused(&directory, is_left_over);
+        }
         let complete = self.installed()?;
-        self.clean(|directory| complete.iter().any(|installed| installed.directory == directory))?;
         let mut by_use: Vec<(SystemTime, PathBuf, Vec<FileId>)> = Vec::new();
         // `uv` links equal files of several installations, so each file counts once.
         let mut files: BTreeMap<FileId, (u64, usize)> = BTreeMap::new();
@@ -173,7 +185,7 @@ impl Cache {
         let mut total: u64 = files.values().map(|(bytes, _)| bytes).sum();
         let mut evicted = Vec::new();
         for (_, directory, own) in by_use {
-            if total <= most || !remove_unused(&directory)? {
+            if total <= most || !remove_unused(&directory, |_| true)? {
                 continue;
             }
             for file in own {
@@ -210,7 +222,7 @@ impl Cache {
             .into_iter()
             .filter(|directory| !keep(directory))
         {
-            match remove_unused(&directory)? {
+            match remove_unused(&directory, |_| true)? {
                 true => cleaned.removed.push(directory),
                 false => cleaned.in_use.push(directory),
             }
@@ -362,8 +374,9 @@ impl Installed {
     /// Keeps it from removal until this process ends, and marks it as used now.
     fn hold(&self) {
         let receipt = self.directory.join(RECEIPT);
-        // In a cache that is read-only, nothing is evicted either.
-        let Ok(file) = OpenOptions::new().write(true).open(&receipt) else {
+        // Another user may own the cache, and remove from it.
+        let file = OpenOptions::new().write(true).open(&receipt);
+        let Ok(file) = file.or_else(|_| File::open(&receipt)) else {
             return;
         };
         let _ = file.set_modified(SystemTime::now());
@@ -431,18 +444,19 @@ fn folders(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Removes the folder of an entry, unless a process uses it or installs into it.
-fn remove_unused(directory: &Path) -> anyhow::Result<bool> {
+/// Removes the folder of an entry if `is_unwanted`, unless a process uses it or installs into it.
+fn remove_unused(directory: &Path, is_unwanted: impl Fn(&Path) -> bool) -> anyhow::Result<bool> {
     let tool = directory.parent().unwrap_or(directory);
     let installing = open_lock(&lock_file(tool, &entry_name(directory)))?;
-    if installing.try_lock().is_err() {
-        return Ok(false);
+    let receipt = File::open(directory.join(RECEIPT)).ok();
+    for file in [Some(&installing), receipt.as_ref()].into_iter().flatten() {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", directory)(error)),
+        }
     }
-    let receipt = File::open(directory.join(RECEIPT));
-    if receipt
-        .as_ref()
-        .is_ok_and(|receipt| matches!(receipt.try_lock(), Err(TryLockError::WouldBlock)))
-    {
+    if !is_unwanted(directory) {
         return Ok(false);
     }
     // The receipt goes first: what is left of a removal that breaks off is no installation.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use regex::Regex;
 
+use super::cache::PINS;
 use super::index::{self, PackageRelease};
 use super::lock::{self, ClaudePin, Lock, PythonPin};
 use super::npm::{Package, Registry};
@@ -20,9 +21,6 @@ use crate::digest::Sha512;
 use crate::files::atomic_write;
 use crate::progress::Work;
 use crate::results::json::{self, timestamp::to_text as time_text};
-
-/// The folder of the pins in the cache.
-const PINS: &str = "pins";
 
 /// The time that a release may take to publish all its files. Its dependencies, and the Claude Code of its day, are those of that
 /// time.

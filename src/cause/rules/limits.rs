@@ -29,7 +29,7 @@ pub(super) const RULES: &[CauseRule] = &[
         .next(NEXT_WAIT)
         .example("litellm.RateLimitError: Rate limit exceeded for api_key: 88dc. Limit type: requests. Current limit: 2, Remaining: 0."),
     rule(COOLDOWN, RateLimit, SURE)
-        .says(&[r"(?:are|is|in) (?:a )?cool(?:ing )?down|model_cooldown|no deployments available.{0,200}cooldown_list"])
+        .says(&[r"(?:are|is|in) (?:a )?cool(?:ing )?down|model_cooldown|no deployments available.{0,200}cooldown_list=\[[^\]]"])
         .why("after earlier errors of the provider, the gateway uses none of the alias's deployments for a while")
         .next("find the error before this one in the gateway's log, and wait for the end of the cooldown; LiteLLM has none with `router_settings.disable_cooldowns: true`")
         .example("429: No deployments available for selected model, Try again in 120 seconds. All deployments for selected model are in cooldown. Passed model=claude-haiku-4-5. pre-call-checks=False, cooldown_list=['94c7']"),
@@ -42,7 +42,7 @@ pub(super) const RULES: &[CauseRule] = &[
         ])
         .why("every deployment of the alias is in cooldown after earlier errors")
         .next("find the error before this one in the gateway's log, then wait for the end of the cooldown and run again")
-        .example("429: No deployments available for selected model, Try again in 5 seconds. Passed model=claude-haiku."),
+        .example("429: No deployments available for selected model, Try again in 5 seconds. Passed model=claude-haiku. pre-call-checks=False, cooldown_list=[]"),
     rule("aws_throttling", RateLimit, SURE)
         .says(&[
             r"Throttl(?:ing|ed)",

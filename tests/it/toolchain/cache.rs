@@ -66,18 +66,22 @@ async fn an_installation_in_use_stays_and_a_broken_one_does_not() {
         .write(true)
         .open(used.join("receipt.json"));
     receipt.unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    let broken = used.with_file_name("1.1.0-linux-x64-0.broken");
-    let session = folder.root().join(".sessions/one");
-    for directory in [&broken, &session] {
+    let broken = used.with_extension("broken");
+    // The last one is of a user who named a folder with other files as the cache.
+    let others = [".sessions/one", "pins/1.0.0-of-its-day/gateways", "photos/2024"]
+        .map(|name| folder.root().join(name));
+    for directory in others.iter().chain([&broken]) {
         std::fs::create_dir_all(directory).unwrap();
     }
+    let locks = folder.root().join(".locks");
+    std::fs::write(locks.join("pins-1.0"), "").unwrap();
 
     assert_eq!(cache.evict(0).unwrap(), [""; 0].map(PathBuf::from));
     assert!(!broken.exists());
     let cleaned = cache.clean(|_| false).unwrap();
     assert_eq!((cleaned.removed.len(), cleaned.in_use), (0, vec![used.clone()]));
     assert!(used.join("program").is_file());
-    assert!(session.is_dir());
+    assert!(others.iter().all(|directory| directory.is_dir()));
 }
 
 /// The folder of an installation of 100 kB, which this process uses.

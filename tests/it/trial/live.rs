@@ -118,8 +118,8 @@ async fn a_limit_of_the_provider_uses_up_no_attempt() {
         begun.elapsed()
     );
     assert_eq!(messages(&gateway), 7);
-    // Of the six waits, Claude Code itself waited four, and the first request of the next attempt two.
-    // On a busy machine, a wait is partly over when the next request comes.
+    // Of the six waits, Claude Code itself waited four, and the first request of the next attempt two: one second. On a busy
+    // machine, a wait is partly over when the next request comes.
     assert!((1_500..8_000).contains(&record.waited_ms), "{}", record.waited_ms);
 }
 
