@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::FeatureId;
-use crate::text::{listed, slip_of};
+use crate::text::{listed, one_line, printable, slip_of};
 use crate::wire::{Direction, Operation, betas, body_fields};
 use crate::wire_diff::{self, Change, Fate, Part, STATUS};
 
@@ -22,7 +22,7 @@ pub enum Subject {
         direction: Direction,
         part: Part,
         /// The name of the changed thing; each number of a block or list is a `*`. A field of a token count begins with
-        /// `count_tokens.`.
+        /// `count_tokens.`. A text that the gateway added to a request is named by its beginning.
         path: String,
         fate: Fate,
     },
@@ -43,18 +43,32 @@ impl Subject {
             index if index.starts_with('[') => "[*]",
             _ => "block *",
         });
-        // A field that a token count loses is another finding than a field that a message loses.
-        let is_of_count = change.operation == Operation::CountTokens && what.part == Part::Field;
+        let added = what.after.as_ref().and_then(|block| block["text"].as_str());
+        let added = added.filter(|_| change.direction == Direction::Request && what.fate == Fate::Added);
+        let path = match (what.part, path.strip_suffix("(text)"), added) {
+            (Part::Block, Some(place), Some(text)) => format!("{place}(text \"{}\")", beginning(text)),
+            // A field that a token count loses is another finding than a field that a message loses.
+            (Part::Field, ..) if change.operation == Operation::CountTokens => format!("count_tokens.{path}"),
+            (Part::Field, ..) if change.calls_without_thinking && path == "thinking" => {
+                format!("{path} (after a tool call without thinking)")
+            }
+            _ => path.into_owned(),
+        };
         Self::Change {
             direction: change.direction,
             part: what.part,
-            path: match is_of_count {
-                true => format!("count_tokens.{path}"),
-                false => path.into_owned(),
-            },
+            path,
             fate: what.fate,
         }
     }
+}
+
+/// How a text begins. A `*` stands for each word that can differ from trial to trial: one with a digit, or of a path.
+fn beginning(text: &str) -> String {
+    const MOST: usize = 60;
+    static VARYING: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\S*[\d/\\]\S*").expect("the pattern is valid"));
+    one_line(&VARYING.replace_all(&printable(text), "*"), MOST)
 }
 
 /// `request beta effort-2025-11-24 dropped`, `expectation tool_use::tool_returned`, `expectation route`.
@@ -316,7 +330,7 @@ fn misspelt(direction: Direction, part: Part, path: &str, fate: Fate) -> Option<
         Part::Beta => Some((path, betas::misspelt(path)?)),
         Part::Field => {
             let path = path.strip_prefix("count_tokens.").unwrap_or(path);
-            let field = path.split(['.', '[']).next().unwrap_or(path);
+            let field = path.split(['.', '[', ' ']).next().unwrap_or(path);
             Some((field, slip_of(field, body_fields::of_any_route())?))
         }
         _ => None,

@@ -16,6 +16,7 @@ use crate::wire::tokens;
 
 /// The role of the system prompt, and of a message with instructions.
 const SYSTEM: &str = "system";
+const USER: &str = "user";
 
 /// Stands for a message without content.
 static EMPTY: LazyLock<Block> = LazyLock::new(|| Block {
@@ -239,11 +240,14 @@ pub(super) fn within_block(label: &str, before: &Value, after: &Value) -> Vec<Di
 
 /// Removes the blocks that are in both lists from both.
 fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
-    let (mut found, mut stayed) = (Vec::new(), Vec::new());
-    // A message may move into the system prompt, which has another role.
+    let (mut found, mut lowered, mut stayed) = (Vec::new(), Vec::new(), Vec::new());
+    let is_entry = |one: &Item| role(one) == SYSTEM && one.label.starts_with("messages");
     let is_same = |one: &Item, other: &Item| {
+        // A message may move into the system prompt, and a system entry into a message of the user. Both have another role there.
         let is_hoisted = role(one) != role(other) && role(other) == SYSTEM;
-        one.identity == other.identity || (is_hoisted && one.block.content == other.block.content)
+        let is_lowered = is_entry(one) && role(other) == USER;
+        one.identity == other.identity
+            || ((is_hoisted || is_lowered) && one.block.content == other.block.content)
     };
     lost.retain(|item| {
         let Some(place) = gained.iter().position(|new| is_same(item, new)) else {
@@ -252,6 +256,10 @@ fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
         let new = gained.remove(place);
         let (label, to) = (item.label.as_str(), new.label.as_str());
         match label == to {
+            _ if is_entry(item) && role(new) == USER => {
+                lowered.push(Difference::of(Part::Block, format!("{label}.role"), SYSTEM, USER));
+                lowered.extend(beside_content(item, new));
+            }
             // It stayed where it was, between others that moved.
             true => stayed.push(label.to_owned()),
             false => found.push(Difference::of(Part::Block, label, label, to).with_fate(Fate::Moved)),
@@ -263,6 +271,7 @@ fn moved(lost: &mut Vec<&Item>, gained: &mut Vec<&Item>) -> Vec<Difference> {
         let of = |label: &String| Difference::of(Part::Block, label, "in order", "out of order");
         found.extend(stayed.iter().map(|label| of(label).with_fate(Fate::Moved)));
     }
+    found.append(&mut lowered);
     found
 }
 

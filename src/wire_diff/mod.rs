@@ -66,6 +66,8 @@ pub struct Change {
     pub exchange: Option<usize>,
     /// The route to the provider.
     pub route: Option<Route>,
+    /// Whether the model called a tool in the conversation of the request, and did not think in it.
+    pub calls_without_thinking: bool,
     #[serde(flatten)]
     pub what: Difference,
 }
@@ -349,6 +351,7 @@ impl WireDiff {
                 sent: pair.passage.number,
                 exchange: exchange.map(|exchange| exchange.number),
                 route: exchange.and_then(|exchange| exchange.route),
+                calls_without_thinking: pair.calls_without_thinking(),
                 what,
             };
             match noise::rule_for(&change) {

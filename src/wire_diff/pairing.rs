@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::request::{callers_key, name_of};
 use super::{Change, Difference, Fate, Part};
 use crate::wire::exchange::{GatewayExchange, Matched, ProviderExchange, ProviderReply};
-use crate::wire::message::{Block, MessageRequest};
+use crate::wire::message::{Block, Content, MessageRequest};
 use crate::wire::place::ProcessingPlace;
 use crate::wire::{Direction, Operation, Route, messages};
 
@@ -25,6 +25,18 @@ pub(super) struct Pair<'a> {
 impl<'a> Pair<'a> {
     pub(super) fn last(&self) -> Option<&'a ProviderExchange> {
         self.exchanges.last().copied()
+    }
+
+    /// See [`Change::calls_without_thinking`].
+    pub(super) fn calls_without_thinking(&self) -> bool {
+        let messages = self.message.iter().flat_map(|message| &message.messages);
+        let mut contents = messages
+            .flat_map(|message| &message.content)
+            .map(|block| &block.content);
+        let calls = contents
+            .clone()
+            .any(|content| matches!(content, Content::ToolUse { .. }));
+        calls && !contents.any(Content::is_thinking)
     }
 }
 
@@ -86,6 +98,7 @@ pub(super) fn orphans(pairs: &[Pair], exchanges: &[ProviderExchange]) -> Vec<Cha
             sent: 0,
             exchange: Some(exchange.number),
             route: exchange.route,
+            calls_without_thinking: false,
             what,
         };
         made.into_iter()

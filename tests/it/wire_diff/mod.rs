@@ -13,6 +13,7 @@ mod requests;
 mod routes;
 mod token_counts;
 mod starts;
+mod subjects;
 mod wording;
 
 use compat_matrix::findings::{Subject, SubjectPattern};

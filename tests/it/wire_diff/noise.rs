@@ -21,6 +21,7 @@ fn change(route: Route, part: Part, path: &str, before: Option<Value>, after: Op
         sent: 1,
         exchange: Some(1),
         route: Some(route),
+        calls_without_thinking: false,
         what: Difference {
             part,
             fate,
