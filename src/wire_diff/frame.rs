@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Difference, Part, values};
+use crate::transcript::Answer;
 use crate::wire::Route;
 use crate::wire::exchange::{GatewayReply, ProviderExchange, SentEvent};
 
@@ -166,6 +167,20 @@ fn counts_at_start(exchange: &ProviderExchange, came: &Frames) -> Vec<Difference
             Difference::of(Part::Usage, path, given[name].clone(), start[name].clone())
         })
         .collect()
+}
+
+/// Compares the cache writes by lifetime, on which their price depends. Without counts of its own, Claude Code takes a write to
+/// be for five minutes, so a gateway that translates from Converse must report those for an hour.
+pub(super) fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
+    let is_converse = exchange.route == Some(Route::BedrockConverse);
+    let of = |answer: &Answer| match &answer.usage_fields["cache_creation"] {
+        counts if is_converse => {
+            let tokens = counts["ephemeral_1h_input_tokens"].as_u64();
+            json!({"ephemeral_1h_input_tokens": tokens.filter(|tokens| *tokens > 0)})
+        }
+        counts => counts.clone(),
+    };
+    values::differences(Part::Usage, "cache_creation", &of(sent), &of(came))
 }
 
 impl Frames {

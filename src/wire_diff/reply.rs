@@ -12,7 +12,7 @@ use super::reply_headers::{encoding, headers};
 use super::{Difference, Fate, LOST_ANSWER, Part, broken, delay, deltas, frame, values};
 use crate::text::clipped;
 use crate::transcript::{Answer, AnswerBlock};
-use crate::wire::exchange::{GatewayReply, ProviderExchange, ProviderReply, SentEvent};
+use crate::wire::exchange::{GatewayReply, ProviderReply, SentEvent};
 use crate::wire::model::canonical_name;
 use crate::wire::{Operation, Route, error_reply};
 
@@ -69,7 +69,7 @@ pub(super) fn differences(pair: &Pair) -> Vec<Difference> {
     if !frame::is_same_form(exchange, back) {
         let (before, after) = (json!(given.usage), json!(came.usage.unwrap_or_default()));
         found.extend(values::differences(Part::Usage, "", &before, &after));
-        found.extend(cache_creation(exchange, &sent, &came));
+        found.extend(frame::cache_creation(exchange, &sent, &came));
     }
     found.extend(frame::differences(exchange, back));
     if back.stream {
@@ -147,15 +147,6 @@ fn head(pair: &Pair, sent: &Answer, came: &Answer) -> Vec<Difference> {
         found.push(Difference::of(Part::Field, "model", model.as_str(), named));
     }
     found
-}
-
-/// Compares the cache writes by lifetime, on which their price depends. Converse does not report them.
-fn cache_creation(exchange: &ProviderExchange, sent: &Answer, came: &Answer) -> Vec<Difference> {
-    if exchange.route == Some(Route::BedrockConverse) {
-        return Vec::new();
-    }
-    let of = |answer: &Answer| answer.usage_fields["cache_creation"].clone();
-    values::differences(Part::Usage, "cache_creation", &of(sent), &of(came))
 }
 
 /// The beginning of the path of a difference: the status follows.

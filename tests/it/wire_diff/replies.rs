@@ -151,6 +151,33 @@ fn the_counts_at_the_start_on_converse_are_none_or_right() {
     );
 }
 
+/// Claude Code takes a write without a lifetime to be for five minutes.
+#[test]
+fn a_write_for_an_hour_on_converse_is_reported_as_one() {
+    let reported = |given: u64, came: Value| {
+        let asked = json!({"stream": true, "messages": [{"role": "user", "content": "hi"}]});
+        let mut wire = Wire::of(&[(asked, json!([{"type": "text", "text": "a b c"}]))]);
+        let exchange = &mut wire.exchanges[0];
+        exchange.route = Some(Route::BedrockConverse);
+        let counts = json!({"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": given});
+        exchange.reply.message.as_mut().unwrap()["usage"]["cache_creation"] = counts;
+        let wire = wire.comes_back(|events| {
+            events[0].data["message"]["usage"] = json!({"input_tokens": 10, "cache_creation": came});
+        });
+        wire.changes()
+    };
+    assert_eq!(reported(0, Value::Null), [""; 0]);
+    assert_eq!(reported(7, json!({"ephemeral_1h_input_tokens": 7})), [""; 0]);
+    assert_eq!(
+        reported(7, Value::Null),
+        ["reply 1: usage `cache_creation.ephemeral_1h_input_tokens` dropped: 7"]
+    );
+    assert_eq!(
+        reported(0, json!({"ephemeral_1h_input_tokens": 4})),
+        ["reply 1: usage `cache_creation.ephemeral_1h_input_tokens` added: 4"]
+    );
+}
+
 #[test]
 fn message_ids_may_differ_and_thinking_may_not() {
     let blocks = json!([{"type": "thinking", "thinking": "hm", "signature": "signed"}, {"type": "text", "text": "ok"}]);
