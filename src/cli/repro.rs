@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Include every difference on the wire, not only the first ones that explain the failure
     #[arg(long)]
     pub all: bool,
+    /// Include only the differences that this finding of the gateway's file names
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub finding: Option<String>,
     #[command(flatten)]
     pub run: RunFlag,
     #[command(flatten)]
@@ -50,12 +53,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         true => None,
         false => cell_test(&recorded, arguments)?,
     };
-    let (changes, report) = match &judged {
-        Some((name, test)) => {
+    let (changes, report) = match (&arguments.finding, &judged) {
+        (Some(finding), judged) => {
+            let (name, _) = judged
+                .as_ref()
+                .context("no cell of this project has this trial")?;
+            let known = known_findings(&recorded, arguments)?;
+            (
+                of_finding(finding, name, &recorded, &diff, &known)?,
+                String::new(),
+            )
+        }
+        (None, Some((name, test))) => {
             let known = known_findings(&recorded, arguments)?;
             explaining(name, test, &recorded, &diff, &known)?
         }
-        None => (diff.changes.iter().collect(), String::new()),
+        (None, None) => (diff.changes.iter().collect(), String::new()),
     };
     ensure!(
         !changes.is_empty(),
@@ -131,6 +144,39 @@ fn cell_test(recorded: &RecordedTrial, arguments: &Arguments) -> anyhow::Result<
     }
 }
 
+fn for_run<'a>(findings: &'a KnownFindings, recorded: &'a RecordedTrial) -> KnownForRun<'a> {
+    let under_test = recorded.under_test.as_ref();
+    KnownForRun {
+        findings,
+        versions: Versions {
+            gateway: under_test.and_then(|one| one.gateway_version.as_deref()),
+            claude_code: under_test.and_then(|one| one.claude_code_version.as_deref()),
+            configuration: under_test.and_then(|one| one.configuration.as_deref()),
+            client_format: under_test.map(|one| one.client_format).unwrap_or_default(),
+        },
+    }
+}
+
+fn of_finding<'a>(
+    finding: &str,
+    name: &TrialName,
+    recorded: &RecordedTrial,
+    diff: &'a WireDiff,
+    known: &KnownFindings,
+) -> anyhow::Result<Vec<&'a Change>> {
+    let known = for_run(known, recorded);
+    let is_of = |change: &&Change| {
+        let (_, declared) = known.status(&Subject::of_change(change), name);
+        declared.is_some_and(|declared| declared.name == finding)
+    };
+    let changes: Vec<&Change> = diff.changes.iter().filter(is_of).collect();
+    ensure!(
+        !changes.is_empty(),
+        "no difference on the wire is of the finding `{finding}` (`compat show {name}` lists the findings of each difference)"
+    );
+    Ok(changes)
+}
+
 /// The differences that explain why the trial fails with the current cell, and the short report.
 fn explaining<'a>(
     name: &TrialName,
@@ -139,16 +185,7 @@ fn explaining<'a>(
     diff: &'a WireDiff,
     known: &KnownFindings,
 ) -> anyhow::Result<(Vec<&'a Change>, String)> {
-    let under_test = recorded.under_test.as_ref();
-    let known = KnownForRun {
-        findings: known,
-        versions: Versions {
-            gateway: under_test.and_then(|one| one.gateway_version.as_deref()),
-            claude_code: under_test.and_then(|one| one.claude_code_version.as_deref()),
-            configuration: under_test.and_then(|one| one.configuration.as_deref()),
-            client_format: under_test.map(|one| one.client_format).unwrap_or_default(),
-        },
-    };
+    let known = for_run(known, recorded);
     let judgement = judge::judge(test, name, &recorded.evidence, known);
     ensure!(
         !judgement.mismatches.is_empty(),

@@ -3,6 +3,8 @@ import argparse, base64, binascii, http.client, http.server, json, os, re, struc
 
 # The routes with AWS's event streams.
 FRAMED = ("bedrock_invoke", "bedrock_converse")
+DELTAS = {"text deltas": "text", "thinking deltas": "thinking", "tool argument deltas": "partial_json"}
+BROKEN = "with a broken connection"
 SHOWS, GONE, UNKNOWN = 1, 0, 2
 
 
@@ -47,7 +49,10 @@ class StandIn:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self):
+                self.close_connection = True
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 outer.answer(self, body)
 
@@ -78,21 +83,32 @@ class StandIn:
         self.headers(handler, reply["headers"])
         kind = "application/vnd.amazon.eventstream" if DATA["route"] in FRAMED else "text/event-stream"
         handler.send_header("content-type", kind)
-        handler.end_headers()
+        # The chunks tell the gateway whether the stream is whole.
+        handler.send_header("transfer-encoding", "chunked")
+        self.end_headers(handler)
         pauses = 4 if self.slow else 0
         for event in reply["events"]:
             if pauses and "elta" in json.dumps(event)[:60]:
                 pauses -= 1
                 time.sleep(0.5)
             self.sent_last = time.time()
-            handler.wfile.write(framed(event))
+            data = framed(event)
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             handler.wfile.flush()
-        handler.close_connection = True
+        if reply["cut"]:
+            # A gateway that has sent nothing yet may repeat the request.
+            time.sleep(1)
+        else:
+            handler.wfile.write(b"0\r\n\r\n")
 
     def headers(self, handler, headers):
         for name, value in headers.items():
             if name not in ("content-type", "content-length", "transfer-encoding", "connection", "date", "server"):
                 handler.send_header(name, value)
+
+    def end_headers(self, handler):
+        handler.send_header("connection", "close")
+        handler.end_headers()
 
     def whole(self, handler, status, value, headers={}):
         data = json.dumps(value).encode()
@@ -100,23 +116,25 @@ class StandIn:
         self.headers(handler, headers)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(data)))
-        handler.end_headers()
+        self.end_headers(handler)
         handler.wfile.write(data)
 
 
 def framed(event):
+    kind, payload = next(iter(event.items()))
+    if DATA["route"] in FRAMED and kind.endswith("Exception"):
+        return frame(kind, payload, "exception")
     if DATA["route"] == "bedrock_converse":
-        (kind, payload), = event.items()
         return frame(kind, payload)
     if DATA["route"] == "bedrock_invoke":
         return frame("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode()})
     return ("event: %s\ndata: %s\n\n" % (event.get("type", "message"), json.dumps(event))).encode()
 
 
-def frame(kind, payload):
+def frame(kind, payload, message_type="event"):
     """A frame of Amazon's event stream: lengths, headers, payload, two checksums."""
     headers = b""
-    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
+    for name, value in ((":%s-type" % message_type, kind), (":content-type", "application/json"), (":message-type", message_type)):
         headers += struct.pack("B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
     body = json.dumps(payload).encode()
     prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
@@ -138,26 +156,34 @@ def send(gateway, key, turn, model):
         body["model"] = model
     connection.request("POST", url.path.rstrip("/") + turn["path"], json.dumps(body), headers)
     response = connection.getresponse()
-    events, first, text = [], None, b""
-    while True:
-        line = response.readline()
-        if not line:
+    events, first, text, rest, cut = [], None, b"", b"", False
+    length = int(response.getheader("content-length") or -1)
+    while len(text) != length:
+        try:
+            piece = response.read1(65536)
+        except (OSError, http.client.IncompleteRead):
+            piece, cut = b"", True
+        text += piece
+        # The end of the body ends its last line.
+        *lines, rest = (rest + (piece or b"\n")).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                if first is None and b"_delta" in line:
+                    first = time.time()
+                try:
+                    events.append(json.loads(line[5:]))
+                except ValueError:
+                    pass
+        if not piece:
             break
-        text += line
-        if line.startswith(b"data:"):
-            if first is None and b"_delta" in line:
-                first = time.time()
-            try:
-                events.append(json.loads(line[5:]))
-            except ValueError:
-                pass
+    cut = cut or len(text) < length
     if not events:
         try:
             events = [json.loads(text)]
         except ValueError:
             events = [text.decode("utf-8", "replace")]
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return {"status": response.status, "headers": headers, "events": events, "first_delta": first}
+    return {"status": response.status, "headers": headers, "events": events, "first_delta": first, "cut": cut}
 
 
 # ---- comparing replies and requests
@@ -178,6 +204,8 @@ def message(events):
             found["usage"].update(event.get("usage") or {})
         if kind == "message_start":
             found["usage"].update(event["message"].get("usage") or {})
+        if kind is None and "input_tokens" in event:
+            found["usage"].update(event)
         if kind == "content_block_start":
             found["blocks"].append(dict(event.get("content_block") or {}))
         if kind == "content_block_delta" and found["blocks"]:
@@ -209,14 +237,63 @@ def part_of_reply(part, path, reply):
     if part == "header":
         return reply["headers"].get(path)
     if part == "error":
-        return parts["error"] or None
+        return part_of_error(path, parts["error"])
     if part in ("block", "signature"):
         return parts["blocks"]
     if part == "stop_reason":
         return parts["stop_reason"]
-    if part == "usage":
-        return parts["usage"].get(path)
-    return parts["kinds"]
+    if part == "usage" and not path.startswith(("message_", "usage.")):
+        return walk(parts["usage"], path)
+    if part in ("usage", "field"):
+        return in_event(path, reply["events"], parts)
+    if path.startswith("a cut stream"):
+        return how_it_ended(reply, parts)
+    if path in DELTAS:
+        return sum(1 for event in reply["events"] if isinstance(event, dict) and DELTAS[path] in (event.get("delta") or {}))
+    if path.startswith("pings"):
+        return any(event.get("type") == "ping" for event in reply["events"] if isinstance(event, dict))
+    if path in parts["kinds"] or path.startswith(("message_", "content_block_")):
+        return parts["kinds"].count(path)
+    return [kind for kind, before in zip(parts["kinds"], [None] + parts["kinds"]) if kind != before]
+
+
+def part_of_error(path, error):
+    if isinstance(error, dict) and "type of" in path:
+        return error.get("type")
+    if isinstance(error, dict) and "shape of" in path:
+        return sorted(key for key in ("type", "message") if isinstance(error.get(key), str))
+    return error or None
+
+
+def how_it_ended(reply, parts):
+    if "error" in parts["kinds"]:
+        return "with an `error` event"
+    if reply["cut"]:
+        return BROKEN
+    return "complete" if "message_stop" in parts["kinds"] else "without `message_stop`"
+
+
+def in_event(path, events, parts):
+    """The value at a path that begins with an event's type, or at a path of a message."""
+    head, _, rest = path.partition(".")
+    found = walk(parts, "blocks" + path[7:]) if head.startswith("content[") else None
+    for event in events:
+        kind = event.get("type") if isinstance(event, dict) else None
+        inner = event.get("message") if kind == "message_start" else None
+        for value in ((event, rest), (inner, rest)) if kind == head else ((inner, path),):
+            found = found if walk(*value) is None else walk(*value)
+        if kind in ("message", None):
+            found = walk(event, path)
+    return found
+
+
+def walk(value, path):
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def part_of_request(part, path, request):
@@ -229,17 +306,15 @@ def part_of_request(part, path, request):
     if part == "beta":
         return path in json.dumps([request["headers"].get("anthropic-beta"), body])
     if part == "field" and isinstance(body, dict):
-        return found_at(body, path.split("."))
+        return found_at(body, path)
     if part == "tool" and isinstance(body, dict):
         return [body.get(key) for key in ("tools", "toolConfig")]
     return body
 
 
-def found_at(body, steps):
-    for inside in (body, body.get("additionalModelRequestFields") or {}, body.get("inferenceConfig") or {}):
-        value = inside
-        for step in steps:
-            value = value.get(step) if isinstance(value, dict) else None
+def found_at(body, path):
+    for inside in (body, body.get("additionalModelRequestFields"), body.get("inferenceConfig")):
+        value = walk(inside, path)
         if value is not None:
             return value
     return None
@@ -265,9 +340,17 @@ def still_lost(witness, request):
     return not any(wanted in text for text in texts_in(request["body"]))
 
 
+def letters(value):
+    return re.sub("[^a-z0-9]", "", json.dumps(value).lower())
+
+
 def still_wrong(witness, provider_message, seen):
     """Whether the reply still differs from the provider's message at the recorded place."""
     part, path = witness["part"], witness["path"]
+    if part == "error" and "message of" in path:
+        return letters(witness["before"]) not in letters(seen)
+    if path.startswith("a cut stream"):
+        return seen != BROKEN
     if provider_message is None or part not in ("block", "signature", "stop_reason", "usage"):
         return False
     right = part_of_reply(part, path, {"status": 200, "events": [provider_message]})
@@ -299,6 +382,11 @@ def judge(witness, turn, now, arrived, stand_in):
         otherwise = part in ("block", "tool") and still_lost(witness, arrived[-1] if arrived else None)
     else:
         if turn["came_back"] is None:
+            return None
+        if part != "status" and turn["came_back"]["status"] < 400 <= now["status"]:
+            print("  the gateway answers with HTTP %d: %s" % (now["status"], short(now["events"][:1])))
+            return None
+        if witness["fate"] == "repeated" and path == "id":
             return None
         then, seen = part_of_reply(part, path, turn["came_back"]), part_of_reply(part, path, now)
         otherwise = still_wrong(witness, turn["message"], seen)

@@ -54,6 +54,7 @@ pub fn script(repro: &Repro<'_>) -> Option<String> {
             "turn": index,
             "direction": change.direction,
             "part": change.what.part,
+            "fate": change.what.fate,
             "path": change.what.path,
             "before": change.what.before.as_ref().map(redaction::of_value),
             "line": redaction::of_text(&change.line()),
@@ -91,13 +92,19 @@ fn turn(passage: &GatewayExchange, exchanges: &[&ProviderExchange]) -> Value {
                 "status": reply.status,
                 "headers": headers(&reply.headers),
                 "stream": reply.stream,
+                "cut": is_cut(reply),
                 "events": whole(exchange),
             })
         })
         .collect();
     let message = exchanges.last().and_then(|exchange| message(&exchange.reply));
     let came_back = passage.reply.as_ref().map(|reply| {
-        json!({ "status": reply.status, "headers": headers(&reply.headers), "events": events(&reply.events) })
+        json!({
+            "status": reply.status,
+            "headers": headers(&reply.headers),
+            "events": events(&reply.events),
+            "cut": reply.cut_off,
+        })
     });
     json!({
         "path": request.target(),
@@ -108,6 +115,11 @@ fn turn(passage: &GatewayExchange, exchanges: &[&ProviderExchange]) -> Value {
         "message": message,
         "came_back": came_back,
     })
+}
+
+/// Whether the provider itself breaks the stream, without an error.
+fn is_cut(reply: &ProviderReply) -> bool {
+    reply.stream && reply.message.is_none() && wire_diff::error_within(reply).is_empty()
 }
 
 /// The events of the provider's answer, including the rest that it could not send after the gateway closed the connection.
@@ -157,7 +169,9 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
 fn message(reply: &ProviderReply) -> Option<Value> {
     let mut message = redaction::of_value(reply.message.as_ref()?);
     message["type"] = "message".into();
-    message["usage"] = json!(reply.usage);
+    for (name, count) in json!(reply.usage).as_object().into_iter().flatten() {
+        message["usage"][name] = count.clone();
+    }
     Some(message)
 }
 

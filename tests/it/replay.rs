@@ -7,6 +7,7 @@ use std::process::Command;
 
 use compat_matrix::evidence::{Evidence, UnderTest};
 use compat_matrix::files::evidence_files;
+use compat_matrix::wire::Route;
 use compat_matrix::wire::exchange::{Body, Lockstep, SentEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -336,6 +337,168 @@ fn a_script_completes_a_reply_that_was_cut_off() {
     let (code, output) = run_script(&script, passing_gateway(port, false, false), port);
     assert_eq!(code, Some(0), "{output}");
     assert_has(&output, "stop reason `end_turn` dropped");
+}
+
+/// A gateway that forwards one request and answers with what `answer` makes of the provider's whole reply.
+fn answering_gateway(provider: u16, answer: fn(&str) -> String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let (_, body) = read_message(&mut client);
+        let mut server = TcpStream::connect(("127.0.0.1", provider)).expect("the provider");
+        let length = body.len();
+        write!(server, "POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n").expect("a head");
+        server.write_all(&body).expect("a body");
+        let mut reply = String::new();
+        server.read_to_string(&mut reply).expect("a reply");
+        client
+            .write_all(answer(&reply).as_bytes())
+            .expect("a client that reads");
+    });
+    port
+}
+
+/// Writes the script of `evidence` with all differences, and runs it with a gateway that does `answer`.
+fn run_all(evidence: &Evidence, answer: fn(&str) -> String) -> (Option<i32>, String) {
+    let folder = folder_of(evidence);
+    printed(&folder, &["repro", ".", "--all", "--output", "repro.py"]);
+    let port = unused_port();
+    run_script(
+        &folder.path().join("repro.py"),
+        answering_gateway(port, answer),
+        port,
+    )
+}
+
+/// A run whose gateway made an error of a stream that the provider cut.
+fn cut_stream() -> Evidence {
+    let mut evidence = buffered();
+    let reply = &mut evidence.exchanges[0].reply;
+    reply.lockstep = None;
+    reply.message = None;
+    reply.events.truncate(3);
+    let back = evidence.sent[0].reply.as_mut().expect("a reply");
+    back.events.truncate(4);
+    back.events[3].data =
+        json!({ "type": "error", "error": { "type": "api_error", "message": "not all came" } });
+    evidence
+}
+
+#[test]
+fn a_script_cuts_the_stream_that_the_provider_cut() {
+    let ended_with = |end: &'static str| match end {
+        // As it came, with its chunks.
+        "" => |reply: &str| reply.to_owned(),
+        "error" => |reply: &str| {
+            let end = match reply.ends_with("0\r\n\r\n") {
+                true => "",
+                false => {
+                    "data: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"cut\"}}\n\n"
+                }
+            };
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{end}")
+        },
+        _ => |_: &str| {
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"type\":\"message_stop\"}\n\n"
+                .to_owned()
+        },
+    };
+    for (end, status, now) in [
+        ("", 0, "with a broken connection"),
+        ("error", 1, "with an `error` event"),
+        ("message_stop", 1, "complete"),
+    ] {
+        let (code, output) = run_all(&cut_stream(), ended_with(end));
+        assert_has(&output, &format!("now:           \"{now}\""));
+        assert_eq!(code, Some(status), "{output}");
+    }
+}
+
+#[test]
+fn a_script_compares_the_type_of_an_error_alone() {
+    let mut evidence = lossy();
+    let exchange = &mut evidence.exchanges[0];
+    exchange.request.body = evidence.sent[0].request.body.clone();
+    let error =
+        |kind: &str| json!({ "type": "error", "error": { "type": kind, "message": "too large, id 1" } });
+    exchange.reply.status = 413;
+    exchange.reply.message = None;
+    exchange.reply.events[0].data = error("request_too_large");
+    let back = evidence.sent[0].reply.as_mut().expect("a reply");
+    back.status = 400;
+    back.events[0].data = error("invalid_request_error");
+    let (code, output) = run_all(&evidence, |_| {
+        let body = "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"too large, id 2\"}}";
+        format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    });
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "the type of error 413 changed");
+    assert_lacks(&output, "the fault does not show");
+    let (code, output) = run_all(&evidence, str::to_owned);
+    assert_eq!(code, Some(0), "{output}");
+}
+
+#[test]
+fn a_script_of_a_finding_has_its_differences_alone() {
+    let mut evidence = lossy();
+    let exchange = &mut evidence.exchanges[0];
+    exchange.route = Some(Route::BedrockConverse);
+    let message = exchange.reply.message.as_mut().expect("a message");
+    message["usage"]["cache_creation"] =
+        json!({ "ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 7 });
+    let small = Small::new();
+    let subject = "reply usage cache_creation.ephemeral_1h_input_tokens dropped";
+    small.write(
+        "gateways/example.yaml",
+        &gateway_file(subject, "anthropic", "haiku"),
+    );
+    let folder = small.path("target/compat/text/anthropic/haiku");
+    evidence_files::write(&evidence, None, &folder).unwrap();
+    let under_test = UnderTest {
+        gateway: Some("example".into()),
+        gateway_version: Some("1.2.3".into()),
+        ..UnderTest::default()
+    };
+    evidence_files::write_under_test(&under_test, &folder).unwrap();
+    let repro = |finding: &str| {
+        let arguments = [
+            "repro",
+            "text::anthropic::haiku",
+            "--finding",
+            finding,
+            "--output",
+            "repro.py",
+        ];
+        let mut program = small.program(env!("CARGO_BIN_EXE_compat"), &arguments);
+        Ran::new(program.output().unwrap())
+    };
+    let unknown = repro("other");
+    unknown.exits(1);
+    unknown.err_has("is of the finding `other`");
+    repro("forgotten").exits(0);
+    let run = |answer| {
+        let port = unused_port();
+        run_script(&small.path("repro.py"), answering_gateway(port, answer), port)
+    };
+    let without =
+        |_: &str| "HTTP/1.1 200 OK\r\n\r\n{\"type\":\"message\",\"content\":[],\"usage\":{}}".to_owned();
+    let (code, output) = run(without);
+    assert_eq!(code, Some(1), "{output}");
+    assert_has(&output, "`cache_creation.ephemeral_1h_input_tokens` dropped: 7");
+    assert_lacks(&output, "top_k");
+    let with = |_: &str| {
+        let usage = "{\"cache_creation\":{\"ephemeral_1h_input_tokens\":7}}";
+        format!("HTTP/1.1 200 OK\r\n\r\n{{\"type\":\"message\",\"content\":[],\"usage\":{usage}}}")
+    };
+    let (code, output) = run(with);
+    assert_eq!(code, Some(0), "{output}");
+    let refused = |_: &str| "HTTP/1.1 500 No\r\n\r\n{}".to_owned();
+    let (code, output) = run(refused);
+    assert_eq!(code, Some(2), "{output}");
 }
 
 #[test]
