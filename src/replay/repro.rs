@@ -142,7 +142,8 @@ fn whole(exchange: &ProviderExchange) -> Vec<Value> {
             safeguard_results: message.get("safeguard_results").cloned(),
             applied_edits: message.pointer("/context_management/applied_edits").cloned(),
         },
-        fields: ReplyFields::of(route, message["model"].as_str().unwrap_or_default(), false),
+        fields: ReplyFields::of(route, message["model"].as_str().unwrap_or_default(), false)
+            .asked_by(exchange.request.body.json()),
         usage: reply.usage,
         split: DeltaSplit::default(),
         created_for_1h: 0,
