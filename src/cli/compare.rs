@@ -19,7 +19,7 @@ use crate::process::{self, ProcessTag, RunId, Watchdog};
 use crate::progress;
 use crate::report::Paint;
 use crate::results::Results;
-use crate::run::versioned::ensure_published;
+use crate::run::versioned::{ensure_published, pinned_version};
 use crate::run::{ensure_known, launch};
 
 /// Run several gateways and compare them cell by cell
@@ -79,11 +79,7 @@ enum CompareFormat {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     arguments.output.ensure_writable()?;
-    // A gateway's name may have dashes or underscores.
-    ensure_once("gateway", &arguments.gateways, |gateway| {
-        (gateway.file_name(), gateway.version.clone())
-    })?;
-    ensure_once("configuration", &arguments.config, String::clone)?;
+    ensure_once("configuration", &arguments.config, &arguments.config)?;
     let mut runs = Vec::new();
     for file in &arguments.from {
         let results = files::read(file, Results::parse)?;
@@ -93,6 +89,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !arguments.gateways.is_empty() {
         let project = arguments.root.open()?;
         let files = project.gateways();
+        // A name may have dashes or underscores, and the pinned version needs none.
+        let mut keys = Vec::new();
+        for gateway in &arguments.gateways {
+            let version = gateway.version.as_ref().map(ToString::to_string);
+            let pinned = pinned_version(gateway, &project)?;
+            keys.push((gateway.file_name(), version.or(pinned)));
+        }
+        ensure_once("gateway", &arguments.gateways, &keys)?;
         for gateway in &arguments.gateways {
             ensure_known(gateway, &files)?;
             let name = gateway.file_name();
@@ -149,9 +153,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn ensure_once<T: std::fmt::Display, K: PartialEq>(
     what: &str,
     names: &[T],
-    key: impl Fn(&T) -> K,
+    keys: &[K],
 ) -> anyhow::Result<()> {
-    let keys: Vec<K> = names.iter().map(key).collect();
     let again = (1..keys.len()).find(|index| keys[..*index].contains(&keys[*index]));
     match again {
         Some(index) => bail!("the {what} `{}` is there twice: name each one once", names[index]),

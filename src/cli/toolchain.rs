@@ -136,7 +136,7 @@ async fn run_async(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Update(versions) => versions.update(&installer, &lock, folder).await?,
         Command::Verify => return verify(&installer, &lock).await,
         Command::Path { tool } => path(&installer, &lock, tool)?,
-        Command::Clean { keep_pinned } => clean(&installer, &lock, keep_pinned)?,
+        Command::Clean { keep_pinned } => clean(&installer, &lock, folder, keep_pinned)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -378,8 +378,22 @@ fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn clean(installer: &Installer, lock: &Lock, keep_pinned: bool) -> anyhow::Result<()> {
-    let pinned = pinned(installer, lock)?;
+fn clean(installer: &Installer, lock: &Lock, folder: &Path, keep_pinned: bool) -> anyhow::Result<()> {
+    let mut pinned = pinned(installer, lock)?.to_vec();
+    pinned.push(installer.python_entry(litellm::UV_TOOL, &lock.uv)?);
+    if keep_pinned {
+        let project = project::open(&RootFlag::default().find()?)?;
+        for name in project.gateways() {
+            let description = project.gateway(&name).map_err(project::InvalidFiles)?;
+            let install = description.entry.map(|entry| entry.install);
+            let pin = install
+                .map(|install| PackagePin::read(folder, &name, &install))
+                .transpose()?;
+            if let Some(pin) = pin.flatten() {
+                pinned.push(installer.package_entry(&name, &pin)?);
+            }
+        }
+    }
     let keep = |directory: &Path| keep_pinned && pinned.iter().any(|entry| entry.owns(directory));
     let cleaned = installer.cache.clean(keep)?;
     for removed in &cleaned.removed {

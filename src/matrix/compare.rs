@@ -77,7 +77,15 @@ fn explanations(record: &TrialRecord) -> Vec<String> {
         let summary = one_line(&finding.summary, LONGEST);
         format!("{} {summary}", finding.loses)
     });
-    let headline = record.headline.iter().map(|headline| one_line(headline, LONGEST));
+    // A finding says the same with what the user loses.
+    let is_told = |headline: &&String| {
+        record
+            .findings
+            .iter()
+            .any(|finding| headline.contains(&finding.summary))
+    };
+    let headline = record.headline.iter().filter(|headline| !is_told(headline));
+    let headline = headline.map(|headline| one_line(headline, LONGEST));
     let found: Vec<String> = headline.chain(of_finding).collect();
     match (found.is_empty(), &record.result) {
         (true, TrialResult::Fail { error }) => vec![one_line(error, LONGEST)],

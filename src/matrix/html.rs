@@ -340,7 +340,15 @@ fn says<'a>(status: &'a CellStatus, marks: &[CellMark], tiers: &'a [TierDetails]
         CellStatus::Pass {} if marks.iter().all(|mark| *mark == CellMark::Pass) => "Tested & passing".into(),
         CellStatus::Pass {} => words(marks).into(),
         // Without a reason, the run was filtered, broke off or could not judge a trial, or there is no test.
-        CellStatus::NotTested {} => why_not_tested(tiers).unwrap_or("Not run on every tier.").into(),
+        CellStatus::NotTested {} => {
+            let is_untried = tiers.iter().all(|tier| tier.status == StatusWord::NotTested);
+            let usual = if is_untried {
+                "Not tested in this run."
+            } else {
+                "Not run on every tier."
+            };
+            why_not_tested(tiers).unwrap_or(usual).into()
+        }
         CellStatus::Fail { error } => error.into(),
         CellStatus::NotApplicable { reason } => reason.into(),
     }

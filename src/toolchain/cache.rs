@@ -149,10 +149,13 @@ impl Cache {
                 found.extend(folders(&tool)?);
             }
         }
-        // An installation has its lock file before its folder.
+        // An installation has its lock file before its folder, whose name ends with a random part.
         let is_ours = |directory: &PathBuf| {
             let tool = directory.parent().unwrap_or(directory);
-            directory.join(RECEIPT).is_file() || lock_file(tool, &entry_name(directory)).is_file()
+            let is_link = tool.is_symlink() || directory.is_symlink();
+            let has_lock =
+                || directory.extension().is_some() && lock_file(tool, &entry_name(directory)).is_file();
+            !is_link && (Installed::read(directory).is_some() || has_lock())
         };
         found.retain(is_ours);
         Ok(found)
@@ -390,14 +393,15 @@ impl Installed {
         files_of(&self.directory).values().sum()
     }
 
-    /// Reads the receipt in `directory` and checks that the program is there in its full size.
+    /// Reads the receipt in `directory`, and checks that it is of this folder and that the program is there in its full size.
     fn read(directory: &Path) -> Option<Self> {
         let text = std::fs::read(directory.join(RECEIPT)).ok()?;
         let receipt: Receipt = serde_json::from_slice(&text).ok()?;
         let program = directory.join(&receipt.program).metadata().ok()?;
         let file = receipt.file.as_ref();
         let is_whole = file.is_none_or(|file| file.bytes == program.len());
-        is_whole.then(|| Self {
+        let is_own = entry_name(directory).starts_with(&format!("{}-", receipt.version));
+        (is_whole && is_own).then(|| Self {
             directory: directory.to_owned(),
             receipt,
         })

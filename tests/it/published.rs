@@ -458,8 +458,15 @@ async fn a_wrong_gateway_or_override_is_refused_at_once() {
     compared.exits(1);
     compared.err_has("there is no gateway `nonne` (did you mean `none`?): known are");
     assert_lacks(&compared.err, "running litellm");
+    let lock = small.read("toolchain/litellm.txt");
+    let pinned = lock.lines().find_map(|line| line.strip_prefix("litellm=="));
+    let pinned = pinned
+        .and_then(|rest| rest.split([' ', '[']).next())
+        .expect("a pinned version");
+    let pinned = format!("litellm@{pinned}");
     for (line, expected) in [
         (&["none", "none"][..], "the gateway `none` is there twice"),
+        (&["litellm", &pinned], "is there twice: name each one once"),
         (
             &["none", "--config", "default", "--config", "default"],
             "the configuration `default` is there twice",

@@ -74,7 +74,11 @@ async fn an_installation_in_use_stays_and_a_broken_one_does_not() {
         std::fs::create_dir_all(directory).unwrap();
     }
     let locks = folder.root().join(".locks");
-    std::fs::write(locks.join("pins-1.0"), "").unwrap();
+    for lock in ["pins-1.0", "photos-2024"] {
+        std::fs::write(locks.join(lock), "").unwrap();
+    }
+    std::fs::write(others[2].join("receipt.json"), r#"{"shop": "x"}"#).unwrap();
+    std::os::unix::fs::symlink(used.parent().unwrap(), folder.root().join("link")).unwrap();
 
     assert_eq!(cache.evict(0).unwrap(), [""; 0].map(PathBuf::from));
     assert!(!broken.exists());
