@@ -341,7 +341,8 @@ fn says<'a>(status: &'a CellStatus, marks: &[CellMark], tiers: &'a [TierDetails]
         CellStatus::Pass {} => words(marks).into(),
         // Without a reason, the run was filtered, broke off or could not judge a trial, or there is no test.
         CellStatus::NotTested {} => {
-            let is_untried = tiers.iter().all(|tier| tier.status == StatusWord::NotTested);
+            let is_untried =
+                !tiers.is_empty() && tiers.iter().all(|tier| tier.status == StatusWord::NotTested);
             let usual = if is_untried {
                 "Not tested in this run."
             } else {
