@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::print::{TextOrJson, output_json, output_wrapped};
 use super::project::{InvalidFiles, RootFlag};
-use crate::catalogue::{Install, OwnTool};
+use crate::catalogue::Install;
 use crate::env::Environment;
 use crate::files::Project;
 use crate::findings::GatewayDescription;
 use crate::process::RunId;
 use crate::progress;
 use crate::text::counted;
-use crate::toolchain::{Installer, Lock, PackagePin, lock};
+use crate::toolchain::{Installer, Lock, lock};
 
 /// List the gateways that `--gateway` knows
 ///
@@ -118,19 +118,9 @@ impl ListedGateway {
         let (version, installed) = match install {
             None => (None, false),
             Some(Install::BuiltIn(_)) => (Some(env!("CARGO_PKG_VERSION").to_owned()), true),
-            Some(Install::Tool(tool)) => {
-                let entry = match tool {
-                    OwnTool::Claude => installer.claude_entry(&lock.claude)?,
-                    OwnTool::Litellm => {
-                        installer.python_entry(crate::toolchain::litellm::TOOL, &lock.litellm)?
-                    }
-                };
-                (Some(entry.version.clone()), entry.installed().is_some())
-            }
             Some(install) => {
                 let folder = project.root.join(lock::FOLDER);
-                let pin = PackagePin::read(&folder, name, install)?;
-                let entry = pin.map(|pin| installer.package_entry(name, &pin)).transpose()?;
+                let entry = installer.pinned_entry(name, install, &folder, lock)?;
                 let is_installed = entry.as_ref().is_some_and(|entry| entry.installed().is_some());
                 (entry.map(|entry| entry.version), is_installed)
             }

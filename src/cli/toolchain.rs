@@ -379,22 +379,19 @@ fn path(installer: &Installer, lock: &Lock, tool: Tool) -> anyhow::Result<()> {
 }
 
 fn clean(installer: &Installer, lock: &Lock, folder: &Path, keep_pinned: bool) -> anyhow::Result<()> {
-    let mut pinned = pinned(installer, lock)?.to_vec();
-    pinned.push(installer.python_entry(litellm::UV_TOOL, &lock.uv)?);
+    let mut kept = Vec::new();
     if keep_pinned {
+        kept.extend(pinned(installer, lock)?);
+        kept.push(installer.python_entry(litellm::UV_TOOL, &lock.uv)?);
         let project = project::open(&RootFlag::default().find()?)?;
         for name in project.gateways() {
             let description = project.gateway(&name).map_err(project::InvalidFiles)?;
-            let install = description.entry.map(|entry| entry.install);
-            let pin = install
-                .map(|install| PackagePin::read(folder, &name, &install))
-                .transpose()?;
-            if let Some(pin) = pin.flatten() {
-                pinned.push(installer.package_entry(&name, &pin)?);
+            if let Some(entry) = description.entry {
+                kept.extend(installer.pinned_entry(&name, &entry.install, folder, lock)?);
             }
         }
     }
-    let keep = |directory: &Path| keep_pinned && pinned.iter().any(|entry| entry.owns(directory));
+    let keep = |directory: &Path| kept.iter().any(|entry| entry.owns(directory));
     let cleaned = installer.cache.clean(keep)?;
     for removed in &cleaned.removed {
         output!("removed {}", removed.display());

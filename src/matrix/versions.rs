@@ -188,7 +188,9 @@ impl VersionHistory {
     pub fn to_text(&self, width: usize) -> String {
         let mut text = String::new();
         let mut push = |indent: usize, line: &str| {
-            text += if line.is_empty() { "\n" } else { "" };
+            if line.is_empty() {
+                text.push('\n');
+            }
             // A terminal too narrow for the signs breaks the lines itself.
             let lines = grid::wrap(line, width.saturating_sub(indent).max(20))
                 .into_iter()

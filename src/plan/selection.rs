@@ -121,6 +121,9 @@ impl Names {
 
 /// The first filter that matches no name of `trials`, with a suggestion.
 pub fn stray_filter(names: &Names, trials: &[TrialName]) -> Option<String> {
+    if names.filters.is_empty() {
+        return None;
+    }
     let cells = trials.iter().map(|trial| (&trial.cell, trial));
     let known: Vec<String> = cells
         .flat_map(|(cell, trial)| {

@@ -296,12 +296,11 @@ fn install_of(gateway: &WantedGateway, project: &Project) -> anyhow::Result<Inst
 /// The version of `gateway` that the project pins, if it can be installed.
 pub fn pinned_version(gateway: &WantedGateway, project: &Project) -> anyhow::Result<Option<String>> {
     let lock = Lock::read(&project.root.join(toolchain::lock::FOLDER))?;
-    Ok(match install_of(gateway, project) {
-        Ok(Install::Tool(OwnTool::Litellm)) => Some(lock.litellm.version),
-        Ok(Install::Tool(OwnTool::Claude)) => Some(lock.claude.version),
-        Ok(Install::Npm { version, .. } | Install::Pypi { version, .. }) => Some(version),
-        Ok(Install::BuiltIn(_)) | Err(_) => None,
-    })
+    let install = install_of(gateway, project).ok();
+    let version = install
+        .as_ref()
+        .and_then(|install| toolchain::published::pinned_version(install, &lock));
+    Ok(version.map(str::to_owned))
 }
 
 /// Fails if one of `gateways` cannot be installed, or never had the wanted version. It asks a registry only about versions that are

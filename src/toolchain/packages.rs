@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::cache::{self, CacheEntry};
 use super::lock::{Lock, PythonPin, read, write};
 use super::platform::Platform;
-use super::{Installer, ToolVersion, python, update};
-use crate::catalogue::Install;
+use super::{Installer, ToolVersion, litellm, python, update};
+use crate::catalogue::{Install, OwnTool};
 use crate::digest::Sha512;
 use crate::files::private_folder;
 use crate::process::{self, Launch};
@@ -219,6 +219,24 @@ impl Installer<'_> {
             pin.write(&file)?;
         }
         Ok(Some(pin))
+    }
+
+    /// The cache's entry of what the project pins for the gateway `name`, installed or not. `None` for a part of this program.
+    pub fn pinned_entry(
+        &self,
+        name: &str,
+        install: &Install,
+        folder: &Path,
+        lock: &Lock,
+    ) -> anyhow::Result<Option<CacheEntry>> {
+        match install {
+            Install::Tool(OwnTool::Claude) => self.claude_entry(&lock.claude).map(Some),
+            Install::Tool(OwnTool::Litellm) => self.python_entry(litellm::TOOL, &lock.litellm).map(Some),
+            Install::Npm { .. } | Install::Pypi { .. } | Install::BuiltIn(_) => {
+                let pin = PackagePin::read(folder, name, install)?;
+                pin.map(|pin| self.package_entry(name, &pin)).transpose()
+            }
+        }
     }
 
     /// Installs the package of the gateway `name` if it is missing, and returns its folder.

@@ -107,16 +107,18 @@ pub enum Releases {
 }
 
 impl Releases {
-    fn newest(&self) -> String {
+    /// All versions, each with whether it is current: neither withdrawn nor deprecated.
+    pub fn versions(&self) -> Vec<(&str, bool)> {
         match self {
-            Self::Pypi(releases) => {
-                let releases = releases.iter();
-                newest_of(releases.map(|release| (release.version.as_str(), !release.yanked)))
-            }
-            Self::Npm(package) => {
-                let versions = package.versions.iter();
-                newest_of(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
-            }
+            Self::Pypi(releases) => releases
+                .iter()
+                .map(|release| (release.version.as_str(), !release.yanked))
+                .collect(),
+            Self::Npm(package) => package
+                .versions
+                .iter()
+                .map(|(name, version)| (name.as_str(), version.deprecated.is_none()))
+                .collect(),
         }
     }
 
@@ -163,10 +165,13 @@ impl Installer<'_> {
     ) -> anyhow::Result<DateTime<Utc>> {
         let releases = self.releases(install, lock).await?;
         let published = releases.published(version).with_context(|| {
-            let newest = releases.newest();
-            format!(
-                "the registry has no version {version} with a time of publication; the newest is {newest}"
-            )
+            let package = match install {
+                Install::Npm { package, .. } | Install::Pypi { package, .. } => package,
+                Install::Tool(OwnTool::Claude) => CLAUDE_PACKAGE,
+                Install::Tool(OwnTool::Litellm) | Install::BuiltIn(_) => &lock.litellm.package,
+            };
+            let newest = newest_of(releases.versions().into_iter());
+            format!("the package index has no `{package}` {version}; the newest is {newest}")
         })?;
         Ok(published + RELEASE_TIME)
     }
@@ -201,8 +206,9 @@ impl Installer<'_> {
         }
         let label = format!("resolving {} {version}", pinned.package);
         let _work = Work::begin(self.progress, label);
-        let release = self.release(lock, version).await?;
-        let by = release.published + RELEASE_TIME;
+        let by = self
+            .day_of(&Install::Tool(OwnTool::Litellm), version, lock)
+            .await?;
         let pin = update::pin_python(self, &lock.uv, &pinned.package, &wanted, Some(by), overrides)
             .await
             .map_err(with_override)?;
@@ -246,20 +252,6 @@ impl Installer<'_> {
         Registry::find(&self.tools).await?.package(CLAUDE_PACKAGE).await
     }
 
-    async fn release(&self, lock: &Lock, version: &str) -> anyhow::Result<PackageRelease> {
-        let releases = self.litellm_releases(lock).await?;
-        let newest = newest_of(
-            releases
-                .iter()
-                .map(|release| (release.version.as_str(), !release.yanked)),
-        );
-        let found = releases.into_iter().find(|release| release.version == version);
-        found.with_context(|| {
-            let package = &lock.litellm.package;
-            format!("the package index has no `{package}` {version}; the newest is {newest}")
-        })
-    }
-
     /// Whether the committed lock or the cache pins `version` of the gateway `name`, so that no registry has to be asked about it.
     pub fn is_pinned(&self, name: &str, install: &Install, version: &ToolVersion, lock: &Lock) -> bool {
         let version = version.as_str();
@@ -269,17 +261,16 @@ impl Installer<'_> {
             let start = format!("{tool}-{version}-");
             names.any(|file| file.to_string_lossy().starts_with(&start))
         };
-        match install {
-            Install::Tool(OwnTool::Litellm) => {
-                lock.litellm.version == version || is_kept(&lock.litellm.package)
+        pinned_version(install, lock) == Some(version)
+            || match install {
+                Install::Tool(OwnTool::Litellm) => is_kept(&lock.litellm.package),
+                Install::Tool(OwnTool::Claude) => is_kept(claude::TOOL),
+                Install::Npm { .. } | Install::Pypi { .. } => {
+                    let kept = PackagePin::file(&self.locks_of(version), name, install);
+                    kept.is_some_and(|file| file.is_file())
+                }
+                Install::BuiltIn(_) => false,
             }
-            Install::Tool(OwnTool::Claude) => lock.claude.version == version || is_kept(claude::TOOL),
-            Install::Npm { version: pinned, .. } | Install::Pypi { version: pinned, .. } => {
-                let kept = PackagePin::file(&self.locks_of(version), name, install);
-                pinned == version || kept.is_some_and(|file| file.is_file())
-            }
-            Install::BuiltIn(_) => false,
-        }
     }
 
     /// The folder with the locks of the gateways' packages at `version`, as of its own day.
@@ -295,6 +286,16 @@ impl Installer<'_> {
         let written = atomic_write::make_folder(&self.cache.root().join(PINS))
             .and_then(|()| atomic_write::write(path, text));
         written.with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+/// The version of `install` that the project pins. `None` for a part of this program.
+pub fn pinned_version<'a>(install: &'a Install, lock: &'a Lock) -> Option<&'a str> {
+    match install {
+        Install::Tool(OwnTool::Litellm) => Some(&lock.litellm.version),
+        Install::Tool(OwnTool::Claude) => Some(&lock.claude.version),
+        Install::Npm { version, .. } | Install::Pypi { version, .. } => Some(version),
+        Install::BuiltIn(_) => None,
     }
 }
 

@@ -21,16 +21,7 @@ pub struct PublishedVersions {
 
 impl PublishedVersions {
     pub fn of(releases: &Releases) -> Self {
-        match releases {
-            Releases::Pypi(releases) => {
-                let versions = releases.iter();
-                Self::sorted(versions.map(|release| (release.version.as_str(), !release.yanked)))
-            }
-            Releases::Npm(package) => {
-                let versions = package.versions.iter();
-                Self::sorted(versions.map(|(name, version)| (name.as_str(), version.deprecated.is_none())))
-            }
-        }
+        Self::sorted(releases.versions().into_iter())
     }
 
     /// `versions`, each with whether it is current.
